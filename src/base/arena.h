@@ -25,10 +25,10 @@ void arena_reset(struct arena *a);  /* frees all but one chunk */
 void *arena_alloc_slow(struct arena *a, size_t n);
 static inline void *arena_alloc(struct arena *a, size_t n)
 {
-    n = (n + 15) & ~(size_t)15;
-    if ((size_t)(a->end - a->cur) >= n && a->cur) {
+    size_t m = (n + 15) & ~(size_t)15; /* wraps to less than n near SIZE_MAX */
+    if (a->cur && m >= n && (size_t)(a->end - a->cur) >= m) {
         void *p = a->cur;
-        a->cur += n;
+        a->cur += m;
         return p;
     }
     return arena_alloc_slow(a, n);

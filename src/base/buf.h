@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/str.h"
 
@@ -37,11 +38,17 @@ static inline str buf_str(const struct buf *b)
 }
 /* Room for n more bytes at the end, NULL when it cannot be had; commit with buf_advance. */
 char *buf_reserve(struct buf *b, size_t n);
+/* Call it (n may be 0) after writing into reserved room: it restores the zero pad. */
 static inline void buf_advance(struct buf *b, size_t n)
 {
     b->n += n;
+    if (b->p)
+        memset(b->p + b->n, 0, BUF_PAD);
 }
-/* gives the memory to the caller (mem_free); the buffer is empty afterwards */
+void buf_truncate(struct buf *b, size_t n);   /* cuts the contents to n bytes, if longer */
+void buf_drop_front(struct buf *b, size_t n); /* removes the first n bytes, moving the rest down */
+/* Gives the memory to the caller (mem_free); the buffer is empty afterwards. NULL when nothing was
+ * ever appended. */
 char *buf_take(struct buf *b, size_t *ret_n);
 
 void buf_put(struct buf *b, const void *p, size_t n);
