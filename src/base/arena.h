@@ -15,8 +15,8 @@ struct arena_chunk;
 
 struct arena {
     struct arena_chunk *head;
-    char *cur, *end;   /* free room of the head chunk */
-    size_t used, max;  /* bytes taken from the heap, and the ceiling */
+    char *cur, *end;  /* free room of the head chunk */
+    size_t used, max; /* bytes taken from the heap, and the ceiling */
 };
 
 void arena_init(struct arena *a, size_t max);

@@ -27,14 +27,17 @@ enum err_code {
 #define ERR_HINT_MAX 160
 
 struct err {
-    int code;             /* 0 or an err_code */
-    int64_t pos;          /* byte position in the input or file, -1 when there is none */
-    char slug[40];        /* machine-readable word, e.g. "bad_query"; "" = derived from code */
-    char msg[ERR_MSG_MAX]; /* one sentence, NUL-terminated, no trailing newline */
+    int code;                /* 0 or an err_code */
+    int64_t pos;             /* byte position in the input or file, -1 when there is none */
+    char slug[40];           /* machine-readable word, e.g. "bad_query"; "" = derived from code */
+    char msg[ERR_MSG_MAX];   /* one sentence, NUL-terminated, no trailing newline */
     char hint[ERR_HINT_MAX]; /* what to do about it; may be "" */
 };
 
-#define ERR_INIT { .pos = -1 }
+#define ERR_INIT                                                                                   \
+    {                                                                                              \
+        .pos = -1                                                                                  \
+    }
 
 /* Sets *e and returns code, so that `return err_set(e, ERR_INVALID, "...")` reads well. */
 int err_set(struct err *e, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));

@@ -79,7 +79,8 @@ static uint32_t shifted(size_t k, uint32_t c)
            shift_lane[k][2][c >> 16 & 0xff] ^ shift_lane[k][3][c >> 24];
 }
 
-__attribute__((target("sse4.2"))) static uint32_t crc_sse42(uint32_t crc, const uint8_t *p, size_t n)
+__attribute__((target("sse4.2"))) static uint32_t crc_sse42(uint32_t crc, const uint8_t *p,
+                                                            size_t n)
 {
     uint64_t c = crc;
     for (; n >= 3 * LANE; p += 3 * LANE, n -= 3 * LANE) {

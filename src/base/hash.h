@@ -12,7 +12,8 @@
 #include "base/str.h"
 
 uint32_t crc32c(uint32_t crc, const void *p, size_t n); /* start with crc = 0 */
-uint32_t crc32c_portable(uint32_t crc, const void *p, size_t n); /* the same without the CPU's help */
+uint32_t crc32c_portable(uint32_t crc, const void *p,
+                         size_t n); /* the same without the CPU's help */
 uint64_t hash64(const void *p, size_t n);
 uint64_t hash64_seed(const void *p, size_t n, uint64_t seed);
 uint64_t hash_keyed(str s);

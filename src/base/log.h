@@ -1,7 +1,7 @@
 /* log.h: the server's own diagnostics, one line each on stderr.
  *
  * "2026-11-21T10:00:00.123Z INFO  wal: message key=value". Only src/server, src/cli and src/main.c
- * log; libraries return errors. Text from outside is escaped (no control characters get through). */
+ * log; libraries return errors. Text from outside is escaped: no control character gets through. */
 #ifndef FL_BASE_LOG_H
 #define FL_BASE_LOG_H
 

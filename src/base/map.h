@@ -11,7 +11,7 @@
 #include "base/str.h"
 
 struct smap_slot {
-    str key;       /* key.p == NULL: free slot (an empty key has a non-NULL pointer) */
+    str key; /* key.p == NULL: free slot (an empty key has a non-NULL pointer) */
     uint64_t hash;
     uint64_t val;
 };

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 static atomic_bool watched;
-static atomic_uint_fast64_t made;    /* allocations since the last mem_fail_at */
+static atomic_uint_fast64_t made;     /* allocations since the last mem_fail_at */
 static atomic_uint_fast64_t fail_nth; /* 0: off */
 static atomic_bool fail_forever;
 

@@ -9,11 +9,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-void *mem_alloc(size_t n);                    /* uninitialised; NULL on failure; n = 0 gives a valid pointer */
-void *mem_zalloc(size_t n);                   /* zeroed */
-void *mem_array(size_t count, size_t size);   /* uninitialised, product checked for overflow */
-void *mem_zarray(size_t count, size_t size);  /* zeroed */
-void *mem_realloc(void *p, size_t n);         /* p stays valid on failure */
+void *mem_alloc(size_t n);  /* uninitialised; NULL on failure; n = 0 gives a valid pointer */
+void *mem_zalloc(size_t n); /* zeroed */
+void *mem_array(size_t count, size_t size);  /* uninitialised, product checked for overflow */
+void *mem_zarray(size_t count, size_t size); /* zeroed */
+void *mem_realloc(void *p, size_t n);        /* p stays valid on failure */
 void mem_free(void *p);
 
 /* Test hook: the n-th allocation from now on (1 = the next) fails; with forever every later one

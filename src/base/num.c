@@ -82,7 +82,8 @@ bool num_scan(str s, struct num_dec *ret)
         d.neg = true;
         p++;
     }
-    if (p == end || *p < '0' || *p > '9' || (*p == '0' && end - p > 1 && p[1] >= '0' && p[1] <= '9'))
+    if (p == end || *p < '0' || *p > '9' ||
+        (*p == '0' && end - p > 1 && p[1] >= '0' && p[1] <= '9'))
         return false;
     for (; p < end && *p >= '0' && *p <= '9'; p++) {
         if (d.digits < 19) {

@@ -12,12 +12,12 @@
 
 /* A decimal number as scanned: (-1)^neg * man * 10^exp10, plus a tail when cut is set. */
 struct num_dec {
-    uint64_t man;   /* the first 19 significant digits */
-    int64_t exp10;  /* saturated at +-1e9 */
-    int digits;     /* significant digits in man: no leading zeros; 0 for zero */
+    uint64_t man;  /* the first 19 significant digits */
+    int64_t exp10; /* saturated at +-1e9 */
+    int digits;    /* significant digits in man: no leading zeros; 0 for zero */
     bool neg;
-    bool cut;       /* non-zero digits beyond the 19th were left out of man */
-    bool integral;  /* neither fraction nor exponent */
+    bool cut;      /* non-zero digits beyond the 19th were left out of man */
+    bool integral; /* neither fraction nor exponent */
 };
 
 /* JSON's number grammar over the whole of s; false when it is not that. */

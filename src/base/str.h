@@ -46,7 +46,8 @@ static inline bool str_starts(str s, str prefix)
 }
 static inline bool str_ends(str s, str suffix)
 {
-    return s.n >= suffix.n && (suffix.n == 0 || memcmp(s.p + s.n - suffix.n, suffix.p, suffix.n) == 0);
+    return s.n >= suffix.n &&
+           (suffix.n == 0 || memcmp(s.p + s.n - suffix.n, suffix.p, suffix.n) == 0);
 }
 static inline str str_sub(str s, size_t from, size_t n)
 {

@@ -8,7 +8,6 @@
 #include <math.h>
 #include <string.h>
 
-
 int64_t floor_div(int64_t a, int64_t b)
 {
     int64_t q = a / b;
@@ -205,7 +204,11 @@ static bool from_f64(double x, int64_t unit, ts_ns *ret)
 bool ts_from_epoch_f64(double x, ts_ns *ret)
 {
     double abs = fabs(x);
-    return from_f64(x, abs < 1e11 ? NS_PER_S : abs < 1e14 ? NS_PER_MS : abs < 1e17 ? NS_PER_US : 1,
+    return from_f64(x,
+                    abs < 1e11   ? NS_PER_S
+                    : abs < 1e14 ? NS_PER_MS
+                    : abs < 1e17 ? NS_PER_US
+                                 : 1,
                     ret);
 }
 
@@ -328,8 +331,8 @@ bool dur_parse(str s, int64_t bare_unit, int64_t *ret_ns)
         char name[3];
         int64_t ns;
     } units[] = {
-        { "ns", 1 },         { "us", NS_PER_US },         { "ms", NS_PER_MS },
-        { "s", NS_PER_S },   { "m", 60 * NS_PER_S },      { "h", 3600 * NS_PER_S },
+        { "ns", 1 },         { "us", NS_PER_US },     { "ms", NS_PER_MS },
+        { "s", NS_PER_S },   { "m", 60 * NS_PER_S },  { "h", 3600 * NS_PER_S },
         { "d", NS_PER_DAY }, { "w", 7 * NS_PER_DAY },
     };
     size_t i = 0;
@@ -351,7 +354,8 @@ bool dur_parse(str s, int64_t bare_unit, int64_t *ret_ns)
             return false;
         part = (int64_t)((__int128)nanos * unit / NS_PER_S);
     }
-    if (__builtin_mul_overflow(whole, unit, &ns) || __builtin_add_overflow(ns, part, &ns) || ns <= 0)
+    if (__builtin_mul_overflow(whole, unit, &ns) || __builtin_add_overflow(ns, part, &ns) ||
+        ns <= 0)
         return false;
     *ret_ns = ns;
     return true;

@@ -21,8 +21,9 @@ typedef int64_t ts_ns;
 #define TS_TEXT_MAX 40 /* room for any formatted instant and its NUL */
 
 /* RFC 3339 with any offset ("T", "t" or a space between date and time, fraction of 1 to 9 digits,
- * more are cut; seconds 60 = next minute), and the same without offset = UTC, where the fraction may
- * also follow a comma: "YYYY-MM-DD HH:MM:SS[.frac|,frac]"; "YYYY-MM-DD" = 00:00 UTC. False when s is none of these or out of range. */
+ * more are cut; seconds 60 = next minute), and the same without offset = UTC, where the fraction
+ * may also follow a comma: "YYYY-MM-DD HH:MM:SS[.frac|,frac]"; "YYYY-MM-DD" = 00:00 UTC. False
+ * when s is none of these or out of range. */
 bool ts_parse_iso(str s, ts_ns *ret);
 /* Epoch number by magnitude: |x| < 1e11 s, < 1e14 ms, < 1e17 us, else ns. */
 bool ts_from_epoch_i64(int64_t x, ts_ns *ret);
@@ -39,8 +40,8 @@ size_t ts_format(ts_ns t, int digits, char *out);
 /* UTC day as "YYYY-MM-DD" (10 bytes + NUL) and back to the instant of its midnight */
 void ts_format_day(ts_ns t, char out[11]);
 bool ts_parse_day(str s, ts_ns *ret_midnight);
-/* "15m", "2h", "30d", "250ms", "1w", "1.5h", "90" (bare number: `bare_unit` ns each; 0: refused) -> ns, > 0.
- * Units: ns us ms s m h d w. */
+/* "15m", "2h", "30d", "250ms", "1w", "1.5h", "90" (bare number: `bare_unit` ns each; 0: refused)
+ * -> ns, > 0. Units: ns us ms s m h d w. */
 bool dur_parse(str s, int64_t bare_unit, int64_t *ret_ns);
 int64_t floor_div(int64_t a, int64_t b); /* rounds toward -inf, b > 0 */
 

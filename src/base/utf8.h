@@ -14,8 +14,8 @@
 
 #define FOLD_VERSION 1
 
-bool utf8_valid(str s);                    /* strict: no surrogates, no overlong, <= U+10FFFF */
-size_t utf8_invalid_at(str s);             /* offset of the first bad byte, or SIZE_MAX */
+bool utf8_valid(str s);        /* strict: no surrogates, no overlong, <= U+10FFFF */
+size_t utf8_invalid_at(str s); /* offset of the first bad byte, or SIZE_MAX */
 /* Next code point at *pos (< s.n, valid UTF-8 assumed; bad bytes come as U+FFFD, one at a time). */
 uint32_t utf8_next(str s, size_t *pos);
 size_t utf8_put(uint32_t cp, char out[4]); /* bytes written */

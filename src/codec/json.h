@@ -75,7 +75,8 @@ enum json_num_kind {
 enum json_num_kind json_number(str raw, bool integral, int64_t *ret_i, double *ret_d);
 
 /* ---- writer ---- */
-void json_put_str(struct buf *b, str s); /* quoted and escaped; s is valid UTF-8; also escapes U+2028/9 not */
+void json_put_str(struct buf *b,
+                  str s); /* quoted and escaped; s is valid UTF-8; also escapes U+2028/9 not */
 void json_put_f64(struct buf *b, double d); /* shortest text that reads back to d; finite */
 /* Canonical minified copy of one JSON value (used for arrays and objects kept as json): white space
  * dropped, strings re-escaped minimally, numbers as written. */

@@ -15,15 +15,15 @@ enum zip_kind { ZIP_NONE, ZIP_GZIP, ZIP_DEFLATE, ZIP_ZSTD };
 
 /* "gzip", "x-gzip", "deflate", "zstd", "identity" or "" (any case); false for others */
 bool zip_by_name(str name, enum zip_kind *ret);
-/* Decodes a whole body into out (its max is the ceiling). gzip: several members; deflate: zlib, then
- * raw; zstd: several frames, window <= 8 MiB. ERR_INVALID bad data, ERR_LIMIT, ERR_NOMEM. */
+/* Decodes a whole body into out (its max is the ceiling). gzip: several members; deflate: zlib,
+ * then raw; zstd: several frames, window <= 8 MiB. ERR_INVALID bad data, ERR_LIMIT, ERR_NOMEM. */
 int zip_decode(enum zip_kind kind, str in, struct buf *out, struct err *err);
 /* Encodes a response body. ERR_UNSUPPORTED for ZIP_NONE. */
 int zip_encode(enum zip_kind kind, str in, struct buf *out, struct err *err);
 
 /* ---- stored pages: sizes are kept by the caller ---- */
-/* Appends to out; returns the compressed size, or 0 when it would not shrink below 95 % (out is then
- * unchanged) or memory ran out. Level 1..19. */
+/* Appends to out; returns the compressed size, or 0 when it would not shrink below 95 % (out is
+ * then unchanged) or memory ran out. Level 1..19. */
 size_t zstd_pack(str in, int level, struct buf *out);
 /* exactly raw_n bytes into dst */
 int zstd_unpack(str in, char *dst, size_t raw_n, struct err *err);

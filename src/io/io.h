@@ -24,14 +24,23 @@ struct io_file;
 
 enum io_open_flags {
     IO_READ = 1,
-    IO_WRITE = 2,   /* read and write */
-    IO_CREATE = 4,  /* create when missing */
-    IO_EXCL = 8,    /* fail when it exists */
+    IO_WRITE = 2,  /* read and write */
+    IO_CREATE = 4, /* create when missing */
+    IO_EXCL = 8,   /* fail when it exists */
 };
 
 enum io_op { /* what io_faulty can make fail */
-    IO_OP_OPEN, IO_OP_READ, IO_OP_WRITE, IO_OP_SYNC, IO_OP_RENAME, IO_OP_UNLINK, IO_OP_MKDIR,
-    IO_OP_SYNCDIR, IO_OP_TRUNCATE, IO_OP_LIST, IO_OP__N
+             IO_OP_OPEN,
+             IO_OP_READ,
+             IO_OP_WRITE,
+             IO_OP_SYNC,
+             IO_OP_RENAME,
+             IO_OP_UNLINK,
+             IO_OP_MKDIR,
+             IO_OP_SYNCDIR,
+             IO_OP_TRUNCATE,
+             IO_OP_LIST,
+             IO_OP__N
 };
 
 struct io_ops {
@@ -39,24 +48,27 @@ struct io_ops {
     void (*close)(struct io_file *);
     /* reads up to n bytes; *ret_n < n only at end of file */
     int (*pread)(struct io_file *, void *p, size_t n, uint64_t off, size_t *ret_n, struct err *);
-    int (*pwrite)(struct io_file *, const void *p, size_t n, uint64_t off, struct err *); /* all or error */
-    int (*sync)(struct io_file *, struct err *);              /* fdatasync */
+    int (*pwrite)(struct io_file *, const void *p, size_t n, uint64_t off,
+                  struct err *);                 /* all or error */
+    int (*sync)(struct io_file *, struct err *); /* fdatasync */
     int (*truncate)(struct io_file *, uint64_t size, struct err *);
-    int (*preallocate)(struct io_file *, uint64_t off, uint64_t len, struct err *); /* may be a no-op */
+    int (*preallocate)(struct io_file *, uint64_t off, uint64_t len,
+                       struct err *); /* may be a no-op */
     int (*size)(struct io_file *, uint64_t *ret, struct err *);
-    int (*lock)(struct io_file *, bool exclusive, struct err *); /* ERR_BUSY when held; until close */
+    int (*lock)(struct io_file *, bool exclusive,
+                struct err *); /* ERR_BUSY when held; until close */
     void (*drop_cache)(struct io_file *);
     int (*rename)(struct io *, const char *from, const char *to, struct err *);
     int (*unlink)(struct io *, const char *path, struct err *);
-    int (*mkdir)(struct io *, const char *path, struct err *);  /* existing is fine */
+    int (*mkdir)(struct io *, const char *path, struct err *); /* existing is fine */
     int (*rmdir)(struct io *, const char *path, struct err *);
     int (*sync_dir)(struct io *, const char *path, struct err *);
     /* calls fn for every name in the directory, in no order */
     int (*list)(struct io *, const char *path, void (*fn)(void *arg, const char *name, bool is_dir),
                 void *arg, struct err *);
     int (*free_space)(struct io *, uint64_t *ret_free, uint64_t *ret_total, struct err *);
-    ts_ns (*now)(struct io *);          /* wall clock */
-    int64_t (*mono)(struct io *);       /* monotonic ns */
+    ts_ns (*now)(struct io *);    /* wall clock */
+    int64_t (*mono)(struct io *); /* monotonic ns */
     void (*random)(struct io *, void *p, size_t n);
     void (*free)(struct io *);
 };
@@ -76,7 +88,7 @@ int io_mem_new(struct io **ret, uint64_t seed, struct err *err);
  * seeded subset survives, of unsynced directory changes a seeded prefix. Open files become unusable
  * (ERR_IO). The io can then be opened anew. */
 void io_mem_crash(struct io *mem, uint64_t seed);
-void io_mem_advance(struct io *mem, int64_t ns); /* moves both clocks */
+void io_mem_advance(struct io *mem, int64_t ns);             /* moves both clocks */
 void io_mem_set_space(struct io *mem, uint64_t total_bytes); /* writes past it fail with ERR_FULL */
 /* flips one bit of a stored file; false past its end */
 bool io_mem_flip(struct io *mem, const char *path, uint64_t byte, unsigned bit);
@@ -99,7 +111,8 @@ static inline void io_close(struct io_file *f)
         f->io->ops->close(f);
 }
 /* whole small file, <= max bytes, into *ret (mem_free), NUL-terminated beyond *ret_n */
-int io_read_file(struct io *io, const char *path, size_t max, char **ret, size_t *ret_n, struct err *err);
+int io_read_file(struct io *io, const char *path, size_t max, char **ret, size_t *ret_n,
+                 struct err *err);
 /* temporary name, write, sync, rename, sync directory */
 int io_write_file(struct io *io, const char *path, str data, struct err *err);
 
