@@ -1,10 +1,13 @@
 /* live.h: push, not poll: new entries matched when their batch becomes durable, fanned out to
  * subscribers.
  *
- * live_publish is called by the store's writer thread for every durable batch, in seq order; it matches
- * each subscription's filter on the batch's columns and appends what matched to the subscriber's bounded
- * queue. A full queue drops the new entries and counts them; the reader is told. Matching cost is shared:
- * a batch is opened once for all. Publishing never blocks on a subscriber. */
+ * live_publish is called by the store's writer thread for every durable batch, in seq order. It only
+ * copies the batch (nothing at all when nobody listens); a thread of live's own matches each
+ * subscription's filter on the batch's columns and appends what matched to the subscriber's bounded
+ * queue, so that a slow filter delays tails but never an acknowledgement. A full queue drops the new
+ * entries and counts them; the reader is told. Matching cost is shared: a batch is opened once for all
+ * and a row is rendered once a view. When the matcher itself falls behind its bound, subscribers with a
+ * store read what they missed from there: no gap. */
 #ifndef FL_LIVE_LIVE_H
 #define FL_LIVE_LIVE_H
 
@@ -29,7 +32,8 @@ int live_new(struct live **ret, struct err *err);
 void live_free(struct live *l); /* all subscriptions must be closed */
 /* store_config.on_durable with ctx = the live object */
 void live_publish(void *live, str payload, uint64_t base_seq, ts_ns received_at);
-/* give it the id generator once the store is open (ids appear in the views) */
+/* give it the id generator once the store is open (ids appear in the views), before the first
+ * subscription */
 void live_set_ids(struct live *l, const struct id_gen *ids);
 
 /* renders one row; any of view.h */
@@ -40,16 +44,22 @@ struct live_opts {
     live_view view;
     size_t queue_bytes;        /* 0 = LIVE_QUEUE_DEFAULT */
     /* Called when the queue turns non-empty (edge), from the publishing thread: post to your own. */
-    void (*wake)(void *arg);
+    void (*wake)(void *arg);   /* also when live_needs_history turns true */
     void *arg;
     /* Resume: entries with seq > after_seq are delivered first from `store`, then live, without a gap or a
      * duplicate. UINT64_MAX = from now. */
     uint64_t after_seq;
-    struct store *store;       /* needed for a resume */
+    struct store *store;       /* needed for a resume, and to catch up instead of losing */
+    /* Called exactly once after live_unsubscribe, from any thread, when filter and arg are not used any
+     * more. NULL: live_unsubscribe waits for that itself. */
+    void (*release)(void *arg);
 };
 /* ERR_BUSY more than LIVE_SUBS_MAX. */
 int live_subscribe(struct live *l, const struct live_opts *o, struct live_sub **ret, struct err *err);
-void live_unsubscribe(struct live_sub *s); /* after the return wake is never called again */
+/* After the return wake is never called again. Not while live_take runs: live_cancel that first. */
+void live_unsubscribe(struct live_sub *s);
+/* Makes a live_take that reads history stop soon with ERR_CANCELED. Any thread. */
+void live_cancel(struct live_sub *s);
 
 struct live_item {
     uint64_t seq;
@@ -60,10 +70,18 @@ struct live_item {
  * read here, in slices of at most 1,000 entries, so call it from a query thread when
  * live_needs_history is true. Returns the count or < 0. */
 int live_take(struct live_sub *s, struct live_item *items, uint32_t max, struct err *err);
-bool live_needs_history(const struct live_sub *s);
+bool live_needs_history(struct live_sub *s);
+/* Every entry with seq <= this was taken, counted as dropped, or does not match: where a later
+ * subscription can go on. */
+uint64_t live_position(struct live_sub *s);
 /* drops not yet reported by an item, reported and cleared */
 uint64_t live_dropped(struct live_sub *s);
-struct live_stats { uint64_t subscribers, published, matched, dropped; };
+struct live_stats {
+    uint64_t subscribers;
+    uint64_t published; /* entries that came while somebody listened */
+    uint64_t matched;   /* deliveries queued */
+    uint64_t dropped;   /* deliveries lost to full queues */
+};
 void live_get_stats(struct live *l, struct live_stats *ret);
 
 #endif
