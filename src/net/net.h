@@ -38,13 +38,14 @@ struct net_limits {
     size_t inflight_bytes;      /* 64 MiB of bodies in memory, whole server; past it 503 + Retry-After */
     size_t ws_message_bytes;    /* 64 KiB in; past it close 1009 */
     uint32_t connections;       /* 10,000; past it 503 + Retry-After and close */
-    uint32_t pipeline;          /* 64 requests read ahead of their answers */
+    uint32_t pipeline;          /* 64 KiB of further requests read ahead of an answer */
     int64_t header_timeout_ms;  /* 10 s for a complete head */
     int64_t body_timeout_ms;    /* 30 s without a body byte: 408 */
     int64_t idle_timeout_ms;    /* 75 s keep-alive */
     int64_t write_timeout_ms;   /* 60 s without progress on a response */
     int64_t drain_ms;           /* 10 s for answers in progress at shutdown */
     size_t stream_bytes;        /* 1 MiB queued on one stream before http_stream_write says false */
+    int64_t ws_ping_ms;         /* 30 s between pings; silent for two of them: closed */
 };
 void net_limits_default(struct net_limits *l);
 
