@@ -313,8 +313,9 @@ static void net_free(struct net *n)
 
 static char *dup_z(const char *z)
 {
-    char *p = mem_alloc(strlen(z) + 1);
-    return p ? strcpy(p, z) : NULL;
+    size_t n = strlen(z) + 1;
+    char *p = mem_alloc(n);
+    return p ? memcpy(p, z, n) : NULL;
 }
 
 static int setup_tls(struct net *n, const struct net_config *cfg, struct err *err)
