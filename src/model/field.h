@@ -3,7 +3,11 @@
  * A column key names a path: a canonical field is its plain name ("agent", "tokens.input"); an
  * attribute is PATH_SEP before every step ("\x01port", "\x01http\x01method"). Bytes 0x01 and 0x02
  * inside a client's key are escaped as 0x02 followed by the byte plus 0x10. A dot in a step is an
- * ordinary byte: a.b and a -> b are different keys with the same dotted name. */
+ * ordinary byte: a.b and a -> b are different keys with the same dotted name.
+ *
+ * The column "rest" (V_JSON) holds what got no column of its own: an object {column key: value}, with
+ * attribute keys as above and canonical names for client values whose stored form cannot give them
+ * back. Whoever has to refuse a column (too many paths) moves its value there and loses nothing. */
 #ifndef FL_MODEL_FIELD_H
 #define FL_MODEL_FIELD_H
 
@@ -27,6 +31,7 @@ enum field {
     F_TOKENS_REASONING, F_COST_USD, F_STREAM, F_RUN, F_LOGGER, F_USER, F_HOST, F_SERVICE, F_ENV,
     F_KEY_ID,
     F_SHAPE,                                             /* internal: how the client spelled it */
+    F_REST,                                              /* internal: values that got no column */
     F_RESOLVED, F_RESOLVED_BY, F_RESOLVED_AT, F_NOTE,    /* virtual: from marks */
     F__COUNT
 };
@@ -48,6 +53,8 @@ extern const struct field_info field_table[F__COUNT];
 
 /* Canonical field by its name or short name (trace session span parent call time); F_NONE. */
 enum field field_by_name(str name);
+/* Column key -> field: canonical names only, no short ones; F_NONE for attributes. */
+enum field field_by_key(str key);
 
 /* A field as a query names it. */
 struct fieldref {
@@ -59,7 +66,8 @@ struct fieldref {
 /* "trace" -> F_TRACE_ID; "port", "attributes.port" -> attribute. Memory of key from the arena.
  * False when out of memory. */
 bool fieldref_make(struct arena *a, str name, bool backticked, struct fieldref *ret);
-/* hash of a column key in which inner PATH_SEP count as '.', so that one lookup finds a.b and a->b */
+/* hash of a column key in which inner PATH_SEP count as '.', so that one lookup finds a.b and a->b;
+ * stable on disk */
 uint64_t field_dotted_hash(str key);
 /* does this column key belong to the reference? */
 bool fieldref_matches(const struct fieldref *f, str key, uint64_t key_hash);
@@ -75,7 +83,10 @@ extern const str level_names_upper[LV__COUNT]; /* "TRACE" ... */
 /* any case; warning = warn, fatal emergency alert panic = critical, notice = info, err = error,
  * severityText spellings with digits (INFO2) too; false when unknown */
 bool level_parse(str s, enum level *ret);
-/* OpenTelemetry severity number 1..24 and Python 10..50 / bunyan 10..60 numbers; false otherwise */
+/* The number of a JSON logger's `level`: 10 20 30 40 50 60 as pino and bunyan count (trace debug info
+ * warn error fatal), other numbers 1..24 as OpenTelemetry does; false otherwise */
 bool level_from_number(int64_t n, enum level *ret);
+/* OpenTelemetry's SeverityNumber 1..24; false otherwise */
+bool level_from_severity_number(int64_t n, enum level *ret);
 
 #endif

@@ -13,6 +13,9 @@
 /* Canonical JSON: id, seq, timestamp, received_at, level, agent, message ... attributes as one nested
  * object. Absent fields are left out. */
 int view_native(struct buf *out, struct block *b, uint32_t row, struct err *err);
+/* The object as its client sent it: same names, places and values, nothing added (Elasticsearch
+ * `_source`, export of originals). */
+int view_source(struct buf *out, struct block *b, uint32_t row, struct err *err);
 /* {timestamp: float s, agent, level: UPPER, message, context, trace_id, session_id}; trace = DEBUG */
 int view_fleet(struct buf *out, struct block *b, uint32_t row, struct err *err);
 /* {id, agent_id, message, level, category, session_key, source, metadata, trace_id, parent_id,
