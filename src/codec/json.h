@@ -55,7 +55,9 @@ int json_next(struct json_rd *r, struct json_tok *ret, struct err *err);
 /* Having read the opening token of a value (or any scalar), moves past its end and gives the whole
  * value's source text. Scalars: their text including quotes. */
 int json_skip(struct json_rd *r, const struct json_tok *open, str *ret_source, struct err *err);
-/* After an error: moves past the next newline and starts afresh there; false at the end. */
+/* After an error: moves past the next newline and starts afresh there; false at the end. When the
+ * fault is a '{' that begins a line inside an unfinished value, that line is where it starts: the
+ * one before was cut short. */
 bool json_resync(struct json_rd *r);
 /* offset of the reader in its text */
 static inline size_t json_offset(const struct json_rd *r)
@@ -77,7 +79,8 @@ enum json_num_kind json_number(str raw, bool integral, int64_t *ret_i, double *r
 /* ---- writer ---- */
 void json_put_str(struct buf *b,
                   str s); /* quoted and escaped; s is valid UTF-8; also escapes U+2028/9 not */
-void json_put_f64(struct buf *b, double d); /* shortest text that reads back to d; finite */
+void json_put_escaped(struct buf *b, str s); /* the same without the quotes */
+void json_put_f64(struct buf *b, double d);  /* shortest text that reads back to d; finite */
 /* Canonical minified copy of one JSON value (used for arrays and objects kept as json): white space
  * dropped, strings re-escaped minimally, numbers as written. */
 int json_minify(struct buf *b, str value, struct err *err);
