@@ -1,0 +1,44 @@
+/* data.h: questions asked of a target, answered the same by a server and by a directory. */
+#ifndef FL_CLI_DATA_H
+#define FL_CLI_DATA_H
+
+#include "base/buf.h"
+#include "cli/cli.h"
+#include "cli/target.h"
+
+struct data_query {
+    const char *text;
+    ts_ns start, end;  /* inclusive, exclusive; TS_MIN / TS_MAX = open */
+    uint32_t limit;    /* 0 = the language's default */
+    bool unlimited;
+    uint32_t offset;
+    bool csv;          /* pieces of CSV instead of rows of JSON */
+    /* one JSON row (readable 32 bytes past its end), or a piece of CSV; false stops */
+    bool (*on_row)(void *ctx, str row);
+    void *ctx;
+    int64_t shift;     /* bytes put before the user's own text: for positions in errors */
+};
+struct data_result {
+    uint64_t rows;
+    bool truncated; /* a default limit cut the answer */
+    uint64_t watermark; /* highest sequence number the answer could see; 0 when unknown */
+};
+/* 0 or an exit code, having said what is wrong; warnings of the answer become notes. */
+int data_query(struct cli *c, struct target *t, const struct data_query *q, struct data_result *ret);
+/* the plan as JSON text */
+int data_explain(struct cli *c, struct target *t, const struct data_query *q, struct buf *out);
+/* The user's query and the filters given as options (--agent --level --pattern, those that are not
+ * NULL) as one query. *ret_shift: how far the user's text moved. */
+void data_combine(struct buf *out, const char *text, const char *agent, const char *level,
+                  const char *pattern, bool filter_only, int64_t *ret_shift);
+/* all positional words as one text */
+void data_join_args(const struct cli *c, int from, struct buf *out);
+/* "…" with what the query language needs escaped */
+void data_quote(struct buf *out, str s);
+/* Fleet's statistics: {"total_entries":…, "level_counts":{…}, …} as JSON text */
+int data_stats(struct cli *c, struct target *t, struct buf *out);
+/* a GET (or another method) on a server; the body goes to out */
+int data_call(struct cli *c, struct target *t, const char *method, const char *path, str body,
+              struct buf *out, int *ret_status);
+
+#endif

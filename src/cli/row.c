@@ -1,0 +1,442 @@
+/* row.c: JSON rows to terminal lines and tables. */
+#include "cli/row.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/time.h"
+#include "base/utf8.h"
+
+#define FIELDS_MAX 4096
+#define AGENT_WIDTH_MAX 24
+#define VALUE_CUT 96
+#define ROW_ARENA (256u << 20)
+
+static int value_of(struct json_rd *r, const struct json_tok *tok, struct row_field *f,
+                    struct arena *a, struct err *err)
+{
+    f->type = tok->type;
+    f->text = tok->raw;
+    switch (tok->type) {
+    case JSON_STR:
+        f->text = json_unescape(tok, a);
+        return f->text.p || tok->raw.n == 0 ? 0 : err_nomem(err);
+    case JSON_OBJ:
+    case JSON_ARR: return json_skip(r, tok, &f->text, err);
+    case JSON_TRUE: f->text = STR("true"); break;
+    case JSON_FALSE: f->text = STR("false"); break;
+    case JSON_NULL: f->text = STR("null"); break;
+    default: break;
+    }
+    return 0;
+}
+
+int row_parse(struct row *ret, str line, struct arena *a, struct err *err)
+{
+    struct json_rd r;
+    struct json_tok tok;
+    struct row_field *f = NULL;
+    uint32_t n = 0, cap = 0;
+    json_init(&r, line);
+    int rc = json_next(&r, &tok, err);
+    if (rc < 0)
+        return rc;
+    if (tok.type != JSON_OBJ)
+        return err_set(err, ERR_INVALID, "a row is not a JSON object");
+    while ((rc = json_next(&r, &tok, err)) == 0 && tok.type == JSON_KEY) {
+        if (n == FIELDS_MAX)
+            return err_set(err, ERR_LIMIT, "a row has more than %d fields", FIELDS_MAX);
+        if (n == cap) {
+            f = arena_grow(a, f, n, cap ? cap * 2 : 32, sizeof(*f));
+            cap = cap ? cap * 2 : 32;
+            if (!f)
+                return err_nomem(err);
+        }
+        f[n].name = json_unescape(&tok, a);
+        if ((rc = json_next(&r, &tok, err)) < 0 || (rc = value_of(&r, &tok, &f[n], a, err)) < 0)
+            return rc;
+        n++;
+    }
+    ret->f = f;
+    ret->n = n;
+    return rc;
+}
+
+const struct row_field *row_find(const struct row *r, const char *name)
+{
+    str want = str_c(name);
+    for (uint32_t i = 0; i < r->n; i++)
+        if (str_eq(r->f[i].name, want))
+            return &r->f[i];
+    return NULL;
+}
+
+str row_text(const struct row *r, const char *name)
+{
+    const struct row_field *f = row_find(r, name);
+    return f && f->type != JSON_NULL ? f->text : STR_NULL;
+}
+
+double row_num(const struct row *r, const char *name, double unset)
+{
+    double d;
+    const struct row_field *f = row_find(r, name);
+    return f && f->type == JSON_NUM && str_to_f64(f->text, &d) ? d : unset;
+}
+
+bool row_is_entry(const struct row *r)
+{
+    return row_find(r, "seq") && row_find(r, "timestamp") && row_find(r, "received_at");
+}
+
+/* ---- entries ---- */
+
+void renderer_init(struct renderer *r, struct out *o, bool wide)
+{
+    r->o = o;
+    r->agent_width = 8;
+    r->cut = o->term.tty && !wide;
+}
+
+void renderer_see(struct renderer *r, const struct row *row)
+{
+    int w = safe_width(row_text(row, "agent"));
+    if (w > AGENT_WIDTH_MAX)
+        w = AGENT_WIDTH_MAX;
+    if (w > r->agent_width)
+        r->agent_width = w;
+}
+
+static bool plain_value(str s)
+{
+    if (s.n == 0)
+        return false;
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        if (c <= ' ' || c == '"' || c == '=' || c == 0x7f)
+            return false;
+    }
+    return true;
+}
+
+static void put_value(struct renderer *r, const struct row_field *f)
+{
+    str shown = f->text;
+    bool quote = f->type == JSON_STR && !plain_value(f->text);
+    if (r->cut && (int)shown.n > VALUE_CUT)
+        shown = safe_cut(shown, VALUE_CUT);
+    if (quote)
+        out_puts(r->o, "\"");
+    out_safe(r->o, shown);
+    if (shown.n < f->text.n) {
+        char n[32];
+        out_printf(r->o, "%s(+%s)", term_utf8() ? "…" : "...",
+                   fmt_bytes(f->text.n - shown.n, n));
+    }
+    if (quote)
+        out_puts(r->o, "\"");
+}
+
+static void put_pairs(struct renderer *r, str prefix, const struct row_field *f, int depth);
+
+static void put_object(struct renderer *r, str prefix, str source, int depth)
+{
+    struct arena a;
+    struct row row;
+    struct err err = ERR_INIT;
+    struct buf copy; /* the tokenizer wants room behind the text */
+    buf_init(&copy, ROW_ARENA);
+    buf_putstr(&copy, source);
+    arena_init(&a, ROW_ARENA);
+    if (buf_ok(&copy) && row_parse(&row, buf_str(&copy), &a, &err) == 0)
+        for (uint32_t i = 0; i < row.n; i++)
+            put_pairs(r, prefix, &row.f[i], depth);
+    arena_deinit(&a);
+    buf_deinit(&copy);
+}
+
+static void put_pairs(struct renderer *r, str prefix, const struct row_field *f, int depth)
+{
+    if (f->type == JSON_OBJ && depth < 6 && f->text.n > 2) {
+        struct buf name;
+        buf_init(&name, 64u << 10);
+        buf_putstr(&name, prefix);
+        if (prefix.n)
+            buf_putc(&name, '.');
+        buf_putstr(&name, f->name);
+        put_object(r, buf_str(&name), f->text, depth + 1);
+        buf_deinit(&name);
+        return;
+    }
+    out_puts(r->o, "  ");
+    out_style(r->o, STYLE_DIM);
+    if (prefix.n) {
+        out_safe(r->o, prefix);
+        out_puts(r->o, ".");
+    }
+    out_safe(r->o, f->name);
+    out_puts(r->o, "=");
+    out_style(r->o, STYLE_NONE);
+    put_value(r, f);
+}
+
+static bool listed(const char *const *names, str name)
+{
+    for (; names && *names; names++)
+        if (str_eq(str_c(*names), name))
+            return true;
+    return false;
+}
+
+void render_rest(struct renderer *r, const struct row *row, const char *const *skip)
+{
+    static const char *const never[] = { "id", "seq", "received_at", "timestamp", "level", "agent",
+                                         "message", "key_id", NULL };
+    for (uint32_t i = 0; i < row->n; i++) {
+        const struct row_field *f = &row->f[i];
+        if (listed(never, f->name) || listed(skip, f->name))
+            continue;
+        if (str_eq(f->name, STR("kind")) && str_eq(f->text, STR("log")))
+            continue;
+        if (str_eq(f->name, STR("stream")) && str_eq(f->text, STR("default")))
+            continue;
+        if (str_eq(f->name, STR("attributes")) && f->type == JSON_OBJ)
+            put_object(r, STR_NULL, f->text, 0);
+        else
+            put_pairs(r, STR_NULL, f, 0);
+    }
+}
+
+static void put_time(struct out *o, str text)
+{
+    ts_ns t;
+    char shown[TS_TEXT_MAX];
+    out_style(o, STYLE_DIM);
+    if (ts_parse_iso(text, &t))
+        out_put(o, (str){ shown, ts_format(t, 3, shown) });
+    else
+        out_safe(o, text);
+    out_style(o, STYLE_NONE);
+}
+
+void render_entry(struct renderer *r, const struct row *row)
+{
+    struct out *o = r->o;
+    str level = row_text(row, "level"), agent = row_text(row, "agent");
+    char upper[16] = "";
+    for (size_t i = 0; i < level.n && i < sizeof(upper) - 1; i++)
+        upper[i] = level.p[i] >= 'a' && level.p[i] <= 'z' ? (char)(level.p[i] - 32) : level.p[i];
+    renderer_see(r, row);
+    put_time(o, row_text(row, "timestamp"));
+    out_puts(o, " ");
+    out_style(o, style_of_level(level));
+    out_safe(o, str_c(upper));
+    out_style(o, STYLE_NONE);
+    out_pad(o, 9 - safe_width(str_c(upper)));
+    if (agent.n) {
+        out_style(o, style_of_name(agent));
+        out_safe(o, agent);
+        out_style(o, STYLE_NONE);
+    } else {
+        out_puts(o, "-");
+    }
+    out_pad(o, r->agent_width - (agent.n ? safe_width(agent) : 1));
+    out_puts(o, "  ");
+    str message = row_text(row, "message");
+    const char *skip[2] = { NULL, NULL };
+    if (!message.n) { /* an event's name says what a message would */
+        const char *stand_in[] = { "event", "operation" };
+        for (int i = 0; i < 2 && !message.n; i++) {
+            message = row_text(row, stand_in[i]);
+            skip[0] = message.n ? stand_in[i] : NULL;
+        }
+    }
+    out_safe(o, message);
+    render_rest(r, row, skip);
+    out_line(o);
+}
+
+/* ---- tables ---- */
+
+struct table {
+    struct arena a;
+    struct row *rows;
+    uint32_t n, cap;
+    struct buf text; /* the line being read */
+};
+
+int table_new(struct table **ret, struct err *err)
+{
+    struct table *t = mem_zalloc(sizeof(*t));
+    if (!t)
+        return err_nomem(err);
+    arena_init(&t->a, ROW_ARENA);
+    *ret = t;
+    return 0;
+}
+
+void table_free(struct table *t)
+{
+    if (!t)
+        return;
+    arena_deinit(&t->a);
+    mem_free(t);
+}
+
+int table_add(struct table *t, str line, struct err *err)
+{
+    char *copy = arena_alloc(&t->a, line.n + BUF_PAD);
+    if (t->n == t->cap) {
+        uint32_t cap = t->cap ? t->cap * 2 : 64;
+        t->rows = arena_grow(&t->a, t->rows, t->n, cap, sizeof(*t->rows));
+        t->cap = cap;
+    }
+    if (!copy || !t->rows)
+        return err_set(err, ERR_LIMIT, "the table does not fit in memory; use --format ndjson");
+    memcpy(copy, line.p, line.n);
+    memset(copy + line.n, 0, BUF_PAD);
+    int rc = row_parse(&t->rows[t->n], (str){ copy, line.n }, &t->a, err);
+    if (rc == 0)
+        t->n++;
+    return rc;
+}
+
+#define COLS_MAX 64
+struct column {
+    str name;
+    int width;
+    bool number; /* right-aligned */
+};
+
+static uint32_t find_columns(const struct table *t, struct column *cols)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < t->n; i++)
+        for (uint32_t k = 0; k < t->rows[i].n; k++) {
+            const struct row_field *f = &t->rows[i].f[k];
+            uint32_t c = 0;
+            while (c < n && !str_eq(cols[c].name, f->name))
+                c++;
+            if (c == n && n == COLS_MAX)
+                continue;
+            if (c == n)
+                cols[n++] = (struct column){ f->name, safe_width(f->name), true };
+            int w = f->type == JSON_NULL ? 1 : safe_width(f->text);
+            if (w > cols[c].width)
+                cols[c].width = w;
+            if (f->type != JSON_NUM && f->type != JSON_NULL)
+                cols[c].number = false;
+        }
+    return n;
+}
+
+static void put_cell(struct out *o, const struct column *c, const struct row_field *f, bool last)
+{
+    bool null = !f || f->type == JSON_NULL;
+    str text = null ? STR("-") : f->text;
+    int w = safe_width(text);
+    if (c->number)
+        out_pad(o, c->width - w);
+    if (str_eq(c->name, STR("level")) && !null)
+        out_style(o, style_of_level(text));
+    else if (null)
+        out_style(o, STYLE_DIM);
+    out_safe(o, text);
+    out_style(o, STYLE_NONE);
+    if (!c->number && !last)
+        out_pad(o, c->width - w);
+}
+
+void table_print(struct table *t, struct out *o)
+{
+    struct column cols[COLS_MAX];
+    uint32_t n = find_columns(t, cols);
+    for (uint32_t c = 0; c < n; c++) {
+        if (c)
+            out_puts(o, "  ");
+        if (cols[c].number)
+            out_pad(o, cols[c].width - safe_width(cols[c].name));
+        out_style(o, STYLE_BOLD);
+        out_safe(o, cols[c].name);
+        out_style(o, STYLE_NONE);
+        if (!cols[c].number && c + 1 < n)
+            out_pad(o, cols[c].width - safe_width(cols[c].name));
+    }
+    if (n)
+        out_line(o);
+    for (uint32_t i = 0; i < t->n && out_ok(o); i++) {
+        for (uint32_t c = 0; c < n; c++) {
+            const struct row_field *f = NULL;
+            for (uint32_t k = 0; k < t->rows[i].n && !f; k++)
+                if (str_eq(t->rows[i].f[k].name, cols[c].name))
+                    f = &t->rows[i].f[k];
+            if (c)
+                out_puts(o, "  ");
+            put_cell(o, &cols[c], f, c + 1 == n);
+        }
+        out_line(o);
+    }
+}
+
+/* ---- pretty JSON ---- */
+
+static void pretty_break(struct out *o, int indent)
+{
+    out_puts(o, "\n");
+    out_pad(o, indent);
+}
+
+static void put_token(struct out *o, const struct json_tok *t)
+{
+    switch (t->type) {
+    case JSON_KEY:
+    case JSON_STR:
+        out_puts(o, "\"");
+        out_json(o, t->raw);
+        out_puts(o, "\"");
+        break;
+    case JSON_TRUE: out_puts(o, "true"); break;
+    case JSON_FALSE: out_puts(o, "false"); break;
+    case JSON_NULL: out_puts(o, "null"); break;
+    default: out_put(o, t->raw); break;
+    }
+}
+
+void json_pretty(struct out *o, str value, int indent)
+{
+    struct json_rd r;
+    struct json_tok t;
+    struct err err = ERR_INIT;
+    bool first = true, after_key = false;
+    int depth = 0;
+    json_init(&r, value);
+    while (json_next(&r, &t, &err) == 0 && t.type != JSON_END) {
+        bool close = t.type == JSON_OBJ_END || t.type == JSON_ARR_END;
+        if (close) {
+            depth--;
+            if (!first)
+                pretty_break(o, indent + depth * 2);
+            out_puts(o, t.type == JSON_OBJ_END ? "}" : "]");
+            first = after_key = false;
+            continue;
+        }
+        if (!after_key && depth > 0) {
+            if (!first)
+                out_puts(o, ",");
+            pretty_break(o, indent + depth * 2);
+        }
+        first = false;
+        after_key = t.type == JSON_KEY;
+        if (t.type == JSON_OBJ || t.type == JSON_ARR) {
+            out_puts(o, t.type == JSON_OBJ ? "{" : "[");
+            depth++;
+            first = true;
+            after_key = false;
+        } else {
+            put_token(o, &t);
+            if (after_key)
+                out_puts(o, ": ");
+        }
+    }
+}

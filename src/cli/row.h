@@ -1,0 +1,57 @@
+/* row.h: one row of an answer, taken apart and shown.
+ *
+ * Rows come as JSON text, the same from a server and from a directory, so both print alike. A row is
+ * an entry when it has seq, timestamp and received_at; else it is a line of a table. */
+#ifndef FL_CLI_ROW_H
+#define FL_CLI_ROW_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/str.h"
+#include "cli/term.h"
+#include "codec/json.h"
+
+struct row_field {
+    str name;
+    enum json_type type; /* STR, NUM, TRUE, FALSE, NULL, OBJ, ARR */
+    str text;            /* STR: unescaped; OBJ and ARR: source; else as written */
+};
+struct row {
+    struct row_field *f;
+    uint32_t n;
+};
+/* `line` is one JSON object, readable 32 bytes past its end. ERR_INVALID, ERR_NOMEM. */
+int row_parse(struct row *ret, str line, struct arena *a, struct err *err);
+const struct row_field *row_find(const struct row *r, const char *name);
+/* text of a field, or "" */
+str row_text(const struct row *r, const char *name);
+bool row_is_entry(const struct row *r);
+double row_num(const struct row *r, const char *name, double unset);
+
+/* ---- entries as lines ---- */
+struct renderer {
+    struct out *o;
+    int agent_width; /* grows with the names seen */
+    bool cut;        /* shorten long values: on a terminal */
+};
+void renderer_init(struct renderer *r, struct out *o, bool wide);
+void renderer_see(struct renderer *r, const struct row *row); /* widths, before the first line */
+void render_entry(struct renderer *r, const struct row *row);
+/* what is left of an entry as key=value pairs, each after two spaces; names in `skip` (NULL-ended)
+ * are left out */
+void render_rest(struct renderer *r, const struct row *row, const char *const *skip);
+
+/* ---- tables ---- */
+struct table;
+int table_new(struct table **ret, struct err *err);
+void table_free(struct table *t);
+int table_add(struct table *t, str line, struct err *err); /* copies */
+void table_print(struct table *t, struct out *o);
+
+/* ---- JSON for people: two spaces a level, one member a line ---- */
+void json_pretty(struct out *o, str value, int indent);
+
+#endif
