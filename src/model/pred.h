@@ -85,6 +85,7 @@ struct block_stats {
     /* false only when no value of that column has the token (token_hash) / equals (value_hash) */
     bool (*may_token)(void *ctx, const struct col_stats *c, uint64_t hash);
     bool (*may_value)(void *ctx, const struct col_stats *c, uint64_t hash);
+    const struct id_gen *ids; /* the store's, so that made ids can be judged; NULL = unknown */
 };
 enum prune { PRUNE_NONE_MATCH, PRUNE_MAYBE };
 enum prune pred_prune(const struct pred *p, const struct block_stats *st);

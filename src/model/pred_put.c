@@ -1,0 +1,119 @@
+/* pred_put.c: a tree as text for explain and for tests: "(level>=warn AND message:word(refused))". */
+#include <inttypes.h>
+#include <math.h>
+
+#include "codec/json.h"
+#include "model/pred_int.h"
+
+static void put_fields(struct buf *b, const struct pred_scope *sc)
+{
+    if (sc->any) {
+        buf_puts(b, "any");
+        return;
+    }
+    for (uint32_t i = 0; i < sc->n; i++) {
+        if (i)
+            buf_putc(b, ',');
+        field_put_name(b, sc->fields[i].key);
+    }
+}
+
+static void put_bound(struct buf *b, const struct pred *p, const struct pred_bound *x)
+{
+    enum field f = p->scope.n ? p->scope.fields[0].field : F_NONE;
+    if (x->open) {
+        buf_putc(b, '*');
+    } else if (x->text) {
+        json_put_str(b, x->s);
+    } else if (x->integral && f != F_NONE && (field_table[f].flags & FF_TIME)) {
+        char t[TS_TEXT_MAX];
+        buf_put(b, t, ts_format(x->i, -1, t));
+    } else if (x->integral) {
+        buf_put_i64(b, x->i);
+    } else if (isfinite(x->d)) {
+        json_put_f64(b, x->d);
+    } else {
+        buf_puts(b, x->d > 0 ? "inf" : "-inf");
+    }
+}
+
+static void put_test(struct buf *b, const struct pred *p)
+{
+    const struct test *t = &p->test;
+    put_fields(b, &p->scope);
+    if (t->slo.open && t->shi.open && t->word) {
+        buf_printf(b, ":%s(%.*s)", t->word, STR_FMT(t->s));
+    } else if (t->slo.open) {
+        buf_puts(b, t->shi.inclusive ? "<=" : "<");
+        put_bound(b, p, &t->shi);
+    } else if (t->shi.open) {
+        buf_puts(b, t->slo.inclusive ? ">=" : ">");
+        put_bound(b, p, &t->slo);
+    } else {
+        buf_puts(b, t->slo.inclusive ? ":[" : ":{");
+        put_bound(b, p, &t->slo);
+        buf_puts(b, " TO ");
+        put_bound(b, p, &t->shi);
+        buf_putc(b, t->shi.inclusive ? ']' : '}');
+    }
+}
+
+static void put_levels(struct buf *b, uint32_t mask)
+{
+    uint32_t all = (1u << LV__COUNT) - 1;
+    uint32_t low = mask ? (uint32_t)__builtin_ctz(mask) : 0;
+    if (mask && (mask & (mask - 1)) && mask == (all & ~((1u << low) - 1))) {
+        buf_printf(b, "level>=%.*s", STR_FMT(level_names[low]));
+        return;
+    }
+    buf_puts(b, "level=");
+    const char *sep = "";
+    for (uint32_t lv = 0; lv < LV__COUNT; lv++) {
+        if (mask >> lv & 1) {
+            buf_puts(b, sep);
+            buf_putstr(b, level_names[lv]);
+            sep = "|";
+        }
+    }
+    if (!mask)
+        buf_puts(b, "none");
+}
+
+void pred_put_text(struct buf *b, const struct pred *p)
+{
+    switch (p->kind) {
+    case P_TRUE:
+        buf_puts(b, "true");
+        break;
+    case P_FALSE:
+        buf_puts(b, "false");
+        break;
+    case P_AND:
+    case P_OR:
+        buf_putc(b, '(');
+        for (uint32_t i = 0; i < p->nkids; i++) {
+            if (i)
+                buf_puts(b, p->kind == P_AND ? " AND " : " OR ");
+            pred_put_text(b, p->kids[i]);
+        }
+        buf_putc(b, ')');
+        break;
+    case P_NOT:
+        buf_puts(b, "NOT ");
+        pred_put_text(b, p->kids[0]);
+        break;
+    case P_EXISTS:
+        put_fields(b, &p->scope);
+        buf_puts(b, ":*");
+        break;
+    case P_LEVEL:
+        put_levels(b, p->levels);
+        break;
+    case P_RESOLVED:
+        buf_puts(b, p->resolved ? "resolved:true" : "resolved:false");
+        break;
+    case P_TEST:
+        put_test(b, p);
+        break;
+    }
+}
