@@ -138,8 +138,11 @@ def statuses(data):
 class Server:
     def __init__(self, *flags):
         self.flags = flags
+        self.proc = None
 
     def __enter__(self):
+        if self.proc:
+            return self
         self.err = tempfile.TemporaryFile()
         self.proc = subprocess.Popen([BIN, *self.flags], stdout=subprocess.PIPE, stderr=self.err,
                                      text=True)
