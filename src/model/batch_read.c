@@ -2,7 +2,7 @@
  *
  * Opening a block walks its column headers and notes where each body lies; bodies are decoded when a
  * column is asked for. Text is not copied: the payload must outlive the block. Two columns are not in
- * the payload and are made up here: seq and received_at. */
+ * the payload and are made up here: seq, and received_at unless the store wrote it (docs/format). */
 #include "base/hash.h"
 #include "base/rd.h"
 #include "model/batch.h"
@@ -16,7 +16,8 @@ struct pcol {
 
 struct pblock {
     struct block b;
-    struct pcol *cols; /* same order as b.cols; the last two are virtual */
+    struct pcol *cols;  /* same order as b.cols */
+    uint32_t nstored;   /* columns of the payload; the virtual ones follow: seq, then received_at */
     ts_ns received_at;
 };
 
@@ -216,8 +217,8 @@ static int pblock_load(struct block *b, uint32_t c, struct colv *ret, struct err
     *ret = (struct colv){
         .key = b->cols[c].key, .type = b->cols[c].type, .n = b->n, .nvals = b->cols[c].nvals
     };
-    if (c + 2 >= b->ncols)
-        return load_virtual(pb, c + 2 == b->ncols, ret, err);
+    if (c >= pb->nstored)
+        return load_virtual(pb, c == pb->nstored, ret, err);
     struct rd r = rd_of(pc->body, pc->len);
     int rc = load_presence(&r, pc->flags, b->n, ret->nvals, b->arena, &ret->present, err);
     if (rc)
@@ -289,15 +290,19 @@ static int open_block(struct rd r, uint64_t base_seq, ts_ns received_at, struct 
     pb->b.loaded = arena_zalloc(a, (ncols + 2) * sizeof *pb->b.loaded);
     if (!info || !pb->cols || !pb->b.loaded)
         return err_nomem(err);
-    for (uint32_t i = 0; i < ncols; i++)
+    bool has_received = false;
+    for (uint32_t i = 0; i < ncols; i++) {
         if (!read_column(&r, (uint32_t)n, &info[i], &pb->cols[i]))
             return corrupt(err, "bad column header");
+        has_received |= str_eq(info[i].key, field_table[F_RECEIVED_AT].name);
+    }
     if (rd_left(&r))
         return corrupt(err, "bytes behind the last column");
     add_virtual(&info[ncols], F_SEQ, (uint32_t)n);
     add_virtual(&info[ncols + 1], F_RECEIVED_AT, (uint32_t)n);
+    pb->nstored = (uint32_t)ncols;
     pb->b.n = (uint32_t)n;
-    pb->b.ncols = (uint32_t)ncols + 2;
+    pb->b.ncols = (uint32_t)ncols + (has_received ? 1 : 2);
     pb->b.cols = info;
     pb->b.arena = a;
     pb->b.seq_min = base_seq;

@@ -72,6 +72,7 @@ struct append {
     bool duplicate;       /* idempotency key seen before: base_seq/rows/received_at are the first ones' */
     struct err err;
     /* the store's */
+    uint8_t kind;
     struct append *next;
     uint32_t crc;
     char *packed;
@@ -227,6 +228,9 @@ struct verify_report {
 /* Reads every byte of the store and checks every checksum and every decoded page. Opens nothing for
  * writing. 0 = clean, ERR_CORRUPT = problems were found (all listed). */
 int store_verify(struct io *io, struct verify_report *rep, struct err *err);
+
+/* Once the address is known: writes it into the lock file. */
+int store_set_url(struct store *s, const char *url, struct err *err);
 
 /* What the lock file of a directory says: the URL of the server that holds it. False when no one does. */
 bool store_lock_owner(struct io *io, struct buf *ret_url);

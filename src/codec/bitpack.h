@@ -1,0 +1,36 @@
+/* bitpack.h: unsigned integers of a fixed bit width, least significant bit first.
+ *
+ * Value i occupies bits [i*w, (i+1)*w). Widths 0..56, or 64. A packed run is followed by
+ * BITPACK_PAD bytes so that a reader may load 8 bytes at any position. */
+#ifndef FL_CODEC_BITPACK_H
+#define FL_CODEC_BITPACK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/rd.h"
+
+#define BITPACK_PAD 8
+
+/* smallest allowed width that holds max */
+static inline unsigned bitpack_width(uint64_t max)
+{
+    unsigned w = max ? 64 - (unsigned)__builtin_clzll(max) : 0;
+    return w > 56 ? 64 : w;
+}
+static inline size_t bitpack_bytes(uint32_t n, unsigned width)
+{
+    return width ? ((size_t)n * width + 7) / 8 + BITPACK_PAD : 0;
+}
+void bitpack_put(struct buf *b, const uint64_t *v, uint32_t n, unsigned width);
+static inline uint64_t bitpack_get(const uint8_t *p, uint32_t i, unsigned width)
+{
+    if (width == 0)
+        return 0;
+    size_t bit = (size_t)i * width;
+    uint64_t x = get_le64(p + bit / 8) >> (bit % 8);
+    return width == 64 ? x : x & ((1ull << width) - 1);
+}
+
+#endif

@@ -1,0 +1,78 @@
+/* page.h: one column of up to 65,535 rows as bytes: docs/format/segment.md, "Pages".
+ *
+ * page_encode picks the cheapest encoding by looking at the values (constant, dictionary, frame of
+ * reference, delta, decimal, hex, UUID, plain) and then compresses with zstd when that pays.
+ * page_decode checks every length: hostile bytes give ERR_CORRUPT. Pure; thread-safe. */
+#ifndef FL_CODEC_PAGE_H
+#define FL_CODEC_PAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/str.h"
+
+#define PAGE_ROWS_MAX 65535
+
+enum page_class { PAGE_NULL, PAGE_BOOL, PAGE_INT, PAGE_F64, PAGE_TEXT, PAGE__CLASSES };
+
+enum page_encoding { /* on disk: never renumber */
+    PE_NONE = 0,    /* null column: presence only */
+    PE_CONST = 1,   /* one value for all rows that have one */
+    PE_FOR = 2,     /* ints: (v - min) / gcd, bit-packed */
+    PE_DELTA = 3,   /* ints: differences, frame of reference, bit-packed */
+    PE_RAW64 = 4,   /* doubles: 8 byte planes */
+    PE_DECIMAL = 5, /* doubles: v * 10^k as PE_FOR ints */
+    PE_BITS = 6,    /* booleans: bitmap */
+    PE_DICT = 7,    /* texts: distinct values once, bit-packed codes */
+    PE_PLAIN = 8,   /* texts: lengths, bytes */
+    PE__COUNT
+};
+extern const char *const page_encoding_names[PE__COUNT];
+
+struct page_in {
+    enum page_class cls;
+    uint32_t n;             /* rows of the block */
+    uint32_t nvals;         /* > 0 */
+    const uint16_t *rows;   /* ascending row number of each value; NULL = dense (nvals == n) */
+    const int64_t *i64;
+    const double *f64;
+    const uint8_t *b8;
+    const str *text;
+};
+
+/* Working memory, reused over many pages; one thread. */
+struct page_scratch;
+struct page_scratch *page_scratch_new(void); /* NULL: out of memory */
+void page_scratch_free(struct page_scratch *s);
+
+struct page_meta {
+    uint8_t encoding;       /* enum page_encoding */
+    bool zstd;
+    uint32_t raw_n;         /* bytes before zstd */
+    uint32_t ndistinct;     /* texts: distinct values; they and their hash64, in the scratch */
+    const str *distinct;
+    const uint64_t *hashes;
+};
+
+/* Appends the page to out. level: zstd level. ERR_NOMEM, ERR_LIMIT. */
+int page_encode(const struct page_in *in, int level, struct page_scratch *s, struct buf *out,
+                struct page_meta *ret, struct err *err);
+
+/* Row-aligned result; unused pointers are NULL; see struct colv. */
+struct page_out {
+    const uint64_t *present; /* NULL = every row */
+    const int64_t *i64;
+    const double *f64;
+    const uint8_t *b8;
+    const uint32_t *codes;
+    uint32_t ndict;
+    const uint32_t *off;
+    const char *bytes;
+};
+int page_decode(str page, enum page_class cls, uint8_t encoding, bool zstd, uint32_t raw_n, uint32_t n,
+                uint32_t nvals, struct arena *a, struct page_out *ret, struct err *err);
+
+#endif

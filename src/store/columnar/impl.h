@@ -1,0 +1,335 @@
+/* impl.h: the inside of the columnar engine; only src/store/columnar includes it.
+ *
+ * Who owns what, and which lock guards it:
+ *   lock   (short, never across I/O)  active, frozen, version, watermark, counters, status words
+ *   qlock  the queue of the WAL writer
+ *   mlock  maintenance: one of flush, merge, delete, retention, manifest edit at a time
+ *   marks have a reader/writer lock of their own
+ * Order when several are held: mlock, then marks, then lock; qlock alone.
+ *
+ * Threads: the WAL writer (writer.c) and one background thread (background.c); everything else runs on
+ * the caller's thread. */
+#ifndef FL_STORE_COLUMNAR_IMPL_H
+#define FL_STORE_COLUMNAR_IMPL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/map.h"
+#include "base/mem.h"
+#include "io/io.h"
+#include "model/batch.h"
+#include "model/ident.h"
+#include "store/store.h"
+
+#define GROUP_BYTES (4u << 20)       /* a commit group: payload bytes */
+#define QUEUE_BYTES (64u << 20)      /* batches waiting for the writer; past it ERR_BUSY */
+#define ACTIVE_HARD_FACTOR 4         /* active memtable past this many times its limit: ERR_BUSY */
+#define SMALL_CHUNK_ROWS 1024        /* chunks below are joined ... */
+#define SMALL_CHUNKS_MAX 512         /* ... when there are this many */
+#define ARENA_MAX ((size_t)2 << 30)
+#define PATH_MAX_STORE 64
+#define IDEM_KEYS_MAX (1u << 18)
+#define IDEM_AGE_NS (24 * 3600ll * NS_PER_S)
+
+/* ---- chunks and memtables (memtable.c) ---- */
+
+/* One durable batch in memory, immutable, reference-counted. */
+struct chunk {
+    _Atomic uint32_t refs;
+    char *payload;
+    size_t n;
+    uint64_t base_seq;
+    uint32_t rows, nblocks;
+    ts_ns received_at;
+};
+int chunk_new(struct chunk **ret, char *payload, size_t n, uint32_t rows, uint64_t base_seq,
+              ts_ns received_at, struct err *err); /* takes payload on success */
+void chunk_ref(struct chunk *c);
+void chunk_unref(struct chunk *c);
+
+struct memtable {
+    struct chunk **v;
+    uint32_t n, cap;
+    uint32_t small;       /* chunks of fewer than SMALL_CHUNK_ROWS rows */
+    size_t bytes;
+    uint64_t rows;
+    uint64_t wal_last;    /* the WAL files up to this one hold nothing newer */
+};
+struct memtable *memtable_new(void);
+void memtable_free(struct memtable *m);
+bool memtable_reserve(struct memtable *m, uint32_t more); /* room for `more` chunks */
+void memtable_add(struct memtable *m, struct chunk *c);   /* after memtable_reserve; takes the reference */
+/* Joins runs of small neighbours of v[0..n) into larger chunks; a new array of referenced chunks. */
+int chunks_join(struct chunk *const *v, uint32_t n, struct chunk ***ret, uint32_t *ret_n, struct err *err);
+
+/* ---- summaries (rollup.c) ---- */
+
+struct rollup_agent {
+    uint64_t entries, levels[LV__COUNT];
+    ts_ns first, last;
+    uint64_t first_seq;
+};
+struct rollup {
+    uint64_t entries, levels[LV__COUNT];
+    ts_ns t_min, t_max, recv_min, recv_max;
+    struct smap agents; /* name -> index + 1 into agent[] */
+    struct rollup_agent *agent;
+    uint32_t agents_cap;
+    struct smap hours;  /* 8 bytes of the hour -> entries */
+    struct smap fields; /* type byte and column key -> rows */
+};
+struct rollup *rollup_new(void);
+void rollup_free(struct rollup *r);
+int rollup_add_block(struct rollup *r, struct block *b, struct err *err);
+int rollup_merge(struct rollup *into, const struct rollup *from, struct err *err);
+void rollup_encode(const struct rollup *r, struct buf *out);
+int rollup_decode(struct rollup *r, str in, struct err *err); /* adds to r */
+
+/* ---- segments (segment.c reads, seg_write.c writes) ---- */
+
+struct seg_meta { /* what the manifest knows of a segment */
+    uint64_t id;
+    int64_t day;          /* days since 1970 of received_at */
+    uint32_t cls;         /* retention class; 0 for now */
+    uint64_t rows, bytes;
+    ts_ns t_min, t_max, recv_min, recv_max;
+    uint64_t seq_min, seq_max;
+    uint32_t level_mask, nblocks;
+};
+
+struct seg_block { /* one block in the footer's list */
+    uint64_t dir_off;
+    uint32_t dir_len, dir_crc;
+    uint32_t n, level_mask;
+    ts_ns t_min, t_max;
+    uint64_t seq_min, seq_max;
+};
+
+struct seg_key {
+    str key;
+    uint64_t hash;
+    enum vtype type;
+};
+
+struct seg {
+    _Atomic uint32_t refs;
+    struct store *s;
+    struct seg_meta m;
+    _Atomic bool dead;     /* out of the manifest: unlink with the last reference */
+    pthread_mutex_t lock;  /* guards opening */
+    bool open, broken;
+    char broken_why[160];
+    struct io_file *f;
+    char *footer;          /* keys point into it */
+    struct seg_key *keys;
+    uint32_t nkeys;
+    struct seg_block *blocks;
+    str rollup_bytes;
+};
+void seg_path(const struct seg_meta *m, char out[PATH_MAX_STORE]);
+void seg_dir(const struct seg_meta *m, char out[PATH_MAX_STORE]);
+struct seg *seg_new(struct store *s, const struct seg_meta *m);
+void seg_ref(struct seg *g);
+void seg_unref(struct seg *g);
+int seg_open(struct seg *g, struct err *err); /* idempotent; ERR_CORRUPT, ERR_IO */
+
+/* A block of a segment; b first. Stats for pruning come with it. */
+struct sblock;
+int sblock_open(struct seg *g, uint32_t i, struct arena *a, struct sblock **ret, struct err *err);
+struct block *sblock_block(struct sblock *b);
+void sblock_stats(struct sblock *b, struct block_stats *ret);
+struct seg_col; /* seg_format.h */
+const struct seg_col *sblock_cols(const struct sblock *b);
+/* bytes read and decoded so far through this block */
+void sblock_cost(const struct sblock *b, struct scan_cost *c);
+/* decodes every page and checks every checksum; counts into rep */
+int sblock_verify(struct sblock *b, struct verify_report *rep, struct err *err);
+
+struct rowref {
+    struct block *b;
+    uint32_t src;  /* index of b among the sources of this run */
+    uint32_t row;
+};
+struct seg_writer;
+int seg_writer_new(struct seg_writer **ret, struct store *s, int64_t day, int zstd_level, struct err *err);
+/* n rows (<= BLOCK_ROWS_MAX) in storing order; sources: blocks that rowrefs point at, nsrc in all */
+int seg_writer_add(struct seg_writer *w, const struct rowref *rows, uint32_t n, struct block *const *src,
+                   uint32_t nsrc, struct err *err);
+/* Copies a block's bytes as they are (checksums anew); the caller merges the rollup. */
+int seg_writer_copy(struct seg_writer *w, struct seg *from, uint32_t i, struct err *err);
+int seg_writer_rollup(struct seg_writer *w, struct seg *from, struct err *err);
+uint64_t seg_writer_rows(const struct seg_writer *w);
+/* Syncs file and directory; the segment is complete but not yet in the manifest. */
+int seg_writer_finish(struct seg_writer *w, struct seg_meta *ret, struct err *err);
+void seg_writer_free(struct seg_writer *w); /* removes an unfinished file; NULL is fine */
+
+/* A set of live segments at one moment, by rising seq_min; reference-counted. */
+struct version {
+    _Atomic uint32_t refs;
+    uint32_t n;
+    struct seg *v[];
+};
+struct version *version_new(uint32_t n);
+void version_unref(struct version *v);
+
+/* ---- manifest (manifest.c) ---- */
+
+struct manifest {
+    struct io_file *f;
+    uint64_t number, size, records;
+    uint64_t flushed_seq, wal_min, next_id, next_seq, state_file, deleted_rows;
+    struct seg_meta *segs;
+    uint32_t nsegs, cap_segs;
+    struct store_gap *gaps;
+    uint32_t ngaps, cap_gaps;
+    bool clean; /* the log was valid to its last byte when it was loaded */
+};
+struct edit {
+    const struct seg_meta *add;
+    uint32_t nadd;
+    const uint64_t *remove;
+    uint32_t nremove;
+    uint64_t flushed_seq, wal_min, state_file, deleted_rows; /* 0 = unchanged; deleted_rows adds */
+    uint64_t next_seq;
+    const struct store_gap *gap;
+};
+int manifest_load(struct store *s, struct err *err);
+int manifest_create(struct store *s, struct err *err);
+/* durable on return; the caller holds mlock */
+int manifest_edit(struct store *s, const struct edit *e, struct err *err);
+void manifest_close(struct store *s);
+
+/* ---- WAL (wal.c) ---- */
+
+enum wal_type { WAL_BATCH = 1, WAL_REF = 2, WAL_MARK = 3, WAL_DELETE = 4, WAL_META = 5, WAL_GAP = 6,
+                WAL_IDEM = 7, WAL_CLOCK = 8 };
+enum { WAL_FLAG_LZ4 = 1, WAL_FLAG_IDEM = 2 };
+#define WAL_HEADER 64
+#define WAL_FRAME 88
+#define WAL_PREALLOC (8u << 20)
+
+struct wal_frame {
+    uint8_t type, flags;
+    uint32_t length, raw_n; /* bytes stored and unpacked */
+    uint64_t base_seq;
+    uint32_t n;
+    ts_ns received_at;
+    uint64_t file_no, durable, offset;
+    uint32_t prev_crc, payload_crc, header_crc;
+};
+struct wal {
+    struct io_file *f;
+    uint64_t number, size, durable, allocated;
+    uint32_t prev_crc;
+};
+void wal_path(uint64_t number, char out[PATH_MAX_STORE]);
+int wal_create(struct store *s, uint64_t number, uint64_t prev_end, struct wal *ret, struct err *err);
+/* Fills in w's addresses and checksums and writes the 88 header bytes; updates w's chain. `at` is the
+ * offset the frame will have. */
+void wal_frame_encode(struct store *s, struct wal *w, uint64_t at, struct wal_frame *f, char out[WAL_FRAME]);
+struct wal_replay {
+    uint64_t frames, rows, bytes, torn_bytes, corrupt_bytes;
+};
+/* Replays all files from wal_min on into the active memtable and the marks. */
+int wal_recover(struct store *s, struct wal_replay *ret, struct err *err);
+
+/* ---- marks and idempotency keys (late.c): state kept in memory, saved at flush ---- */
+
+struct late;
+int late_new(struct late **ret, struct err *err);
+void late_free(struct late *l);
+int late_mark(struct late *l, const struct mark *m, bool *ret_changed, struct err *err);
+bool late_get(struct late *l, uint64_t seq, struct mark *ret, struct arena *a);
+uint64_t late_marks(struct late *l);
+struct idem_entry {
+    uint8_t key[16];
+    uint64_t body_hash, base_seq;
+    uint32_t rows;
+    ts_ns at;
+};
+bool late_idem_find(struct late *l, const uint8_t key[16], ts_ns now, struct idem_entry *ret);
+int late_idem_add(struct late *l, const struct idem_entry *e, struct err *err);
+bool late_dirty(struct late *l);
+/* drops marks of entries below min_seq, then writes STATE-<number> */
+int late_save(struct late *l, struct store *s, uint64_t number, uint64_t min_seq, struct err *err);
+int late_load(struct late *l, struct store *s, uint64_t number, struct err *err);
+void marks_encode(struct buf *out, const struct mark *m, uint32_t n);
+int marks_decode(struct late *l, str payload, uint32_t *ret_changed, struct err *err);
+/* wraps a block so that it shows the four columns of marks; returns b itself when it has no mark */
+int overlay_marks(struct late *l, struct block *b, struct block **ret, struct err *err);
+
+/* ---- the store ---- */
+
+struct store {
+    struct io *io;
+    struct store_config cfg;
+    struct io_file *lock_file;
+    uint8_t uuid[16];
+    uint64_t tag;               /* first 8 bytes of uuid: in every checksum */
+    struct id_gen ids;
+    struct manifest mf;
+    struct late *late;
+
+    pthread_mutex_t lock;
+    struct memtable *active, *frozen; /* frozen may be NULL */
+    struct version *version;
+    uint64_t watermark;         /* highest visible seq */
+    uint64_t counted_entries;
+    pthread_mutex_t sums_lock;  /* guards the next three; taken before lock */
+    struct rollup *sums;        /* of sums_version and the chunks up to sums_seq */
+    struct version *sums_version;
+    uint64_t sums_seq;
+
+    pthread_mutex_t qlock;
+    pthread_cond_t qcond;
+    struct append *qhead, **qtail;
+    size_t queue_bytes;
+    uint64_t queue_n;
+    bool stopping;
+    pthread_t writer;
+    bool writer_started;
+    struct wal wal;
+    uint64_t next_seq;          /* writer thread only, once started */
+    ts_ns last_received;
+
+    pthread_mutex_t mlock;
+    pthread_cond_t bg_cond;     /* with lock: frozen appeared, work wanted, stopping */
+    pthread_cond_t flush_cond;  /* with lock: frozen gone */
+    pthread_t background;
+    bool background_started, bg_stop, bg_wanted;
+    bool freeze_wanted;         /* qlock: the writer shall freeze the active memtable */
+
+    struct store_status st;     /* guarded by lock */
+    ts_ns space_checked;
+};
+
+void store_event(struct store *s, int level, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* Publishes a new version made of `keep` minus removed plus added; caller holds mlock. */
+int version_install(struct store *s, const struct edit *e, bool drop_frozen, struct err *err);
+void *writer_main(void *arg);
+void *background_main(void *arg);
+/* Freezes the active memtable if it holds rows and nothing is frozen; caller is the writer. */
+int writer_freeze(struct store *s, struct err *err);
+int flush_frozen(struct store *s, struct err *err);  /* background thread or tests */
+int merge_some(struct store *s, bool all, bool *ret_did, struct err *err);
+int retention_apply(struct store *s, struct err *err);
+/* clustered and cut rows of blocks -> segments, one a day; appends to *metas (mem_alloc'd) */
+int write_rows(struct store *s, struct block *const *blocks, uint32_t nblocks, int zstd_level,
+               struct seg_meta **metas, uint32_t *nmetas, struct err *err);
+int64_t day_of(ts_ns t);
+
+/* a consistent moment for readers */
+struct snapshot {
+    struct version *version;
+    struct chunk **chunks;
+    uint32_t nchunks;
+    uint64_t watermark;
+};
+int snapshot_take(struct store *s, struct snapshot *ret, struct err *err);
+void snapshot_release(struct snapshot *sn);
+
+/* checksum of bytes together with their address */
+uint32_t addr_crc(const struct store *s, uint64_t file, uint64_t off, const void *p, size_t n);
+
+#endif

@@ -1,0 +1,384 @@
+/* scan.c: reading: one moment of the store, pruned, filtered, in the order asked for.
+ *
+ *   snapshot -> list of blocks (memtable chunks and segment blocks) -> coarse pruning by time, sequence and
+ *   level -> sort by the plan's order -> one block at a time: statistics and filters, then the predicate
+ *
+ * A block that cannot be read (damaged, missing) is left out, and the cost account says so: the answer is
+ * then incomplete, never wrong. */
+#include "store/columnar/impl.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct item { /* a block to look at */
+    struct seg *seg;   /* NULL: chunk */
+    struct chunk *chunk;
+    uint32_t index;
+    uint64_t base_seq; /* of a chunk's block */
+    uint32_t n;
+    ts_ns t_min, t_max;
+    uint64_t seq_min, seq_max;
+};
+
+struct scan {
+    struct store *s;
+    struct snapshot sn;
+    struct scan_plan plan;
+    const struct pred *filter; /* NULL: none */
+    struct item *items;
+    uint32_t n, cap, next;
+    uint64_t seq_lo, seq_hi;   /* inclusive */
+    ts_ns t_lo, t_hi;          /* inclusive; from the filter and the floor */
+    struct arena arena;        /* of the current block */
+    struct block *block;
+    struct pred_run *run;
+    uint64_t sel[BLOCK_WORDS];
+    struct scan_cost cost;
+    bool marks;
+};
+
+/* ---- snapshots ---- */
+
+int snapshot_take(struct store *s, struct snapshot *ret, struct err *err)
+{
+    *ret = (struct snapshot){ 0 };
+    pthread_mutex_lock(&s->lock);
+    uint32_t nf = s->frozen ? s->frozen->n : 0, na = s->active->n;
+    struct chunk **v = mem_array(nf + na + 1, sizeof *v);
+    if (v) {
+        for (uint32_t i = 0; i < nf; i++)
+            chunk_ref(v[i] = s->frozen->v[i]);
+        for (uint32_t i = 0; i < na; i++)
+            chunk_ref(v[nf + i] = s->active->v[i]);
+        ret->chunks = v;
+        ret->nchunks = nf + na;
+        ret->version = s->version;
+        atomic_fetch_add(&s->version->refs, 1);
+        ret->watermark = s->watermark;
+    }
+    pthread_mutex_unlock(&s->lock);
+    return v ? 0 : err_nomem(err);
+}
+
+void snapshot_release(struct snapshot *sn)
+{
+    for (uint32_t i = 0; i < sn->nchunks; i++)
+        chunk_unref(sn->chunks[i]);
+    mem_free(sn->chunks);
+    version_unref(sn->version);
+    *sn = (struct snapshot){ 0 };
+}
+
+/* ---- the list of blocks ---- */
+
+static bool wanted(const struct scan *sc, ts_ns t_min, ts_ns t_max, uint64_t seq_min, uint64_t seq_max)
+{
+    return seq_max >= sc->seq_lo && seq_min <= sc->seq_hi &&
+           (sc->plan.no_prune || (t_max >= sc->t_lo && t_min <= sc->t_hi));
+}
+
+static int push(struct scan *sc, const struct item *it, struct err *err)
+{
+    sc->cost.blocks_total++;
+    if (!wanted(sc, it->t_min, it->t_max, it->seq_min, it->seq_max)) {
+        sc->cost.blocks_pruned++;
+        return 0;
+    }
+    if (sc->n == sc->cap) {
+        uint32_t cap = sc->cap ? sc->cap * 2 : 128;
+        struct item *v = mem_realloc(sc->items, cap * sizeof *v);
+        if (!v)
+            return err_nomem(err);
+        sc->items = v;
+        sc->cap = cap;
+    }
+    sc->items[sc->n++] = *it;
+    return 0;
+}
+
+struct lister {
+    struct scan *sc;
+    struct chunk *c;
+    uint32_t index;
+};
+
+static int list_chunk_block(void *arg, struct block *b, struct err *err)
+{
+    struct lister *l = arg;
+    return push(l->sc, &(struct item){ .chunk = l->c, .index = l->index++, .base_seq = l->c->base_seq,
+                                       .n = b->n, .t_min = b->t_min, .t_max = b->t_max,
+                                       .seq_min = b->seq_min, .seq_max = b->seq_max }, err);
+}
+
+static int list_chunks(struct scan *sc, struct err *err)
+{
+    int rc = 0;
+    for (uint32_t i = 0; i < sc->sn.nchunks && !rc; i++) {
+        struct chunk *c = sc->sn.chunks[i];
+        if (c->base_seq > sc->seq_hi || c->base_seq + c->rows - 1 < sc->seq_lo)
+            continue;
+        struct lister l = { sc, c, 0 };
+        rc = payload_each(str_n(c->payload, c->n), c->base_seq, c->received_at, &sc->arena,
+                          list_chunk_block, &l, err);
+        arena_reset(&sc->arena);
+    }
+    return rc;
+}
+
+static void note_incomplete(struct scan *sc, const struct err *err)
+{
+    if (!sc->cost.incomplete)
+        snprintf(sc->cost.incomplete_why, sizeof sc->cost.incomplete_why, "%.190s", err->msg);
+    sc->cost.incomplete = true;
+    pthread_mutex_lock(&sc->s->lock);
+    sc->s->st.corruptions++;
+    pthread_mutex_unlock(&sc->s->lock);
+}
+
+static int list_segment(struct scan *sc, struct seg *g, struct err *err)
+{
+    sc->cost.segments_total++;
+    if (!wanted(sc, g->m.t_min, g->m.t_max, g->m.seq_min, g->m.seq_max)) {
+        sc->cost.segments_pruned++;
+        sc->cost.blocks_total += g->m.nblocks;
+        sc->cost.blocks_pruned += g->m.nblocks;
+        return 0;
+    }
+    int rc = seg_open(g, err);
+    if (rc == ERR_CORRUPT || rc == ERR_IO) {
+        note_incomplete(sc, err);
+        return 0;
+    }
+    for (uint32_t i = 0; i < g->m.nblocks && !rc; i++) {
+        const struct seg_block *b = &g->blocks[i];
+        rc = push(sc, &(struct item){ .seg = g, .index = i, .n = b->n, .t_min = b->t_min,
+                                      .t_max = b->t_max, .seq_min = b->seq_min,
+                                      .seq_max = b->seq_max }, err);
+    }
+    return rc;
+}
+
+static int newest_first(const void *pa, const void *pb)
+{
+    const struct item *a = pa, *b = pb;
+    int c = (a->t_max < b->t_max) - (a->t_max > b->t_max);
+    return c ? c : (a->seq_max < b->seq_max) - (a->seq_max > b->seq_max);
+}
+
+static int oldest_first(const void *pa, const void *pb)
+{
+    const struct item *a = pa, *b = pb;
+    int c = (a->t_min > b->t_min) - (a->t_min < b->t_min);
+    return c ? c : (a->seq_min > b->seq_min) - (a->seq_min < b->seq_min);
+}
+
+static int lowest_seq_first(const void *pa, const void *pb)
+{
+    const struct item *a = pa, *b = pb;
+    return (a->seq_min > b->seq_min) - (a->seq_min < b->seq_min);
+}
+
+static int list_all(struct scan *sc, struct err *err)
+{
+    int rc = list_chunks(sc, err);
+    for (uint32_t i = 0; i < sc->sn.version->n && !rc; i++)
+        rc = list_segment(sc, sc->sn.version->v[i], err);
+    if (rc || sc->n < 2)
+        return rc;
+    switch (sc->plan.order) {
+    case SCAN_NEWEST:
+        qsort(sc->items, sc->n, sizeof *sc->items, newest_first);
+        break;
+    case SCAN_OLDEST:
+        qsort(sc->items, sc->n, sizeof *sc->items, oldest_first);
+        break;
+    default:
+        qsort(sc->items, sc->n, sizeof *sc->items, lowest_seq_first);
+    }
+    return 0;
+}
+
+int store_scan(struct store *s, const struct scan_plan *plan, struct scan **ret, struct err *err)
+{
+    struct scan *sc = mem_zalloc(sizeof *sc);
+    if (!sc)
+        return err_nomem(err);
+    sc->s = s;
+    sc->plan = *plan;
+    sc->filter = plan->filter && !pred_is_true(plan->filter) ? plan->filter : NULL;
+    arena_init(&sc->arena, ARENA_MAX);
+    sc->t_lo = TS_MIN;
+    sc->t_hi = TS_MAX;
+    sc->seq_lo = 0;
+    sc->seq_hi = UINT64_MAX;
+    if (sc->filter) {
+        pred_time_bounds(sc->filter, &sc->t_lo, &sc->t_hi);
+        pred_seq_bounds(sc->filter, &sc->seq_lo, &sc->seq_hi);
+    }
+    if (plan->seq_after && plan->seq_after >= sc->seq_lo)
+        sc->seq_lo = plan->seq_after + 1;
+    if (plan->seq_max && plan->seq_max < sc->seq_hi)
+        sc->seq_hi = plan->seq_max;
+    int rc = snapshot_take(s, &sc->sn, err);
+    if (!rc && sc->sn.watermark < sc->seq_hi)
+        sc->seq_hi = sc->sn.watermark;
+    sc->marks = (plan->marks || (sc->filter && pred_uses_marks(sc->filter))) && late_marks(s->late) > 0;
+    if (!rc)
+        rc = pred_run_new(&sc->run, err);
+    if (!rc)
+        rc = list_all(sc, err);
+    if (rc) {
+        scan_close(sc);
+        return rc;
+    }
+    *ret = sc;
+    return 0;
+}
+
+/* ---- one block ---- */
+
+static bool pruned(struct scan *sc, struct sblock *sb)
+{
+    if (sc->plan.no_prune || !sc->filter)
+        return false;
+    struct block_stats st;
+    sblock_stats(sb, &st);
+    return pred_prune(sc->filter, &st) == PRUNE_NONE_MATCH;
+}
+
+static int open_item(struct scan *sc, const struct item *it, struct sblock **ret_sb, struct err *err)
+{
+    *ret_sb = NULL;
+    if (it->chunk) {
+        int rc = payload_block(str_n(it->chunk->payload, it->chunk->n), it->index, it->base_seq,
+                               it->chunk->received_at, &sc->arena, &sc->block, err);
+        if (!rc)
+            sc->block->ids = &sc->s->ids;
+        return rc;
+    }
+    int rc = sblock_open(it->seg, it->index, &sc->arena, ret_sb, err);
+    if (!rc)
+        sc->block = sblock_block(*ret_sb);
+    return rc;
+}
+
+/* Clears rows outside [seq_lo, seq_hi] when the block straddles a bound. */
+static int cut_by_seq(struct scan *sc, const struct item *it, uint64_t *sel, struct err *err)
+{
+    bits_fill(sel, it->n);
+    if (it->seq_min >= sc->seq_lo && it->seq_max <= sc->seq_hi)
+        return 0;
+    for (uint32_t c = 0; c < sc->block->ncols; c++) {
+        if (!str_eq(sc->block->cols[c].key, STR("seq")))
+            continue;
+        const struct colv *seq;
+        int rc = block_load(sc->block, c, &seq, err);
+        for (uint32_t i = 0; i < it->n && !rc; i++)
+            if ((uint64_t)seq->i64[i] < sc->seq_lo || (uint64_t)seq->i64[i] > sc->seq_hi)
+                bit_clear(sel, i);
+        return rc;
+    }
+    return err_set(err, ERR_CORRUPT, "a block without sequence numbers");
+}
+
+static int read_item(struct scan *sc, const struct item *it, uint32_t *ret_n, struct err *err)
+{
+    struct sblock *sb;
+    *ret_n = 0;
+    int rc = open_item(sc, it, &sb, err);
+    if (rc)
+        return rc;
+    if (sb && pruned(sc, sb)) {
+        sc->cost.blocks_pruned++;
+        goto out;
+    }
+    sc->cost.blocks_read++;
+    sc->cost.rows_scanned += it->n;
+    if (sc->marks) {
+        struct block *wrapped;
+        rc = overlay_marks(sc->s->late, sc->block, &wrapped, err);
+        if (rc)
+            goto out;
+        sc->block = wrapped;
+    }
+    uint64_t cut[BLOCK_WORDS];
+    rc = cut_by_seq(sc, it, cut, err);
+    if (!rc && sc->filter)
+        rc = pred_eval(sc->filter, sc->block, cut, sc->sel, sc->run, sc->plan.cancel, err);
+    else if (!rc)
+        memcpy(sc->sel, cut, BITS_WORDS(it->n) * 8);
+    if (!rc) {
+        *ret_n = (uint32_t)bits_count(sc->sel, it->n);
+        sc->cost.rows_matched += *ret_n;
+    }
+out:
+    if (sb)
+        sblock_cost(sb, &sc->cost);
+    return rc;
+}
+
+static void drop_block(struct scan *sc)
+{
+    block_close(sc->block);
+    sc->block = NULL;
+    arena_reset(&sc->arena);
+}
+
+int scan_next(struct scan *sc, struct scan_block *ret, struct err *err)
+{
+    while (sc->next < sc->n) {
+        drop_block(sc);
+        if (sc->plan.cancel && *sc->plan.cancel)
+            return err_set(err, ERR_CANCELED, "the query was cancelled");
+        const struct item *it = &sc->items[sc->next++];
+        if (!wanted(sc, it->t_min, it->t_max, it->seq_min, it->seq_max)) { /* the floor rose */
+            sc->cost.blocks_pruned++;
+            continue;
+        }
+        uint32_t nsel;
+        int rc = read_item(sc, it, &nsel, err);
+        if (rc == ERR_CORRUPT || rc == ERR_IO) {
+            note_incomplete(sc, err);
+            err_reset(err);
+            continue;
+        }
+        if (rc)
+            return rc;
+        if (!nsel)
+            continue;
+        *ret = (struct scan_block){ sc->block, sc->sel, nsel, it->t_min, it->t_max };
+        return 0;
+    }
+    drop_block(sc);
+    return 1;
+}
+
+void scan_set_floor(struct scan *sc, ts_ns t)
+{
+    if (sc->plan.order == SCAN_NEWEST)
+        sc->t_lo = t > sc->t_lo ? t : sc->t_lo;
+    else if (sc->plan.order == SCAN_OLDEST)
+        sc->t_hi = t < sc->t_hi ? t : sc->t_hi;
+}
+
+uint64_t scan_watermark(const struct scan *sc)
+{
+    return sc->sn.watermark;
+}
+
+const struct scan_cost *scan_get_cost(const struct scan *sc)
+{
+    return &sc->cost;
+}
+
+void scan_close(struct scan *sc)
+{
+    if (!sc)
+        return;
+    drop_block(sc);
+    pred_run_free(sc->run);
+    snapshot_release(&sc->sn);
+    arena_deinit(&sc->arena);
+    mem_free(sc->items);
+    mem_free(sc);
+}

@@ -1,0 +1,52 @@
+/* seg_format.h: the numbers of docs/format/segment.md, shared by writer and reader. */
+#ifndef FL_STORE_COLUMNAR_SEG_FORMAT_H
+#define FL_STORE_COLUMNAR_SEG_FORMAT_H
+
+#include "codec/page.h"
+#include "model/block.h"
+
+#define SEG_MAGIC "FLEETSEG"
+#define SEG_END_MAGIC "SEGEND01"
+#define SEG_VERSION 1
+#define SEG_HEADER 64
+#define SEG_TRAILER 32
+#define SEG_KEYS_MAX (1u << 22)
+#define SEG_STAT_TEXT 16 /* bytes of a text minimum or maximum that are kept */
+
+enum { COL_ZSTD = 0x80, COL_ENCODING = 0x7f };
+enum { STAT_RANGE = 1, STAT_MAX_OPEN = 2 };
+enum { FILTER_NONE = 0, FILTER_TOKEN = 1, FILTER_VALUE = 2 };
+
+/* one column of one block, as its directory describes it */
+struct seg_col {
+    uint32_t key;         /* index into the segment's keys */
+    uint8_t encoding;     /* enum page_encoding */
+    bool zstd;
+    uint32_t nvals, len, raw_n, crc;
+    uint64_t off;
+    uint8_t stat_flags;
+    int64_t imin, imax;
+    double dmin, dmax;
+    str smin, smax;
+    uint8_t filter_kind;
+    uint64_t filter_off;
+    uint32_t filter_len, filter_crc;
+};
+
+static inline enum page_class page_class_of(enum vtype t)
+{
+    switch (t) {
+    case V_NULL:
+        return PAGE_NULL;
+    case V_BOOL:
+        return PAGE_BOOL;
+    case V_I64:
+        return PAGE_INT;
+    case V_F64:
+        return PAGE_F64;
+    default:
+        return PAGE_TEXT;
+    }
+}
+
+#endif

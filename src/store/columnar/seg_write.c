@@ -1,0 +1,781 @@
+/* seg_write.c: writing a segment. Format: docs/format/segment.md.
+ *
+ * Rows come as references into other blocks. For each output column the values are scattered by row
+ * (one row-aligned array, reused), gathered dense, encoded as a page, and described in the block's
+ * directory with its statistics and its filter. The file is written under a temporary name, synced,
+ * renamed, and the directory synced; the manifest makes it exist.
+ *
+ * Invariants: 1. a (key, type) has one index in keys. 2. bytes handed to put() land at the offset put()
+ * returned. 3. nothing of an unfinished file survives seg_writer_free. */
+#include "store/columnar/impl.h"
+#include "store/columnar/seg_format.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/hash.h"
+#include "base/rd.h"
+#include "codec/filter.h"
+#include "codec/token.h"
+
+#define WRITE_CHUNK (1u << 20)
+#define FILTER_MAX (256u << 10) /* bytes of one filter */
+#define TOKEN_SET (1u << 17)    /* slots of the set of distinct hashes; fuller sets get no filter */
+
+struct gathered { /* one output column of the block being written */
+    uint64_t present[BLOCK_WORDS];
+    union {
+        int64_t i64[BLOCK_ROWS_MAX];
+        double f64[BLOCK_ROWS_MAX];
+        uint8_t b8[BLOCK_ROWS_MAX];
+        str text[BLOCK_ROWS_MAX];
+    };
+    uint16_t rows[BLOCK_ROWS_MAX];
+    uint32_t nvals;
+};
+
+struct source_col { /* one column of one source block, filed under its output column */
+    uint32_t src, col;
+    uint32_t next; /* index + 1 */
+};
+
+struct seg_writer {
+    struct store *s;
+    struct io_file *f;
+    char tmp[PATH_MAX_STORE];
+    struct seg_meta m;
+    int zstd_level;
+    struct buf out;      /* bytes not yet written; they belong at file offset m.bytes */
+    struct smap key_map; /* type byte + key -> index + 1 */
+    struct seg_key *keys;
+    uint32_t nkeys, cap_keys;
+    struct seg_block *blocks;
+    uint32_t cap_blocks;
+    struct rollup *sums;
+    struct page_scratch *scratch;
+    struct gathered *g;
+    uint64_t *set;       /* TOKEN_SET slots */
+    uint32_t set_n;
+    bool set_full;
+    struct arena arena;  /* keys */
+    /* per block */
+    struct buf dir;
+    uint32_t *heads;     /* per key: first source_col + 1 */
+    uint32_t *order;     /* output positions by source */
+    struct arena tmp_arena;
+};
+
+static int file_put(struct seg_writer *w, struct err *err)
+{
+    int rc = w->f->io->ops->pwrite(w->f, w->out.p, w->out.n, w->m.bytes, err);
+    if (!rc) {
+        w->m.bytes += w->out.n;
+        buf_reset(&w->out);
+    }
+    return rc;
+}
+
+/* where the next byte put into out will be in the file */
+static uint64_t here(const struct seg_writer *w)
+{
+    return w->m.bytes + w->out.n;
+}
+
+static int start_file(struct seg_writer *w, struct err *err)
+{
+    char dir[PATH_MAX_STORE], path[PATH_MAX_STORE];
+    struct io *io = w->s->io;
+    seg_dir(&w->m, dir);
+    seg_path(&w->m, path);
+    snprintf(w->tmp, sizeof w->tmp, "%.58s.tmp", path);
+    int rc = io->ops->mkdir(io, "p", err);
+    if (!rc)
+        rc = io->ops->mkdir(io, dir, err);
+    if (!rc)
+        rc = io->ops->open(io, &w->f, w->tmp, IO_WRITE | IO_CREATE, err);
+    if (!rc)
+        rc = w->f->io->ops->truncate(w->f, 0, err);
+    if (rc)
+        return rc;
+    char head[SEG_HEADER] = { 0 };
+    memcpy(head, SEG_MAGIC, 8);
+    put_le32(head + 8, SEG_VERSION); /* compat, ro-compat, incompat flags at 12, 16, 20: none */
+    memcpy(head + 24, w->s->uuid, 16);
+    put_le64(head + 40, w->m.id);
+    put_le64(head + 48, (uint64_t)io->ops->now(io));
+    put_le32(head + 60, addr_crc(w->s, w->m.id, 0, head, 60));
+    buf_put(&w->out, head, sizeof head);
+    return 0;
+}
+
+int seg_writer_new(struct seg_writer **ret, struct store *s, int64_t day, int zstd_level, struct err *err)
+{
+    struct seg_writer *w = mem_zalloc(sizeof *w);
+    if (!w)
+        return err_nomem(err);
+    w->s = s;
+    w->zstd_level = zstd_level;
+    w->m = (struct seg_meta){ .id = s->mf.next_id++, .day = day, .t_min = TS_MAX, .t_max = TS_MIN,
+                              .recv_min = TS_MAX, .recv_max = TS_MIN, .seq_min = UINT64_MAX };
+    buf_init(&w->out, ARENA_MAX);
+    buf_init(&w->dir, 64u << 20);
+    smap_init(&w->key_map, SMAP_COPY);
+    arena_init(&w->arena, ARENA_MAX);
+    arena_init(&w->tmp_arena, ARENA_MAX);
+    w->sums = rollup_new();
+    w->scratch = page_scratch_new();
+    w->g = mem_alloc(sizeof *w->g);
+    w->set = mem_array(TOKEN_SET, sizeof *w->set);
+    w->order = mem_array(BLOCK_ROWS_MAX, sizeof *w->order);
+    int rc = w->sums && w->scratch && w->g && w->set && w->order ? start_file(w, err) : err_nomem(err);
+    if (rc) {
+        seg_writer_free(w);
+        return rc;
+    }
+    *ret = w;
+    return 0;
+}
+
+void seg_writer_free(struct seg_writer *w)
+{
+    if (!w)
+        return;
+    if (w->f) {
+        struct err e = ERR_INIT;
+        io_close(w->f);
+        w->s->io->ops->unlink(w->s->io, w->tmp, &e); /* else the next start removes it */
+    }
+    buf_deinit(&w->out);
+    buf_deinit(&w->dir);
+    smap_deinit(&w->key_map);
+    arena_deinit(&w->arena);
+    arena_deinit(&w->tmp_arena);
+    rollup_free(w->sums);
+    page_scratch_free(w->scratch);
+    mem_free(w->g);
+    mem_free(w->set);
+    mem_free(w->order);
+    mem_free(w->keys);
+    mem_free(w->blocks);
+    mem_free(w->heads);
+    mem_free(w);
+}
+
+uint64_t seg_writer_rows(const struct seg_writer *w)
+{
+    return w->m.rows;
+}
+
+/* ---- keys ---- */
+
+static int key_index(struct seg_writer *w, str key, enum vtype type, uint32_t *ret, struct err *err)
+{
+    char *k = arena_alloc(&w->tmp_arena, key.n + 1);
+    if (!k)
+        return err_nomem(err);
+    k[0] = (char)type;
+    if (key.n)
+        memcpy(k + 1, key.p, key.n);
+    uint64_t *slot = smap_put(&w->key_map, str_n(k, key.n + 1), NULL);
+    if (!slot)
+        return err_nomem(err);
+    if (!*slot) {
+        if (w->nkeys == SEG_KEYS_MAX)
+            return err_set(err, ERR_LIMIT, "a segment has more than %u columns", SEG_KEYS_MAX);
+        if (w->nkeys == w->cap_keys) {
+            uint32_t cap = w->cap_keys ? w->cap_keys * 2 : 64;
+            struct seg_key *keys = mem_realloc(w->keys, cap * sizeof *keys);
+            if (keys)
+                w->keys = keys;
+            uint32_t *heads = keys ? mem_realloc(w->heads, cap * sizeof *heads) : NULL;
+            if (!heads)
+                return err_nomem(err);
+            memset(heads + w->nkeys, 0, (cap - w->nkeys) * sizeof *heads);
+            w->heads = heads;
+            w->cap_keys = cap;
+        }
+        str copy = arena_dup(&w->arena, key);
+        if (!copy.p && key.n)
+            return err_nomem(err);
+        w->keys[w->nkeys] = (struct seg_key){ copy, field_dotted_hash(key), type };
+        *slot = ++w->nkeys;
+    }
+    *ret = (uint32_t)*slot - 1;
+    return 0;
+}
+
+/* ---- filters ---- */
+
+static void set_reset(struct seg_writer *w)
+{
+    memset(w->set, 0, TOKEN_SET * sizeof *w->set);
+    w->set_n = 0;
+    w->set_full = false;
+}
+
+static void set_add(void *arg, uint64_t hash)
+{
+    struct seg_writer *w = arg;
+    if (w->set_full)
+        return;
+    uint64_t h = hash ? hash : 1;
+    uint32_t k = (uint32_t)(h ^ h >> 32) & (TOKEN_SET - 1);
+    while (w->set[k] && w->set[k] != h)
+        k = (k + 1) & (TOKEN_SET - 1);
+    if (w->set[k])
+        return;
+    w->set[k] = h;
+    w->set_full = ++w->set_n > TOKEN_SET / 2;
+}
+
+/* Which filter a text column gets, if any. JSON text has none: words inside it are found decoded. */
+static uint8_t filter_kind(const struct seg_key *k)
+{
+    if (k->type != V_STR)
+        return FILTER_NONE;
+    enum field f = k->key.n && k->key.p[0] != PATH_SEP ? field_by_name(k->key) : F_NONE;
+    if (f == F_SHAPE)
+        return FILTER_NONE;
+    return f != F_NONE && field_table[f].flags & FF_IDENTITY ? FILTER_VALUE : FILTER_TOKEN;
+}
+
+static int put_filter(struct seg_writer *w, struct seg_col *c, const struct page_meta *pm, struct err *err)
+{
+    c->filter_kind = filter_kind(&w->keys[c->key]);
+    if (c->filter_kind == FILTER_NONE)
+        return 0;
+    set_reset(w);
+    for (uint32_t i = 0; i < pm->ndistinct; i++) {
+        if (c->filter_kind == FILTER_VALUE)
+            set_add(w, value_hash(pm->distinct[i]));
+        else
+            token_hashes(pm->distinct[i], set_add, w);
+    }
+    size_t n = filter_bytes(w->set_n);
+    if (w->set_full || n > FILTER_MAX) {
+        c->filter_kind = FILTER_NONE;
+        return 0;
+    }
+    c->filter_off = here(w);
+    c->filter_len = (uint32_t)n;
+    char *p = buf_reserve(&w->out, n);
+    if (!p)
+        return err_nomem(err);
+    memset(p, 0, n);
+    for (uint32_t k = 0; k < TOKEN_SET; k++)
+        if (w->set[k])
+            filter_add((uint8_t *)p, n, w->set[k]);
+    c->filter_crc = addr_crc(w->s, w->m.id, c->filter_off, p, n);
+    buf_advance(&w->out, n);
+    return 0;
+}
+
+/* ---- statistics ---- */
+
+static void stat_column(struct gathered *g, enum vtype type, struct seg_col *c)
+{
+    if (type == V_I64) {
+        c->imin = c->imax = g->i64[0];
+        for (uint32_t i = 1; i < g->nvals; i++) {
+            c->imin = g->i64[i] < c->imin ? g->i64[i] : c->imin;
+            c->imax = g->i64[i] > c->imax ? g->i64[i] : c->imax;
+        }
+    } else if (type == V_F64) {
+        c->dmin = c->dmax = g->f64[0];
+        for (uint32_t i = 1; i < g->nvals; i++) {
+            c->dmin = g->f64[i] < c->dmin ? g->f64[i] : c->dmin;
+            c->dmax = g->f64[i] > c->dmax ? g->f64[i] : c->dmax;
+        }
+    } else if (type == V_STR) {
+        c->smin = c->smax = g->text[0];
+        for (uint32_t i = 1; i < g->nvals; i++) {
+            if (g->text[i].p == g->text[i - 1].p && g->text[i].n == g->text[i - 1].n)
+                continue;
+            c->smin = str_cmp(g->text[i], c->smin) < 0 ? g->text[i] : c->smin;
+            c->smax = str_cmp(g->text[i], c->smax) > 0 ? g->text[i] : c->smax;
+        }
+        if (c->smax.n > SEG_STAT_TEXT)
+            c->stat_flags |= STAT_MAX_OPEN;
+        c->smin = str_sub(c->smin, 0, SEG_STAT_TEXT);
+        c->smax = str_sub(c->smax, 0, SEG_STAT_TEXT);
+    } else {
+        return;
+    }
+    c->stat_flags |= STAT_RANGE;
+}
+
+static void put_directory_entry(struct buf *dir, const struct seg_col *c, enum vtype type)
+{
+    buf_varint(dir, c->key);
+    buf_putc(dir, (char)(c->encoding | (c->zstd ? COL_ZSTD : 0)));
+    buf_varint(dir, c->nvals);
+    buf_varint(dir, c->off);
+    buf_varint(dir, c->len);
+    buf_varint(dir, c->raw_n);
+    buf_le32(dir, c->crc);
+    buf_putc(dir, (char)c->stat_flags);
+    if (c->stat_flags & STAT_RANGE) {
+        uint64_t lo, hi;
+        if (type == V_I64) {
+            buf_le64(dir, (uint64_t)c->imin);
+            buf_le64(dir, (uint64_t)c->imax);
+        } else if (type == V_F64) {
+            memcpy(&lo, &c->dmin, 8);
+            memcpy(&hi, &c->dmax, 8);
+            buf_le64(dir, lo);
+            buf_le64(dir, hi);
+        } else {
+            buf_lenstr(dir, c->smin);
+            buf_lenstr(dir, c->smax);
+        }
+    }
+    buf_putc(dir, (char)c->filter_kind);
+    if (c->filter_kind != FILTER_NONE) {
+        buf_varint(dir, c->filter_off);
+        buf_varint(dir, c->filter_len);
+        buf_le32(dir, c->filter_crc);
+    }
+}
+
+/* ---- columns ---- */
+
+/* Takes the values of one source column into the row-aligned arrays. */
+static void scatter(struct seg_writer *w, const struct rowref *rows, const uint32_t *at, uint32_t n,
+                    const struct colv *c)
+{
+    struct gathered *g = w->g;
+    for (uint32_t k = 0; k < n; k++) {
+        uint32_t pos = at[k], row = rows[pos].row;
+        if (!colv_has(c, row))
+            continue;
+        bit_set(g->present, pos);
+        switch (c->type) {
+        case V_NULL:
+            break;
+        case V_BOOL:
+            g->b8[pos] = c->b8[row];
+            break;
+        case V_I64:
+            g->i64[pos] = c->i64[row];
+            break;
+        case V_F64:
+            g->f64[pos] = c->f64[row];
+            break;
+        default:
+            g->text[pos] = colv_text(c, row);
+        }
+    }
+}
+
+/* Row-aligned -> dense, remembering the rows. */
+static void compact(struct gathered *g, enum vtype type, uint32_t n)
+{
+    uint32_t k = 0;
+    for (size_t pos = bits_next(g->present, 0, n); pos < n; pos = bits_next(g->present, pos + 1, n)) {
+        g->rows[k] = (uint16_t)pos;
+        if (type == V_I64 || type == V_F64)
+            g->i64[k] = g->i64[pos];
+        else if (type == V_BOOL)
+            g->b8[k] = g->b8[pos];
+        else if (type != V_NULL)
+            g->text[k] = g->text[pos];
+        k++;
+    }
+    g->nvals = k;
+}
+
+static int put_column(struct seg_writer *w, uint32_t key, uint32_t n, struct err *err)
+{
+    struct gathered *g = w->g;
+    enum vtype type = w->keys[key].type;
+    struct page_in in = { .cls = page_class_of(type), .n = n, .nvals = g->nvals,
+                          .rows = g->nvals == n ? NULL : g->rows };
+    if (in.cls == PAGE_INT)
+        in.i64 = g->i64;
+    else if (in.cls == PAGE_F64)
+        in.f64 = g->f64;
+    else if (in.cls == PAGE_BOOL)
+        in.b8 = g->b8;
+    else if (in.cls == PAGE_TEXT)
+        in.text = g->text;
+    struct seg_col c = { .key = key, .nvals = g->nvals, .off = here(w) };
+    struct page_meta pm;
+    int rc = page_encode(&in, w->zstd_level, w->scratch, &w->out, &pm, err);
+    if (rc)
+        return rc;
+    c.encoding = pm.encoding;
+    c.zstd = pm.zstd;
+    c.raw_n = pm.raw_n;
+    c.len = (uint32_t)(here(w) - c.off);
+    c.crc = addr_crc(w->s, w->m.id, c.off, w->out.p + (c.off - w->m.bytes), c.len);
+    stat_column(g, type, &c);
+    if (in.cls == PAGE_TEXT)
+        rc = put_filter(w, &c, &pm, err);
+    if (!rc)
+        put_directory_entry(&w->dir, &c, type);
+    return rc;
+}
+
+/* Keeps a copy of a gathered column as a colv for the rollup. Equal neighbours share a code. */
+static int keep_column(struct seg_writer *w, uint32_t n, struct colinfo *info, const struct colv **ret,
+                       struct err *err)
+{
+    struct gathered *g = w->g;
+    struct arena *a = &w->tmp_arena;
+    struct colv *c = arena_zalloc(a, sizeof *c);
+    uint64_t *present = arena_zalloc(a, BITS_WORDS(n) * 8);
+    if (!c || !present)
+        return err_nomem(err);
+    *c = (struct colv){ .key = info->key, .type = info->type, .n = n, .nvals = g->nvals };
+    if (g->nvals < n) {
+        memcpy(present, g->present, BITS_WORDS(n) * 8);
+        c->present = present;
+    }
+    if (info->type == V_I64) {
+        int64_t *v = arena_zalloc(a, n * sizeof *v);
+        if (!v)
+            return err_nomem(err);
+        for (uint32_t k = 0; k < g->nvals; k++)
+            v[g->rows[k]] = g->i64[k];
+        c->i64 = v;
+    } else {
+        uint32_t *codes = arena_zalloc(a, n * sizeof *codes);
+        uint32_t *off = arena_zalloc(a, (n + 1) * sizeof *off);
+        struct buf bytes;
+        buf_init(&bytes, ARENA_MAX);
+        uint32_t nd = 0;
+        for (uint32_t k = 0; codes && off && k < g->nvals; k++) {
+            if (!k || !str_eq(g->text[k], g->text[k - 1])) {
+                buf_putstr(&bytes, g->text[k]);
+                off[++nd] = (uint32_t)bytes.n;
+            }
+            codes[g->rows[k]] = nd - 1;
+        }
+        str copy = arena_dup(a, buf_ok(&bytes) && bytes.n ? buf_str(&bytes) : STR(""));
+        bool ok = codes && off && copy.p && buf_ok(&bytes);
+        buf_deinit(&bytes);
+        if (!ok)
+            return err_nomem(err);
+        c->codes = codes;
+        c->off = off;
+        c->bytes = copy.p;
+        c->ndict = nd;
+    }
+    *ret = c;
+    return 0;
+}
+
+static bool rollup_wants(str key, enum vtype type)
+{
+    return (type == V_I64 && (str_eq(key, STR("timestamp")) || str_eq(key, STR("seq")) ||
+                              str_eq(key, STR("received_at")) || str_eq(key, STR("level")))) ||
+           (type == V_STR && str_eq(key, STR("agent")));
+}
+
+/* ---- blocks ---- */
+
+static int blocks_push(struct seg_writer *w, const struct seg_block *b, struct err *err)
+{
+    if (w->m.nblocks == w->cap_blocks) {
+        uint32_t cap = w->cap_blocks ? w->cap_blocks * 2 : 32;
+        struct seg_block *v = mem_realloc(w->blocks, cap * sizeof *v);
+        if (!v)
+            return err_nomem(err);
+        w->blocks = v;
+        w->cap_blocks = cap;
+    }
+    w->blocks[w->m.nblocks++] = *b;
+    struct seg_meta *m = &w->m;
+    m->rows += b->n;
+    m->level_mask |= b->level_mask;
+    m->t_min = b->t_min < m->t_min ? b->t_min : m->t_min;
+    m->t_max = b->t_max > m->t_max ? b->t_max : m->t_max;
+    m->seq_min = b->seq_min < m->seq_min ? b->seq_min : m->seq_min;
+    m->seq_max = b->seq_max > m->seq_max ? b->seq_max : m->seq_max;
+    return 0;
+}
+
+/* Writes the directory gathered in w->dir and enters the block into the list. */
+static int close_block(struct seg_writer *w, struct seg_block *b, uint32_t ncols, struct err *err)
+{
+    struct buf head;
+    buf_init(&head, 16);
+    buf_varint(&head, ncols);
+    b->dir_off = here(w);
+    buf_put(&w->out, head.p, head.n);
+    buf_put(&w->out, w->dir.p, w->dir.n);
+    buf_deinit(&head);
+    if (!buf_ok(&w->out) || !buf_ok(&w->dir))
+        return err_nomem(err);
+    b->dir_len = (uint32_t)(here(w) - b->dir_off);
+    b->dir_crc = addr_crc(w->s, w->m.id, b->dir_off, w->out.p + (b->dir_off - w->m.bytes), b->dir_len);
+    int rc = blocks_push(w, b, err);
+    if (!rc && w->out.n >= WRITE_CHUNK)
+        rc = file_put(w, err);
+    return rc;
+}
+
+/* Files every column of the used sources under its output key; counts rows per source. */
+static int file_columns(struct seg_writer *w, const struct rowref *rows, uint32_t n,
+                        struct block *const *src, uint32_t nsrc, uint32_t **ret_starts,
+                        struct source_col **ret_cols, struct err *err)
+{
+    struct arena *a = &w->tmp_arena;
+    uint32_t *starts = arena_zalloc(a, (nsrc + 2) * sizeof *starts);
+    if (!starts)
+        return err_nomem(err);
+    for (uint32_t i = 0; i < n; i++)
+        starts[rows[i].src + 2]++;
+    uint64_t total = 0;
+    for (uint32_t s = 0; s < nsrc; s++) {
+        if (starts[s + 2])
+            total += src[s]->ncols;
+        starts[s + 2] += starts[s + 1];
+    }
+    for (uint32_t i = 0; i < n; i++)
+        w->order[starts[rows[i].src + 1]++] = i;
+    struct source_col *cols = arena_array(a, total + 1, sizeof *cols);
+    if (!cols)
+        return err_nomem(err);
+    uint32_t k = 0;
+    for (uint32_t s = 0; s < nsrc; s++) {
+        if (starts[s + 1] == starts[s])
+            continue;
+        for (uint32_t c = 0; c < src[s]->ncols; c++) {
+            uint32_t key;
+            int rc = key_index(w, src[s]->cols[c].key, src[s]->cols[c].type, &key, err);
+            if (rc)
+                return rc;
+            cols[k] = (struct source_col){ s, c, w->heads[key] };
+            w->heads[key] = ++k;
+        }
+    }
+    *ret_starts = starts;
+    *ret_cols = cols;
+    return 0;
+}
+
+static int gather(struct seg_writer *w, uint32_t key, const struct rowref *rows, uint32_t n,
+                  struct block *const *src, const uint32_t *starts, const struct source_col *cols,
+                  struct err *err)
+{
+    bits_zero(w->g->present, n);
+    for (uint32_t i = w->heads[key]; i; i = cols[i - 1].next) {
+        const struct source_col *sc = &cols[i - 1];
+        const struct colv *c;
+        int rc = block_load(src[sc->src], sc->col, &c, err);
+        if (rc)
+            return rc;
+        scatter(w, rows, w->order + starts[sc->src], starts[sc->src + 1] - starts[sc->src], c);
+    }
+    compact(w->g, w->keys[key].type, n);
+    return 0;
+}
+
+static void note_bounds(struct seg_writer *w, str key, uint32_t n, struct seg_block *b)
+{
+    struct gathered *g = w->g;
+    bool is_time = str_eq(key, STR("timestamp")), is_seq = str_eq(key, STR("seq"));
+    bool is_level = str_eq(key, STR("level")), is_recv = str_eq(key, STR("received_at"));
+    if (is_level && g->nvals < n)
+        b->level_mask |= 1u << LV_INFO;
+    for (uint32_t i = 0; i < g->nvals; i++) {
+        int64_t v = g->i64[i];
+        if (is_time) {
+            b->t_min = v < b->t_min ? v : b->t_min;
+            b->t_max = v > b->t_max ? v : b->t_max;
+        } else if (is_seq) {
+            b->seq_min = (uint64_t)v < b->seq_min ? (uint64_t)v : b->seq_min;
+            b->seq_max = (uint64_t)v > b->seq_max ? (uint64_t)v : b->seq_max;
+        } else if (is_level) {
+            b->level_mask |= v >= 0 && v < LV__COUNT ? 1u << v : 0xff;
+        } else if (is_recv) {
+            w->m.recv_min = v < w->m.recv_min ? v : w->m.recv_min;
+            w->m.recv_max = v > w->m.recv_max ? v : w->m.recv_max;
+        }
+    }
+}
+
+int seg_writer_add(struct seg_writer *w, const struct rowref *rows, uint32_t n, struct block *const *src,
+                   uint32_t nsrc, struct err *err)
+{
+    arena_reset(&w->tmp_arena);
+    buf_reset(&w->dir);
+    if (w->nkeys)
+        memset(w->heads, 0, w->nkeys * sizeof *w->heads);
+    uint32_t *starts = NULL;
+    struct source_col *cols = NULL;
+    int rc = file_columns(w, rows, n, src, nsrc, &starts, &cols, err);
+    if (rc)
+        return rc;
+    struct seg_block b = { .n = n, .t_min = TS_MAX, .t_max = TS_MIN, .seq_min = UINT64_MAX };
+    uint32_t ncols = 0;
+    struct block view = { .n = n, .arena = &w->tmp_arena };
+    struct colinfo *info = arena_array(&w->tmp_arena, w->nkeys + 1, sizeof *info);
+    view.loaded = arena_zalloc(&w->tmp_arena, (w->nkeys + 1) * sizeof *view.loaded);
+    if (!info || !view.loaded)
+        return err_nomem(err);
+    for (uint32_t key = 0; key < w->nkeys; key++) {
+        if (!w->heads[key])
+            continue;
+        const struct seg_key *k = &w->keys[key];
+        rc = gather(w, key, rows, n, src, starts, cols, err);
+        if (rc)
+            return rc;
+        if (!w->g->nvals)
+            continue;
+        info[ncols] = (struct colinfo){ k->key, k->hash, k->type, w->g->nvals };
+        if (rollup_wants(k->key, k->type)) {
+            if (k->type == V_I64)
+                note_bounds(w, k->key, n, &b);
+            rc = keep_column(w, n, &info[ncols], &view.loaded[ncols], err);
+        }
+        if (!rc)
+            rc = put_column(w, key, n, err);
+        if (rc)
+            return rc;
+        ncols++;
+    }
+    if (!b.level_mask)
+        b.level_mask = 1u << LV_INFO;
+    view.ncols = ncols;
+    view.cols = info;
+    view.t_min = b.t_min;
+    view.t_max = b.t_max;
+    rc = rollup_add_block(w->sums, &view, err);
+    return rc ? rc : close_block(w, &b, ncols, err);
+}
+
+/* ---- copying ---- */
+
+/* Copies checked bytes of another segment; *ret_off is where they went. */
+static int copy_bytes(struct seg_writer *w, struct seg *from, uint64_t off, uint32_t len, uint32_t crc,
+                      uint64_t *ret_off, uint32_t *ret_crc, struct err *err)
+{
+    char *p = buf_reserve(&w->out, len);
+    if (!p)
+        return err_nomem(err);
+    size_t got;
+    int rc = from->f->io->ops->pread(from->f, p, len, off, &got, err);
+    if (rc)
+        return rc;
+    if (got != len || addr_crc(w->s, from->m.id, off, p, len) != crc)
+        return err_set(err, ERR_CORRUPT, "segment %llu: checksum does not match at byte %llu",
+                       (unsigned long long)from->m.id, (unsigned long long)off);
+    *ret_off = here(w);
+    *ret_crc = addr_crc(w->s, w->m.id, *ret_off, p, len);
+    buf_advance(&w->out, len);
+    return 0;
+}
+
+static int col_copy(struct seg_writer *w, struct seg *from, struct seg_col *c, struct err *err)
+{
+    int rc = copy_bytes(w, from, c->off, c->len, c->crc, &c->off, &c->crc, err);
+    if (!rc && c->filter_kind != FILTER_NONE)
+        rc = copy_bytes(w, from, c->filter_off, c->filter_len, c->filter_crc, &c->filter_off,
+                        &c->filter_crc, err);
+    enum vtype type = from->keys[c->key].type;
+    if (!rc)
+        rc = key_index(w, from->keys[c->key].key, type, &c->key, err);
+    if (!rc)
+        put_directory_entry(&w->dir, c, type);
+    return rc;
+}
+
+int seg_writer_copy(struct seg_writer *w, struct seg *from, uint32_t i, struct err *err)
+{
+    arena_reset(&w->tmp_arena);
+    buf_reset(&w->dir);
+    struct sblock *sb;
+    int rc = sblock_open(from, i, &w->tmp_arena, &sb, err);
+    if (rc)
+        return rc;
+    struct block *b = sblock_block(sb);
+    const struct seg_col *cols = sblock_cols(sb);
+    for (uint32_t c = 0; c < b->ncols && !rc; c++) {
+        struct seg_col copy = cols[c];
+        rc = col_copy(w, from, &copy, err);
+    }
+    struct seg_block nb = from->blocks[i];
+    if (!rc)
+        rc = close_block(w, &nb, b->ncols, err);
+    block_close(b);
+    return rc;
+}
+
+int seg_writer_rollup(struct seg_writer *w, struct seg *from, struct err *err)
+{
+    w->m.recv_min = from->m.recv_min < w->m.recv_min ? from->m.recv_min : w->m.recv_min;
+    w->m.recv_max = from->m.recv_max > w->m.recv_max ? from->m.recv_max : w->m.recv_max;
+    return rollup_decode(w->sums, from->rollup_bytes, err);
+}
+
+/* ---- the end ---- */
+
+static void put_footer(struct seg_writer *w, struct buf *rollup)
+{
+    buf_varint(&w->out, w->nkeys);
+    for (uint32_t i = 0; i < w->nkeys; i++) {
+        buf_putc(&w->out, (char)w->keys[i].type);
+        buf_lenstr(&w->out, w->keys[i].key);
+    }
+    buf_varint(&w->out, w->m.nblocks);
+    for (uint32_t i = 0; i < w->m.nblocks; i++) {
+        const struct seg_block *b = &w->blocks[i];
+        buf_varint(&w->out, b->dir_off);
+        buf_varint(&w->out, b->dir_len);
+        buf_le32(&w->out, b->dir_crc);
+        buf_varint(&w->out, b->n);
+        buf_putc(&w->out, (char)b->level_mask);
+        buf_le64(&w->out, (uint64_t)b->t_min);
+        buf_le64(&w->out, (uint64_t)b->t_max);
+        buf_varint(&w->out, b->seq_min);
+        buf_varint(&w->out, b->seq_max);
+    }
+    rollup_encode(w->sums, rollup);
+    buf_lenstr(&w->out, buf_str(rollup));
+}
+
+int seg_writer_finish(struct seg_writer *w, struct seg_meta *ret, struct err *err)
+{
+    struct buf rollup;
+    buf_init(&rollup, ARENA_MAX);
+    uint64_t at = here(w);
+    put_footer(w, &rollup);
+    bool ok = buf_ok(&rollup) && buf_ok(&w->out);
+    buf_deinit(&rollup);
+    if (!ok)
+        return err_nomem(err);
+    uint64_t len = here(w) - at;
+    char tail[SEG_TRAILER] = { 0 };
+    put_le64(tail, at);
+    put_le64(tail + 8, len);
+    put_le32(tail + 16, addr_crc(w->s, w->m.id, at, w->out.p + (at - w->m.bytes), (size_t)len));
+    put_le32(tail + 20, addr_crc(w->s, w->m.id, at + len, tail, 20));
+    memcpy(tail + 24, SEG_END_MAGIC, 8);
+    buf_put(&w->out, tail, sizeof tail);
+    if (!buf_ok(&w->out))
+        return err_nomem(err);
+    int rc = file_put(w, err);
+    if (!rc && !w->s->cfg.no_fsync)
+        rc = w->f->io->ops->sync(w->f, err);
+    if (rc)
+        return rc;
+    char path[PATH_MAX_STORE], dir[PATH_MAX_STORE];
+    struct io *io = w->s->io;
+    seg_path(&w->m, path);
+    seg_dir(&w->m, dir);
+    rc = io->ops->rename(io, w->tmp, path, err);
+    if (!rc)
+        rc = io->ops->sync_dir(io, dir, err);
+    if (!rc)
+        rc = io->ops->sync_dir(io, "p", err);
+    if (!rc)
+        rc = io->ops->sync_dir(io, ".", err);
+    if (rc)
+        return rc;
+    io_close(w->f);
+    w->f = NULL;
+    *ret = w->m;
+    return 0;
+}

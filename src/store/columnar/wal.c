@@ -1,0 +1,393 @@
+/* wal.c: the write-ahead log: frames, files, recovery. Format: docs/format/wal.md.
+ *
+ * A file is a 64-byte header and frames back to back; the room behind the last frame is zero
+ * (preallocated). A frame's header carries its own address (store, file number, offset), the checksum of
+ * the frame before it, and how much of the file was durable when it was written.
+ *
+ * Recovery reads each file from the start. At the first frame that does not check out, it looks whether
+ * anything shows that the log was durable beyond that point: a later file (which is begun only after this
+ * one was synced), or a valid frame further on whose durable offset is larger. If so the bytes in between
+ * are corruption: they are skipped, a gap is recorded, and reading goes on behind them. If not it is the
+ * torn tail of the last group, which nobody was told about: reading ends there. Recovery writes nothing
+ * to old files, so it may itself be interrupted and repeated. */
+#include "store/columnar/impl.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/rd.h"
+#include "codec/zip.h"
+
+#define WAL_MAGIC "FLEETWAL"
+#define WAL_FRAME_MAGIC 0x31464c57u /* "WLF1" */
+#define WAL_PAYLOAD_MAX (512u << 20)
+
+void wal_path(uint64_t number, char out[PATH_MAX_STORE])
+{
+    snprintf(out, PATH_MAX_STORE, "wal/%012llu.wal", (unsigned long long)number);
+}
+
+int wal_create(struct store *s, uint64_t number, uint64_t prev_end, struct wal *ret, struct err *err)
+{
+    char path[PATH_MAX_STORE], head[WAL_HEADER] = { 0 };
+    struct io *io = s->io;
+    struct wal w = { .number = number };
+    wal_path(number, path);
+    int rc = io->ops->open(io, &w.f, path, IO_WRITE | IO_CREATE, err);
+    if (rc)
+        return rc;
+    memcpy(head, WAL_MAGIC, 8);
+    put_le32(head + 8, 1);
+    memcpy(head + 16, s->uuid, 16);
+    put_le64(head + 32, number);
+    put_le64(head + 40, prev_end);
+    put_le64(head + 48, (uint64_t)io->ops->now(io));
+    put_le32(head + 60, crc32c(0, head, 60));
+    rc = w.f->io->ops->truncate(w.f, 0, err);
+    if (!rc)
+        rc = w.f->io->ops->preallocate(w.f, 0, WAL_PREALLOC, err);
+    if (!rc)
+        rc = w.f->io->ops->pwrite(w.f, head, sizeof head, 0, err);
+    if (!rc)
+        rc = w.f->io->ops->sync(w.f, err);
+    if (!rc)
+        rc = io->ops->sync_dir(io, "wal", err);
+    if (rc) {
+        io_close(w.f);
+        return rc;
+    }
+    w.size = w.durable = WAL_HEADER;
+    w.allocated = WAL_PREALLOC;
+    *ret = w;
+    return 0;
+}
+
+void wal_frame_encode(struct store *s, struct wal *w, uint64_t at, struct wal_frame *f, char out[WAL_FRAME])
+{
+    memset(out, 0, WAL_FRAME);
+    f->file_no = w->number;
+    f->offset = at;
+    f->durable = w->durable;
+    f->prev_crc = w->prev_crc;
+    put_le32(out, WAL_FRAME_MAGIC);
+    out[4] = (char)f->type;
+    out[5] = (char)f->flags;
+    put_le32(out + 8, f->length);
+    put_le32(out + 12, f->raw_n);
+    put_le64(out + 16, f->base_seq);
+    put_le32(out + 24, f->n);
+    put_le64(out + 32, (uint64_t)f->received_at);
+    put_le64(out + 40, f->file_no);
+    put_le64(out + 48, f->durable);
+    put_le32(out + 56, f->prev_crc);
+    put_le32(out + 60, f->payload_crc);
+    put_le64(out + 64, s->tag);
+    put_le64(out + 72, f->offset);
+    f->header_crc = crc32c(0, out, WAL_FRAME - 4);
+    put_le32(out + 84, f->header_crc);
+    w->prev_crc = f->header_crc;
+}
+
+/* ---- reading ---- */
+
+static bool frame_parse(const struct store *s, const char *p, uint64_t file_no, uint64_t at,
+                        struct wal_frame *f)
+{
+    if (get_le32(p) != WAL_FRAME_MAGIC || get_le32(p + 84) != crc32c(0, p, WAL_FRAME - 4))
+        return false;
+    *f = (struct wal_frame){ .type = (uint8_t)p[4], .flags = (uint8_t)p[5], .length = get_le32(p + 8),
+                             .raw_n = get_le32(p + 12), .base_seq = get_le64(p + 16),
+                             .n = get_le32(p + 24), .received_at = (ts_ns)get_le64(p + 32),
+                             .file_no = get_le64(p + 40), .durable = get_le64(p + 48),
+                             .prev_crc = get_le32(p + 56), .payload_crc = get_le32(p + 60),
+                             .offset = get_le64(p + 72), .header_crc = get_le32(p + 84) };
+    return get_le64(p + 64) == s->tag && f->file_no == file_no && f->offset == at;
+}
+
+/* Is there a whole, intact frame at `at`? */
+static bool frame_at(const struct store *s, const char *p, size_t n, uint64_t file_no, uint64_t at,
+                     struct wal_frame *f)
+{
+    return at + WAL_FRAME <= n && frame_parse(s, p + at, file_no, at, f) &&
+           f->length <= n - at - WAL_FRAME &&
+           crc32c(0, p + at + WAL_FRAME, f->length) == f->payload_crc;
+}
+
+/* Looks from `at` on for an intact frame; UINT64_MAX when there is none. */
+static uint64_t resync(const struct store *s, const char *p, size_t n, uint64_t file_no, uint64_t at,
+                       struct wal_frame *f)
+{
+    const char magic[4] = { 'W', 'L', 'F', '1' };
+    while (at + WAL_FRAME <= n) {
+        const char *hit = memmem(p + at, n - at, magic, 4);
+        if (!hit)
+            return UINT64_MAX;
+        at = (uint64_t)(hit - p);
+        if (frame_at(s, p, n, file_no, at, f))
+            return at;
+        at++;
+    }
+    return UINT64_MAX;
+}
+
+/* Largest durable offset that any intact frame from `at` on tells of. */
+static uint64_t durable_beyond(const struct store *s, const char *p, size_t n, uint64_t file_no, uint64_t at)
+{
+    uint64_t max = 0;
+    struct wal_frame f;
+    for (at = resync(s, p, n, file_no, at, &f); at != UINT64_MAX;
+         at = resync(s, p, n, file_no, at + WAL_FRAME + f.length, &f))
+        max = f.durable > max ? f.durable : max;
+    return max;
+}
+
+static int replay_batch(struct store *s, const struct wal_frame *f, const char *p, struct err *err)
+{
+    if (f->n == 0 || f->base_seq + f->n - 1 <= s->mf.flushed_seq)
+        return 0;
+    struct idem_entry idem;
+    size_t skip = 0;
+    if (f->flags & WAL_FLAG_IDEM) {
+        if (f->length < 24)
+            return err_set(err, ERR_CORRUPT, "WAL frame without its idempotency key");
+        memcpy(idem.key, p, 16);
+        idem.body_hash = get_le64(p + 16);
+        idem.base_seq = f->base_seq;
+        idem.rows = f->n;
+        idem.at = f->received_at;
+        skip = 24;
+    }
+    if (f->raw_n > WAL_PAYLOAD_MAX)
+        return err_set(err, ERR_CORRUPT, "WAL frame larger than any frame is");
+    char *raw = mem_alloc((size_t)f->raw_n + BUF_PAD);
+    if (!raw)
+        return err_nomem(err);
+    str stored = { p + skip, f->length - skip };
+    int rc = 0;
+    if (f->flags & WAL_FLAG_LZ4)
+        rc = lz4_unpack(stored, raw, f->raw_n, err);
+    else if (stored.n == f->raw_n)
+        memcpy(raw, stored.p, stored.n);
+    else
+        rc = err_set(err, ERR_CORRUPT, "WAL frame of another length");
+    struct chunk *c;
+    if (!rc)
+        rc = chunk_new(&c, raw, f->raw_n, f->n, f->base_seq, f->received_at, err);
+    if (rc) {
+        mem_free(raw);
+        return rc;
+    }
+    if (!memtable_reserve(s->active, 1)) {
+        chunk_unref(c);
+        return err_nomem(err);
+    }
+    memtable_add(s->active, c);
+    return f->flags & WAL_FLAG_IDEM ? late_idem_add(s->late, &idem, err) : 0;
+}
+
+static int replay_frame(struct store *s, const struct wal_frame *f, const char *p, struct wal_replay *rep,
+                        struct err *err)
+{
+    int rc = 0;
+    uint32_t changed;
+    rep->frames++;
+    switch (f->type) {
+    case WAL_BATCH:
+        rc = replay_batch(s, f, p, err);
+        if (!rc && f->n && f->base_seq + f->n > s->next_seq)
+            s->next_seq = f->base_seq + f->n;
+        rep->rows += f->n;
+        break;
+    case WAL_MARK:
+        rc = marks_decode(s->late, str_n(p, f->length), &changed, err);
+        break;
+    default:
+        rc = err_set(err, ERR_UNSUPPORTED, "WAL frame of type %u: written by a newer version", f->type);
+    }
+    if (f->received_at > s->last_received)
+        s->last_received = f->received_at;
+    return rc;
+}
+
+static int note_gap(struct store *s, const char *why, uint64_t first, uint64_t last, uint64_t bytes,
+                    struct err *err)
+{
+    struct store_gap g = { .first_seq = first, .last_seq = last, .bytes = bytes,
+                           .at = s->io->ops->now(s->io) };
+    snprintf(g.reason, sizeof g.reason, "%s", why);
+    store_event(s, LOG_ERROR, "wal: %s: %llu bytes, sequence numbers %llu to %llu", why,
+                (unsigned long long)bytes, (unsigned long long)first, (unsigned long long)last);
+    s->st.corruptions++;
+    if (s->cfg.read_only)
+        return 0;
+    return manifest_edit(s, &(struct edit){ .gap = &g }, err);
+}
+
+/* Reads one file's frames. durable_end: how far the next file says this one was durable (0: last file). */
+static int replay_file(struct store *s, uint64_t number, const char *p, size_t n, uint64_t durable_end,
+                       struct wal_replay *rep, struct err *err)
+{
+    uint64_t at = WAL_HEADER;
+    uint32_t prev = 0;
+    bool skipped = false;
+    for (;;) {
+        struct wal_frame f;
+        bool ok = frame_at(s, p, n, number, at, &f) && (skipped || f.prev_crc == prev);
+        if (!ok) {
+            uint64_t known = durable_end ? durable_end : durable_beyond(s, p, n, number, at);
+            if (known <= at) { /* torn tail, or simply the end */
+                for (uint64_t i = at; i < n; i++)
+                    if (p[i]) {
+                        rep->torn_bytes += n - i;
+                        break;
+                    }
+                return 0;
+            }
+            uint64_t next = resync(s, p, n, number, at + 1, &f);
+            uint64_t bytes = (next == UINT64_MAX ? known : next) - at;
+            if (s->cfg.recovery_strict)
+                return err_at(err, ERR_CORRUPT, (int64_t)at,
+                              "WAL file %llu is damaged before its durable end",
+                              (unsigned long long)number);
+            rep->corrupt_bytes += bytes;
+            uint64_t first = s->next_seq, last = next == UINT64_MAX ? first : f.base_seq - 1;
+            int rc = note_gap(s, "damaged write-ahead log", first, last, bytes, err);
+            if (rc || next == UINT64_MAX)
+                return rc;
+            at = next;
+            skipped = true;
+            continue;
+        }
+        int rc = replay_frame(s, &f, p + at + WAL_FRAME, rep, err);
+        if (rc == ERR_CORRUPT && !s->cfg.recovery_strict) {
+            rep->corrupt_bytes += f.length;
+            rc = note_gap(s, "unreadable batch", f.base_seq, f.base_seq + f.n - 1, f.length, err);
+            if (f.base_seq + f.n > s->next_seq)
+                s->next_seq = f.base_seq + f.n;
+        }
+        if (rc)
+            return rc;
+        prev = f.header_crc;
+        skipped = false;
+        at += WAL_FRAME + f.length;
+        rep->bytes = rep->bytes + WAL_FRAME + f.length;
+    }
+}
+
+struct wal_names {
+    uint64_t *v;
+    uint32_t n, cap;
+    bool failed;
+};
+
+static void on_name(void *arg, const char *name, bool is_dir)
+{
+    struct wal_names *w = arg;
+    size_t len = strlen(name);
+    uint64_t number;
+    if (is_dir || len != 16 || strcmp(name + 12, ".wal") != 0 || !str_to_u64(str_n(name, 12), &number))
+        return;
+    if (w->n == w->cap) {
+        uint32_t cap = w->cap ? w->cap * 2 : 16;
+        uint64_t *v = mem_realloc(w->v, cap * sizeof *v);
+        if (!v) {
+            w->failed = true;
+            return;
+        }
+        w->v = v;
+        w->cap = cap;
+    }
+    w->v[w->n++] = number;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static int read_whole(struct store *s, uint64_t number, char **ret, size_t *ret_n, struct err *err)
+{
+    char path[PATH_MAX_STORE];
+    wal_path(number, path);
+    return io_read_file(s->io, path, (size_t)8 << 30, ret, ret_n, err);
+}
+
+static bool header_ok(const struct store *s, uint64_t number, const char *p, size_t n)
+{
+    return n >= WAL_HEADER && memcmp(p, WAL_MAGIC, 8) == 0 && memcmp(p + 16, s->uuid, 16) == 0 &&
+           get_le64(p + 32) == number && get_le32(p + 60) == crc32c(0, p, 60);
+}
+
+/* prev_end of the file after the one at index i, 0 when that cannot be told */
+static uint64_t next_says(struct store *s, const struct wal_names *w, uint32_t i)
+{
+    if (i + 1 >= w->n)
+        return 0;
+    char head[WAL_HEADER], path[PATH_MAX_STORE];
+    struct io_file *f;
+    size_t got;
+    struct err e = ERR_INIT;
+    wal_path(w->v[i + 1], path);
+    if (s->io->ops->open(s->io, &f, path, IO_READ, &e))
+        return 0;
+    int rc = f->io->ops->pread(f, head, sizeof head, 0, &got, &e);
+    io_close(f);
+    if (rc || !header_ok(s, w->v[i + 1], head, got) || w->v[i + 1] != w->v[i] + 1)
+        return 0;
+    return get_le64(head + 40);
+}
+
+static int recover_file(struct store *s, const struct wal_names *w, uint32_t i, struct wal_replay *rep,
+                        struct err *err)
+{
+    char *p;
+    size_t n;
+    int rc = read_whole(s, w->v[i], &p, &n, err);
+    if (rc)
+        return rc;
+    if (header_ok(s, w->v[i], p, n))
+        rc = replay_file(s, w->v[i], p, n, next_says(s, w, i), rep, err);
+    else if (durable_beyond(s, p, n, w->v[i], 0) || next_says(s, w, i) > WAL_HEADER) {
+        if (s->cfg.recovery_strict)
+            rc = err_set(err, ERR_CORRUPT, "WAL file %llu has a damaged header",
+                         (unsigned long long)w->v[i]);
+        else
+            rc = replay_file(s, w->v[i], p, n, next_says(s, w, i), rep, err);
+        if (!rc)
+            rc = note_gap(s, "damaged header of a WAL file", 0, 0, WAL_HEADER, err);
+    } /* else: a file that was being created when the power went */
+    mem_free(p);
+    return rc;
+}
+
+int wal_recover(struct store *s, struct wal_replay *ret, struct err *err)
+{
+    struct wal_names w = { 0 };
+    *ret = (struct wal_replay){ 0 };
+    int rc = s->io->ops->list(s->io, "wal", on_name, &w, err);
+    if (!rc && w.failed)
+        rc = err_nomem(err);
+    if (rc == ERR_NOTFOUND && s->cfg.read_only)
+        rc = 0;
+    if (w.n)
+        qsort(w.v, w.n, sizeof *w.v, by_number);
+    for (uint32_t i = 0; i < w.n && !rc; i++) {
+        char path[PATH_MAX_STORE];
+        if (w.v[i] >= s->mf.wal_min) {
+            ret->torn_bytes = 0; /* only the last file's tail is news; the others' is already on record */
+            rc = recover_file(s, &w, i, ret, err);
+            s->active->wal_last = w.v[i];
+        } else if (!s->cfg.read_only) { /* already in segments; the last run did not get to remove it */
+            struct err e = ERR_INIT;
+            wal_path(w.v[i], path);
+            s->io->ops->unlink(s->io, path, &e);
+        }
+    }
+    if (w.n)
+        s->wal.number = w.v[w.n - 1];
+    mem_free(w.v);
+    return rc;
+}

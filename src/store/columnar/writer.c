@@ -1,0 +1,546 @@
+/* writer.c: the WAL writer: group commit, publishing, freezing.
+ *
+ *   callers --store_append--> queue --group--> [stamp, write, fdatasync] --> memtable --> done()
+ *
+ * One thread takes all waiting batches (up to GROUP_BYTES), stamps sequence numbers and the receive time,
+ * writes their frames in one go, syncs once, makes them visible together, and only then tells the
+ * callers. Batches that arrive during a sync form the next group: no timer, no waiting when idle.
+ *
+ * Rules: 1. done(rc = 0) only after the sync returned 0. 2. Nothing enters the memtable before. 3. A failed
+ * sync is final: the writer refuses everything from then on (what is on disk is unknown until it is read
+ * back at the next start). 4. A failed write for lack of space is not: the next group is written over it. */
+#include "store/columnar/impl.h"
+
+#include <stdio.h>
+
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/rd.h"
+#include "codec/zip.h"
+
+#define PACK_MIN 4096          /* payload bytes from which lz4 is tried */
+#define SPACE_CHECK_NS (NS_PER_S / 2)
+enum { KIND_BATCH = 0, KIND_MARK = 1, KIND_FREEZE = 2 };
+
+/* ---- callers' side ---- */
+
+static void refuse(struct append *a, int code, const char *why)
+{
+    a->rc = err_set(&a->err, code, "%s", why);
+    mem_free(a->payload);
+    a->payload = NULL;
+    a->done(a);
+}
+
+static void enqueue(struct store *s, struct append *a)
+{
+    a->next = NULL;
+    pthread_mutex_lock(&s->qlock);
+    bool stopping = s->stopping;
+    bool full = s->queue_bytes + a->payload_n > QUEUE_BYTES && s->queue_n > 0 && a->kind == KIND_BATCH;
+    if (!stopping && !full) {
+        *s->qtail = a;
+        s->qtail = &a->next;
+        s->queue_bytes += a->payload_n;
+        s->queue_n++;
+        if (s->queue_n == 1)
+            pthread_cond_signal(&s->qcond);
+    }
+    pthread_mutex_unlock(&s->qlock);
+    if (stopping || full) {
+        mem_free(a->packed);
+        refuse(a, ERR_BUSY, stopping ? "the server is shutting down" : "too many batches are waiting to be written");
+    }
+}
+
+void store_append(struct store *s, struct append *a)
+{
+    a->err = (struct err)ERR_INIT;
+    a->rc = 0;
+    a->duplicate = false;
+    a->packed = NULL;
+    a->packed_n = 0;
+    a->kind = KIND_BATCH;
+    if (s->cfg.read_only) {
+        refuse(a, ERR_UNSUPPORTED, "the store is open for reading only");
+        return;
+    }
+    if (!a->rows) {
+        mem_free(a->payload);
+        a->payload = NULL;
+        a->done(a);
+        return;
+    }
+    if (a->payload_n >= PACK_MIN) {
+        struct buf b;
+        buf_init(&b, a->payload_n + 64);
+        if (a->has_idem)
+            buf_fill(&b, 0, 24);
+        if (lz4_pack(str_n(a->payload, a->payload_n), &b) && b.n < a->payload_n - a->payload_n / 4) {
+            if (a->has_idem) {
+                memcpy(b.p, a->idem, 16);
+                put_le64(b.p + 16, a->body_hash);
+            }
+            a->packed = buf_take(&b, &a->packed_n);
+            a->crc = crc32c(0, a->packed, a->packed_n);
+        }
+        buf_deinit(&b);
+    }
+    if (!a->packed) {
+        char id[24];
+        memcpy(id, a->idem, 16);
+        put_le64(id + 16, a->body_hash);
+        a->crc = crc32c(a->has_idem ? crc32c(0, id, 24) : 0, a->payload, a->payload_n);
+    }
+    enqueue(s, a);
+}
+
+struct waiter {
+    pthread_mutex_t lock;
+    pthread_cond_t cond;
+    bool done;
+};
+
+static void wake_waiter(struct append *a)
+{
+    struct waiter *w = a->user;
+    pthread_mutex_lock(&w->lock);
+    w->done = true;
+    pthread_cond_signal(&w->cond);
+    pthread_mutex_unlock(&w->lock);
+}
+
+static int enqueue_wait(struct store *s, struct append *a, struct err *err)
+{
+    struct waiter w = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false };
+    a->user = &w;
+    a->done = wake_waiter;
+    if (a->kind == KIND_BATCH)
+        store_append(s, a);
+    else
+        enqueue(s, a);
+    pthread_mutex_lock(&w.lock);
+    while (!w.done)
+        pthread_cond_wait(&w.cond, &w.lock);
+    pthread_mutex_unlock(&w.lock);
+    if (a->rc)
+        *err = a->err;
+    return a->rc;
+}
+
+int store_append_wait(struct store *s, char *payload, size_t n, uint32_t rows, uint64_t *ret_base_seq,
+                      struct err *err)
+{
+    struct append a = { .payload = payload, .payload_n = n, .rows = rows };
+    int rc = enqueue_wait(s, &a, err);
+    if (!rc && ret_base_seq)
+        *ret_base_seq = a.base_seq;
+    return rc;
+}
+
+int store_mark(struct store *s, const struct mark *m, uint32_t n, uint32_t *ret_applied, struct err *err)
+{
+    if (ret_applied)
+        *ret_applied = 0;
+    if (s->cfg.read_only)
+        return err_set(err, ERR_UNSUPPORTED, "the store is open for reading only");
+    if (!n)
+        return 0;
+    struct buf b;
+    buf_init(&b, GROUP_BYTES);
+    marks_encode(&b, m, n);
+    if (!buf_ok(&b)) {
+        int rc = b.bad == BUF_LIMIT ? err_set(err, ERR_LIMIT, "too many marks at once") : err_nomem(err);
+        buf_deinit(&b);
+        return rc;
+    }
+    struct append a = { .kind = KIND_MARK };
+    a.payload = buf_take(&b, &a.payload_n);
+    a.crc = crc32c(0, a.payload, a.payload_n);
+    int rc = enqueue_wait(s, &a, err);
+    if (!rc && ret_applied)
+        *ret_applied = a.rows;
+    return rc;
+}
+
+/* Asks the writer to freeze the active memtable, so that everything so far can be flushed. */
+int writer_freeze(struct store *s, struct err *err)
+{
+    struct append a = { .kind = KIND_FREEZE };
+    return enqueue_wait(s, &a, err);
+}
+
+/* ---- the writer ---- */
+
+struct group {
+    struct append *head;
+    struct buf frames;
+    uint64_t seq;      /* next to be given */
+    ts_ns now;
+    uint32_t nbatches;
+};
+
+static struct append *take_group(struct store *s)
+{
+    pthread_mutex_lock(&s->qlock);
+    while (!s->qhead && !s->stopping)
+        pthread_cond_wait(&s->qcond, &s->qlock);
+    struct append *head = s->qhead, **end = &s->qhead;
+    size_t bytes = 0;
+    while (*end && (bytes == 0 || bytes + (*end)->payload_n <= GROUP_BYTES)) {
+        bytes += (*end)->payload_n + WAL_FRAME;
+        s->queue_bytes -= (*end)->payload_n;
+        s->queue_n--;
+        end = &(*end)->next;
+    }
+    s->qhead = *end;
+    if (!s->qhead)
+        s->qtail = &s->qhead;
+    if (head)
+        *end = NULL;
+    pthread_mutex_unlock(&s->qlock);
+    return head;
+}
+
+/* Refuses below the disk reserve; asks the system twice a second at most. */
+static int check_space(struct store *s, struct err *err)
+{
+    int64_t now = s->io->ops->mono(s->io);
+    pthread_mutex_lock(&s->lock);
+    bool full = s->st.disk_full;
+    bool due = now - s->space_checked >= SPACE_CHECK_NS || !s->space_checked;
+    pthread_mutex_unlock(&s->lock);
+    if (due) {
+        uint64_t avail = 0, total = 0;
+        struct err e = ERR_INIT;
+        if (s->io->ops->free_space(s->io, &avail, &total, &e))
+            return 0;
+        uint64_t reserve = s->cfg.reserve_bytes;
+        if (reserve == UINT64_MAX)
+            reserve = total / 50 > (256u << 20) ? total / 50 : 256u << 20;
+        full = avail < reserve;
+        pthread_mutex_lock(&s->lock);
+        s->space_checked = now ? now : 1;
+        s->st.disk_free = avail;
+        s->st.disk_total = total;
+        s->st.disk_full = full;
+        pthread_mutex_unlock(&s->lock);
+    }
+    return full ? err_set(err, ERR_FULL, "the disk is nearly full: only its reserve is left") : 0;
+}
+
+static bool answer_duplicate(struct store *s, struct append *a, ts_ns now)
+{
+    struct idem_entry e;
+    if (!a->has_idem || !late_idem_find(s->late, a->idem, now, &e))
+        return false;
+    if (e.body_hash != a->body_hash) {
+        a->rc = err_set(&a->err, ERR_CONFLICT, "this Idempotency-Key was used with another body");
+        return true;
+    }
+    a->duplicate = true;
+    a->base_seq = e.base_seq;
+    a->rows = e.rows;
+    a->received_at = e.at;
+    return true;
+}
+
+/* Is the key used by an earlier batch of this same group? */
+static struct append *earlier_in_group(struct group *g, struct append *a)
+{
+    for (struct append *p = g->head; a->has_idem && p != a; p = p->next)
+        if (p->has_idem && p->kind == KIND_BATCH && !p->rc && !p->duplicate &&
+            memcmp(p->idem, a->idem, 16) == 0)
+            return p;
+    return NULL;
+}
+
+static void put_frame(struct store *s, struct group *g, struct append *a, uint8_t type)
+{
+    struct wal_frame f = { .type = type, .received_at = g->now, .payload_crc = a->crc };
+    bool inline_idem = a->has_idem && !a->packed;
+    f.flags = (uint8_t)((a->packed ? WAL_FLAG_LZ4 : 0) | (a->has_idem ? WAL_FLAG_IDEM : 0));
+    f.raw_n = (uint32_t)a->payload_n;
+    f.length = a->packed ? (uint32_t)a->packed_n : (uint32_t)(a->payload_n + (inline_idem ? 24 : 0));
+    if (type == WAL_BATCH) {
+        f.base_seq = a->base_seq;
+        f.n = a->rows;
+    }
+    char head[WAL_FRAME];
+    wal_frame_encode(s, &s->wal, s->wal.size + g->frames.n, &f, head);
+    buf_put(&g->frames, head, sizeof head);
+    if (inline_idem) {
+        buf_put(&g->frames, a->idem, 16);
+        buf_le64(&g->frames, a->body_hash);
+    }
+    buf_put(&g->frames, a->packed ? a->packed : a->payload, a->packed ? a->packed_n : a->payload_n);
+}
+
+static void stamp(struct store *s, struct group *g, struct append *a)
+{
+    if (a->kind == KIND_MARK) {
+        put_frame(s, g, a, WAL_MARK);
+        return;
+    }
+    if (a->kind != KIND_BATCH || answer_duplicate(s, a, g->now))
+        return;
+    struct append *first = earlier_in_group(g, a);
+    if (first) {
+        a->duplicate = true;
+        a->base_seq = first->base_seq;
+        a->received_at = g->now;
+        if (first->body_hash != a->body_hash)
+            a->rc = err_set(&a->err, ERR_CONFLICT, "this Idempotency-Key was used with another body");
+        else
+            a->rows = first->rows;
+        return;
+    }
+    a->base_seq = g->seq;
+    a->received_at = g->now;
+    g->seq += a->rows;
+    g->nbatches++;
+    put_frame(s, g, a, WAL_BATCH);
+}
+
+static void fail_for_good(struct store *s, const struct err *err)
+{
+    pthread_mutex_lock(&s->lock);
+    s->st.writer_failed = true;
+    snprintf(s->st.failure, sizeof s->st.failure, "%.190s", err->msg);
+    pthread_mutex_unlock(&s->lock);
+    store_event(s, LOG_ERROR, "wal: %s; nothing more is accepted until the next start", err->msg);
+}
+
+/* Writes and syncs the group's frames. chain: the checksum chain as it was before them. */
+static int commit(struct store *s, struct group *g, uint32_t chain, struct err *err)
+{
+    struct wal *w = &s->wal;
+    int rc = 0;
+    if (!buf_ok(&g->frames))
+        rc = err_nomem(err);
+    if (rc || !g->frames.n)
+        goto out;
+    if (w->size + g->frames.n > w->allocated) {
+        uint64_t to = (w->size + g->frames.n + WAL_PREALLOC - 1) / WAL_PREALLOC * WAL_PREALLOC;
+        rc = w->f->io->ops->preallocate(w->f, w->allocated, to - w->allocated, err);
+        if (!rc)
+            w->allocated = to;
+    }
+    if (!rc)
+        rc = w->f->io->ops->pwrite(w->f, g->frames.p, g->frames.n, w->size, err);
+    if (rc)
+        goto out;
+    int64_t t0 = s->io->ops->mono(s->io);
+    if (!s->cfg.no_fsync)
+        rc = w->f->io->ops->sync(w->f, err);
+    if (rc) {
+        fail_for_good(s, err);
+        goto out;
+    }
+    w->size += g->frames.n;
+    w->durable = w->size;
+    pthread_mutex_lock(&s->lock);
+    s->st.wal_syncs++;
+    s->st.wal_groups++;
+    s->st.wal_bytes += g->frames.n;
+    s->st.last_sync_ns = s->io->ops->mono(s->io) - t0;
+    pthread_mutex_unlock(&s->lock);
+out:
+    if (rc)
+        w->prev_crc = chain;
+    return rc;
+}
+
+/* Puts a committed group into the memtable, all at once. */
+static int publish(struct store *s, struct group *g, struct err *err)
+{
+    struct chunk **chunks = mem_array(g->nbatches ? g->nbatches : 1, sizeof *chunks);
+    uint32_t n = 0;
+    int rc = chunks ? 0 : err_nomem(err);
+    for (struct append *a = g->head; a && !rc; a = a->next) {
+        if (a->kind != KIND_BATCH || a->rc || a->duplicate)
+            continue;
+        rc = chunk_new(&chunks[n], a->payload, a->payload_n, a->rows, a->base_seq, a->received_at, err);
+        if (!rc) {
+            a->payload = NULL;
+            n++;
+        }
+    }
+    pthread_mutex_lock(&s->lock);
+    if (!rc && !memtable_reserve(s->active, n))
+        rc = err_nomem(err);
+    for (uint32_t i = 0; i < n && !rc; i++) {
+        memtable_add(s->active, chunks[i]);
+        s->counted_entries += chunks[i]->rows;
+        s->st.appended_rows += chunks[i]->rows;
+        s->st.appended_batches++;
+        chunk_ref(chunks[i]); /* for on_durable below */
+    }
+    if (!rc)
+        s->watermark = g->seq - 1;
+    bool join = s->active->small >= SMALL_CHUNKS_MAX && !s->bg_wanted;
+    if (join) {
+        s->bg_wanted = true;
+        pthread_cond_signal(&s->bg_cond);
+    }
+    pthread_mutex_unlock(&s->lock);
+    for (uint32_t i = 0; i < n; i++) {
+        if (!rc && s->cfg.on_durable)
+            s->cfg.on_durable(s->cfg.on_durable_ctx, str_n(chunks[i]->payload, chunks[i]->n),
+                              chunks[i]->base_seq, chunks[i]->received_at);
+        chunk_unref(chunks[i]);
+    }
+    mem_free(chunks);
+    return rc;
+}
+
+static int late_apply(struct store *s, struct group *g, struct err *err)
+{
+    int rc = 0;
+    for (struct append *a = g->head; a && !rc; a = a->next) {
+        if (a->rc || a->duplicate)
+            continue;
+        if (a->kind == KIND_MARK)
+            rc = marks_decode(s->late, str_n(a->payload, a->payload_n), &a->rows, err);
+        else if (a->kind == KIND_BATCH && a->has_idem) {
+            struct idem_entry e = { .body_hash = a->body_hash, .base_seq = a->base_seq, .rows = a->rows,
+                                    .at = a->received_at };
+            memcpy(e.key, a->idem, 16);
+            rc = late_idem_add(s->late, &e, err);
+        }
+    }
+    return rc;
+}
+
+static void finish(struct group *g, int rc, const struct err *err)
+{
+    for (struct append *a = g->head, *next; a; a = next) {
+        next = a->next;
+        mem_free(a->payload);
+        mem_free(a->packed);
+        a->payload = a->packed = NULL;
+        if (rc && !a->rc && !a->duplicate) {
+            a->rc = rc;
+            a->err = *err;
+        }
+        a->done(a); /* a may be gone now */
+    }
+}
+
+/* Begins the next WAL file, so that the memtable frozen now and the files up to the old one match. */
+static int roll(struct store *s, struct err *err)
+{
+    struct wal next;
+    int rc = wal_create(s, s->wal.number + 1, s->wal.size, &next, err);
+    if (rc)
+        return rc;
+    io_close(s->wal.f);
+    s->wal = next;
+    return 0;
+}
+
+/* Active becomes frozen when it is full (or `force`) and the last frozen one is gone. */
+static int maybe_freeze(struct store *s, bool force, struct err *err)
+{
+    pthread_mutex_lock(&s->lock);
+    bool want = !s->frozen && s->active->n && (force || s->active->bytes >= s->cfg.memtable_bytes);
+    pthread_mutex_unlock(&s->lock);
+    if (!want)
+        return 0;
+    struct memtable *fresh = memtable_new();
+    if (!fresh)
+        return err_nomem(err);
+    uint64_t last = s->wal.number;
+    int rc = roll(s, err);
+    if (rc) {
+        memtable_free(fresh);
+        return rc;
+    }
+    pthread_mutex_lock(&s->lock);
+    s->active->wal_last = last;
+    s->frozen = s->active;
+    s->active = fresh;
+    pthread_cond_signal(&s->bg_cond);
+    pthread_mutex_unlock(&s->lock);
+    return 0;
+}
+
+/* Room in memory: waits for a flush when the active memtable is far over its size. */
+static int check_memory(struct store *s, struct err *err)
+{
+    pthread_mutex_lock(&s->lock);
+    bool over = s->frozen && s->active->bytes >= s->cfg.memtable_bytes * ACTIVE_HARD_FACTOR;
+    pthread_mutex_unlock(&s->lock);
+    return over ? err_set(err, ERR_BUSY, "entries arrive faster than they can be written to segments") : 0;
+}
+
+static int write_group(struct store *s, struct group *g, struct err *err)
+{
+    pthread_mutex_lock(&s->lock);
+    bool failed = s->st.writer_failed;
+    pthread_mutex_unlock(&s->lock);
+    if (failed)
+        return err_set(err, ERR_IO, "the log writer has stopped after a storage failure: %s", s->st.failure);
+    int rc = check_space(s, err);
+    if (!rc)
+        rc = check_memory(s, err);
+    for (struct append *a = g->head; a && rc; a = a->next)
+        if (a->kind == KIND_BATCH) { /* marks, deletion and flushing go on */
+            a->rc = rc;
+            a->err = *err;
+        }
+    uint32_t chain = s->wal.prev_crc;
+    for (struct append *a = g->head; a; a = a->next)
+        if (!a->rc)
+            stamp(s, g, a);
+    rc = s->cfg.ack_early ? 0 : commit(s, g, chain, err);
+    if (rc)
+        return rc;
+    s->next_seq = g->seq;
+    s->last_received = g->now;
+    rc = late_apply(s, g, err);
+    if (!rc)
+        rc = publish(s, g, err);
+    if (rc) /* on disk, but not in memory: only a restart can tell the truth again */
+        fail_for_good(s, err);
+    return rc;
+}
+
+void *writer_main(void *arg)
+{
+    struct store *s = arg;
+    struct group g = { 0 };
+    buf_init(&g.frames, (size_t)1 << 31);
+    while ((g.head = take_group(s))) {
+        struct err err = ERR_INIT;
+        bool force = false;
+        for (struct append *a = g.head; a; a = a->next)
+            force |= a->kind == KIND_FREEZE;
+        g.seq = s->next_seq;
+        g.nbatches = 0;
+        g.now = s->io->ops->now(s->io);
+        if (g.now < s->last_received)
+            g.now = s->last_received;
+        buf_reset(&g.frames);
+        int rc = write_group(s, &g, &err);
+        if (rc == ERR_BUSY && force)
+            rc = 0;
+        struct err ferr = ERR_INIT;
+        int frc = rc == ERR_IO ? 0 : maybe_freeze(s, force, &ferr);
+        if (frc)
+            store_event(s, LOG_ERROR, "wal: cannot begin a new file: %s", ferr.msg);
+        if (frc && force && !rc) {
+            rc = frc;
+            err = ferr;
+        }
+        finish(&g, rc, &err);
+        if (s->cfg.ack_early) /* the planted bug: callers heard of success before this */
+            commit(s, &g, s->wal.prev_crc, &err);
+        if (g.frames.cap > 2 * GROUP_BYTES) {
+            buf_deinit(&g.frames);
+            buf_init(&g.frames, (size_t)1 << 31);
+        }
+    }
+    buf_deinit(&g.frames);
+    return NULL;
+}
