@@ -488,9 +488,12 @@ void conn_input(struct conn *c, char *p, size_t n)
 static bool read_once(struct conn *c)
 {
     char *p = NULL;
-    size_t room = c->state == CONN_BODY && !c->in.n ? message_body_room(c, &p) : 0;
-    if (c->state == CONN_CLOSED || c->state == CONN_LINGER)
-        return false;
+    size_t room = 0;
+    if (c->state == CONN_BODY && !c->in.n) {
+        room = message_body_room(c, &p);
+        if (c->state != CONN_BODY) /* no memory: answered */
+            return false;
+    }
     bool direct = room > 0;
     if (!direct) {
         p = c->w->scratch;

@@ -95,6 +95,7 @@ class Inflight(EchoCase):
         self.server.ask(get("/release"))
         self.assertEqual(first.answer().status, 200)
         first.close()
+        wait_until(lambda: self.server.stats()["inflight"] == 0, "room again")
         self.assertEqual(len(self.server.ask(big("/echo")).body), 200000)
         wait_until(lambda: self.server.stats()["inflight"] == 0, "no bodies in memory")
 
