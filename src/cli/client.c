@@ -10,8 +10,9 @@
 
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "cli/doc.h"
 
-#define REFUSAL_MAX (64u << 10)
+#define REFUSAL_MAX (1u << 20)
 #define EVENT_MAX (32u << 20)
 
 /* ---- escaping ---- */
@@ -128,7 +129,6 @@ bool sse_feed(void *sse, str piece)
 #if FL_HAVE_CURL
 
 #include <curl/curl.h>
-#include <jansson.h>
 
 struct client {
     CURL *curl;
@@ -259,30 +259,34 @@ static int refused(struct client *c, struct err *err)
     for (size_t i = 0; i < sizeof(map) / sizeof(map[0]); i++)
         if (map[i].status == status)
             code = map[i].code;
-    json_t *root = json_loadb(c->refusal.p ? c->refusal.p : "", c->refusal.n, 0, NULL);
-    json_t *e = json_object_get(root, "error"), *detail = json_object_get(root, "detail");
-    const char *text = json_string_value(e);
-    if (!text)
-        text = json_string_value(json_object_get(e, "message"));
-    if (!text)
-        text = json_string_value(detail);
-    if (text)
-        err_set(err, code, "%s", text);
+    struct arena a;
+    struct jv *root = NULL;
+    struct err ignored = ERR_INIT;
+    arena_init(&a, 16u << 20);
+    if (doc_parse(&root, &a, buf_str(&c->refusal), &ignored) < 0)
+        root = NULL;
+    const struct jv *e = jv_get(root, "error"), *pos = jv_get(e, "position");
+    str text = jv_str(e);
+    if (!text.n)
+        text = jv_get_str(e, "message");
+    if (!text.n)
+        text = jv_get_str(root, "detail");
+    if (text.n)
+        err_set(err, code, "%.*s", STR_FMT(text));
     else
         err_set(err, code, "%s answered %d", c->url, status);
-    const char *hint = json_string_value(json_object_get(e, "hint"));
-    const char *slug = json_string_value(json_object_get(e, "code"));
-    json_t *pos = json_object_get(e, "position");
-    if (json_is_integer(pos))
-        err->pos = json_integer_value(pos);
-    if (slug)
+    str hint = jv_get_str(e, "hint");
+    char slug[40];
+    snprintf(slug, sizeof(slug), "%.*s", STR_FMT(jv_get_str(e, "code")));
+    err->pos = jv_int(pos, -1);
+    if (slug[0])
         err_slug(err, slug);
-    if (hint)
-        err_hint(err, "%s", hint);
+    if (hint.n)
+        err_hint(err, "%.*s", STR_FMT(hint));
     else if (status == 401)
         err_hint(err, "give a key with --key-file FILE or FLEETLOG_API_KEY; the server's first "
                       "start wrote one to admin.key in its data directory");
-    json_decref(root);
+    arena_deinit(&a);
     return code;
 }
 
@@ -391,8 +395,11 @@ int client_call(struct client *c, struct call *call, struct err *err)
         curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &status);
         call->status = (int)status;
         rc = got != CURLE_OK ? failed(c, got, err) : 0;
-        if (rc == 0 && (status < 200 || status > 299))
+        if (rc == 0 && (status < 200 || status > 299)) {
+            if (call->refusal)
+                buf_putstr(call->refusal, buf_str(&c->refusal));
             rc = refused(c, err);
+        }
     }
     curl_slist_free_all(list);
     buf_deinit(&url);

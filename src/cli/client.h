@@ -39,6 +39,7 @@ struct call {
     bool (*on_data)(void *ctx, str piece);
     void *ctx;
     struct buf *out;      /* gets the body otherwise; may be NULL */
+    struct buf *refusal;  /* gets the body of an answer that is not 2xx; may be NULL */
     /* answered */
     int status;
     int retry_after_s;    /* -1 when the server named none */

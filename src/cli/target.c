@@ -35,6 +35,23 @@ static const char *env(const char *name)
     return v && *v ? v : NULL;
 }
 
+/* a file that holds a key and nothing else */
+static bool read_key(const char *path, char out[520])
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    ssize_t n = read(fd, out, 514);
+    close(fd);
+    str key = n > 0 ? str_trim((str){ out, (size_t)n }) : STR_NULL;
+    if (key.n == 0 || key.n > 512)
+        errno = n < 0 ? errno : EINVAL;
+    else
+        memmove(out, key.p, key.n);
+    out[key.n <= 512 ? key.n : 0] = 0;
+    return out[0] != 0;
+}
+
 int target_key(struct cli *c, char out[520])
 {
     const char *path = opt_text(c, "key-file"), *key = env("FLEETLOG_API_KEY");
@@ -45,19 +62,10 @@ int target_key(struct cli *c, char out[520])
         snprintf(out, 520, "%s", key ? key : "");
         return 0;
     }
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return cli_fail(c, EXIT_CONFIG, NULL, "cannot read %s: %s", path, strerror(errno));
-    ssize_t n = read(fd, out, 514);
-    close(fd);
-    if (n < 0)
-        return cli_fail(c, EXIT_CONFIG, NULL, "cannot read %s: %s", path, strerror(errno));
-    str key_text = str_trim((str){ out, (size_t)n });
-    if (key_text.n == 0 || key_text.n > 512)
+    if (!read_key(path, out))
         return cli_fail(c, EXIT_CONFIG, "the file holds the key and nothing else",
-                        "%s does not hold an API key", path);
-    memmove(out, key_text.p, key_text.n);
-    out[key_text.n] = 0;
+                        "cannot read an API key from %s: %s", path,
+                        errno == EINVAL ? "it does not hold one" : strerror(errno));
     return 0;
 }
 
@@ -69,7 +77,7 @@ const char *target_url_named(const struct cli *c)
     return opt_text(c, "data-dir") ? NULL : env("FLEETLOG_URL");
 }
 
-static const char *dir_named(const struct cli *c)
+const char *target_dir_named(const struct cli *c)
 {
     const char *dir = opt_text(c, "data-dir");
     return dir ? dir : env("FLEETLOG_DATA_DIR");
@@ -77,7 +85,7 @@ static const char *dir_named(const struct cli *c)
 
 int target_dir(struct cli *c, char out[4096])
 {
-    const char *named = dir_named(c), *data = env("XDG_DATA_HOME"), *home = env("HOME");
+    const char *named = target_dir_named(c), *data = env("XDG_DATA_HOME"), *home = env("HOME");
     int n;
     if (named)
         n = snprintf(out, 4096, "%s", named);
@@ -101,6 +109,12 @@ static int use_url(struct cli *c, struct target *t, const char *url)
     int rc = target_key(c, t->key);
     if (rc)
         return rc;
+    if (!t->key[0] && t->dir[0]) { /* who may read the directory may use its admin key */
+        char path[4200];
+        snprintf(path, sizeof(path), "%s/admin.key", t->dir);
+        if (!read_key(path, t->key))
+            t->key[0] = 0;
+    }
     struct client_conf conf = { .url = url, .key = t->key[0] ? t->key : NULL,
                                 .ca_file = opt_text(c, "ca-file"), .stop = &target_stop };
     if (client_new(&t->client, &conf, &err) < 0)
@@ -161,6 +175,8 @@ static int use_dir(struct cli *c, struct target *t, enum need need, bool named)
     int rc = target_dir(c, t->dir);
     if (rc)
         return rc;
+    if (need == NEED_PLACE)
+        return 0;
     if (access(t->dir, F_OK) != 0 && errno == ENOENT)
         return no_store(c, t, named);
     if (io_real_new(&t->io, t->dir, false, &err) < 0)
@@ -187,7 +203,7 @@ int target_open(struct cli *c, struct target *t, enum need need)
     int rc;
     if (url) {
         rc = use_url(c, t, url);
-    } else if (dir_named(c)) {
+    } else if (target_dir_named(c)) {
         rc = use_dir(c, t, need, true);
     } else {
 #if FL_HAVE_CURL

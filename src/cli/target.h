@@ -22,7 +22,8 @@ struct target {
 enum need {
     NEED_READ,   /* a directory is opened read-only */
     NEED_WRITE,  /* a directory without a server is opened as its writer */
-    NEED_SERVER  /* only a server will do */
+    NEED_SERVER, /* only a server will do */
+    NEED_PLACE   /* a server if one is named or answers by default, else the directory's name */
 };
 /* 0 or an exit code, having said what is wrong. */
 int target_open(struct cli *c, struct target *t, enum need need);
@@ -31,6 +32,8 @@ void target_close(struct target *t);
 int target_dir(struct cli *c, char out[4096]);
 /* A server's URL the options name, NULL when they name none. */
 const char *target_url_named(const struct cli *c);
+/* The directory the options or the environment name, NULL when they name none. */
+const char *target_dir_named(const struct cli *c);
 /* reads --key-file or FLEETLOG_API_KEY into out ("" when there is none); 0 or an exit code */
 int target_key(struct cli *c, char out[520]);
 /* set by SIGINT and SIGTERM once target_catch_signals was called: streams end then */

@@ -1,0 +1,197 @@
+/* cmd_export.c: fleetlog export: everything that matches, into a file or a pipe. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/commands.h"
+#include "cli/data.h"
+#include "cli/row.h"
+
+static const struct opt opts[] = {
+    { .name = "format", .letter = 'f', .type = OPT_CHOICE, .arg = "FORMAT", .def = "json",
+      .choices = "json|ndjson|csv|text", .help = "what to write" },
+    { .name = "output", .letter = 'o', .type = OPT_FILE, .arg = "FILE",
+      .help = "write here, appearing whole or not at all, instead of standard output" },
+    { .name = "agent", .letter = 'a', .type = OPT_TEXT, .arg = "NAME",
+      .help = "only this agent; * is a wildcard" },
+    { .name = "level", .letter = 'l', .type = OPT_CHOICE, .arg = "LEVEL",
+      .choices = "trace|debug|info|warn|error|critical|TRACE|DEBUG|INFO|WARN|ERROR|CRITICAL",
+      .help = "at least this severe" },
+    { .name = "pattern", .letter = 'p', .type = OPT_TEXT, .arg = "REGEX",
+      .help = "the message matches this regular expression" },
+    { .name = "since", .letter = 's', .type = OPT_TIME, .arg = "TIME", .help = "from here on" },
+    { .name = "until", .type = OPT_TIME, .arg = "TIME", .help = "before this moment" },
+    { .name = "limit", .letter = 'n', .type = OPT_INT, .arg = "N", .min = 1, .max = UINT32_MAX,
+      .help = "at most so many (default: all that match)" },
+    { .name = NULL },
+};
+
+static const struct example examples[] = {
+    { "fleetlog export --format ndjson --output all.ndjson", "everything, one JSON a line" },
+    { "fleetlog export 'agent:coder level:error' --format csv -o errors.csv",
+      "a selection for a spreadsheet" },
+    { "fleetlog export --since today --format ndjson | zstd > today.ndjson.zst", "through a pipe" },
+    { NULL, NULL },
+};
+
+struct export {
+    struct cli *c;
+    struct out *o;
+    const char *format;
+    struct renderer r;
+    uint64_t rows, bytes;
+    struct progress progress;
+    int bad;
+};
+
+static bool show_text(struct export *x, str line)
+{
+    struct arena a;
+    struct row row;
+    struct err err = ERR_INIT;
+    arena_init(&a, 256u << 20);
+    int rc = row_parse(&row, line, &a, &err);
+    if (rc < 0) {
+        x->bad = cli_fail_err(x->c, &err);
+    } else if (row_is_entry(&row)) {
+        render_entry(&x->r, &row);
+    } else { /* a table's row */
+        for (uint32_t i = 0; i < row.n; i++) {
+            out_puts(x->o, i ? "  " : "");
+            out_safe(x->o, row.f[i].name);
+            out_puts(x->o, "=");
+            out_safe(x->o, row.f[i].text);
+        }
+        out_line(x->o);
+    }
+    arena_deinit(&a);
+    return rc == 0;
+}
+
+static bool on_row(void *ctx, str line)
+{
+    struct export *x = ctx;
+    bool go = true;
+    x->rows++;
+    x->bytes += line.n;
+    if (strcmp(x->format, "text") == 0) {
+        go = show_text(x, line);
+    } else if (strcmp(x->format, "csv") == 0) {
+        out_put(x->o, line); /* a piece of the file as it is */
+    } else {
+        if (strcmp(x->format, "json") == 0)
+            out_puts(x->o, x->rows == 1 ? "\n" : ",\n");
+        out_json(x->o, line);
+        if (strcmp(x->format, "ndjson") == 0)
+            out_line(x->o);
+    }
+    if (x->o->term.fd != STDOUT_FILENO)
+        progress_update(&x->progress, x->bytes, x->rows);
+    return go && out_ok(x->o);
+}
+
+/* A temporary name beside the wanted one; renamed when complete. */
+static int open_output(struct cli *c, const char *path, char tmp[4096], struct out *o)
+{
+    struct stat st;
+    bool plain = stat(path, &st) != 0 || S_ISREG(st.st_mode);
+    int n = snprintf(tmp, 4096, plain ? "%s.part-%ld" : "%s", path, (long)getpid());
+    if (n >= 4096)
+        return cli_fail(c, EXIT_USAGE, NULL, "the output's path is too long");
+    int fd = open(tmp, O_WRONLY | O_CREAT | O_CLOEXEC | (plain ? O_TRUNC | O_EXCL : 0), 0644);
+    if (fd < 0)
+        return cli_fail(c, EXIT_IO, NULL, "cannot write %s: %s", path, strerror(errno));
+    out_init(o, fd, COLOR_NEVER);
+    return 0;
+}
+
+static int close_output(struct cli *c, const char *path, const char *tmp, struct out *o, int rc)
+{
+    bool renamed = strcmp(path, tmp) != 0;
+    out_flush(o);
+    if (rc == 0 && o->error)
+        rc = cli_fail(c, EXIT_IO, NULL, "cannot write %s: %s", path, strerror(o->error));
+    if (rc == 0 && renamed && fsync(o->term.fd) != 0)
+        rc = cli_fail(c, EXIT_IO, NULL, "cannot write %s: %s", path, strerror(errno));
+    close(o->term.fd);
+    out_deinit(o);
+    if (rc == 0 && renamed && rename(tmp, path) != 0)
+        rc = cli_fail(c, EXIT_IO, NULL, "cannot write %s: %s", path, strerror(errno));
+    if (rc && renamed)
+        unlink(tmp);
+    return rc;
+}
+
+static int export(struct cli *c, struct target *t, struct export *x)
+{
+    struct buf words, text;
+    struct data_result res;
+    buf_init(&words, 64u << 10);
+    buf_init(&text, 256u << 10);
+    data_join_args(c, 0, &words);
+    struct data_query q = { .limit = (uint32_t)opt_num(c, "limit"), .ctx = x, .on_row = on_row,
+                            .csv = strcmp(x->format, "csv") == 0 };
+    q.unlimited = q.limit == 0;
+    q.start = opt_time(c, "since", TS_MIN);
+    q.end = opt_time(c, "until", TS_MAX);
+    data_combine(&text, words.p ? words.p : "", opt_text(c, "agent"), opt_text(c, "level"),
+                 opt_text(c, "pattern"), false, &q.shift);
+    q.text = text.p ? text.p : "";
+    bool json = strcmp(x->format, "json") == 0;
+    if (json)
+        out_puts(x->o, "[");
+    int rc = data_query(c, t, &q, &res);
+    progress_clear(&x->progress);
+    if (rc == 0)
+        rc = x->bad;
+    if (json)
+        out_puts(x->o, x->rows ? "\n]\n" : "]\n");
+    buf_deinit(&text);
+    buf_deinit(&words);
+    return rc;
+}
+
+static int run(struct cli *c)
+{
+    struct target t;
+    struct out file;
+    char tmp[4096];
+    const char *path = opt_text(c, "output");
+    struct export x = { .c = c, .o = &c->out, .format = opt_text(c, "format") };
+    int rc = target_open(c, &t, NEED_READ);
+    if (rc)
+        return rc;
+    if (path && (rc = open_output(c, path, tmp, &file)) != 0) {
+        target_close(&t);
+        return rc;
+    }
+    if (path)
+        x.o = &file;
+    renderer_init(&x.r, x.o, true);
+    progress_start(&x.progress, &c->err, "exporting", 0);
+    rc = export(c, &t, &x);
+    if (path)
+        rc = close_output(c, path, tmp, &file, rc);
+    if (path && rc == 0) {
+        out_puts(&c->out, "Exported to ");
+        out_safe(&c->out, str_c(path));
+        out_line(&c->out);
+    }
+    target_close(&t);
+    return rc;
+}
+
+const struct command cmd_export = {
+    .name = "export",
+    .summary = "write everything that matches as JSON, NDJSON, CSV or text",
+    .synopsis = "[OPTIONS] [QUERY]",
+    .about = "Newest first. Unlike search there is no limit unless --limit sets one. In CSV a cell "
+             "that could start a formula is prefixed with an apostrophe.",
+    .opts = opts,
+    .examples = examples,
+    .max_args = -1,
+    .run = run,
+};
