@@ -192,6 +192,15 @@ static void mals_extra(struct buf *b, struct row *r, bool *first)
     row_put_tree(b, r, TREE_TOP, first);
 }
 
+/* microseconds, as Python's datetime reads them */
+static void put_created(struct buf *b, ts_ns t)
+{
+    char text[TS_TEXT_MAX];
+    t = floor_div(t, NS_PER_US) * NS_PER_US;
+    size_t n = ts_format(t, t % NS_PER_S ? 6 : 0, text);
+    json_put_str(b, (str){ text, n });
+}
+
 int view_mals(struct buf *out, struct block *b, uint32_t row, struct err *err)
 {
     struct row r;
@@ -212,7 +221,7 @@ int view_mals(struct buf *out, struct block *b, uint32_t row, struct err *err)
         put_or_null(out, &r, STR("trace_id"), F_TRACE_ID, &first);
         put_or_null(out, &r, STR("parent_id"), F_PARENT_ENTRY, &first);
         put_key(out, STR("created_at"), &first);
-        spell_put_time(out, row_time(&r), STR_NULL);
+        put_created(out, row_time(&r));
         put_key_value(out, STR("resolved"),
                       row_has(&r, F_RESOLVED) ? r.field[F_RESOLVED] : (struct val){ .t = V_BOOL },
                       F_RESOLVED, &first);
