@@ -179,12 +179,14 @@ static int refuse(struct http1_head *h, int status, const char *why)
 /* absolute-form: splits "http://authority/path?query" */
 static int parse_absolute(struct http1_head *h, const char *base, str target)
 {
-    size_t skip = target.n > 7 && name_is(str_sub(target, 0, 4), STR("http"))      ? 4
-                  : target.n > 8 && name_is(str_sub(target, 0, 5), STR("https")) ? 5
-                                                                                   : 0;
-    if (!skip || memcmp(target.p + skip, "://", 3))
+    size_t skip = 0;
+    if (str_eq_ci(str_sub(target, 0, 7), STR("http://")))
+        skip = 7;
+    else if (str_eq_ci(str_sub(target, 0, 8), STR("https://")))
+        skip = 8;
+    if (!skip)
         return refuse(h, 400, "the request target is neither a path nor an http URL");
-    str rest = str_skip(target, skip + 3);
+    str rest = str_skip(target, skip);
     size_t n = 0;
     while (n < rest.n && rest.p[n] != '/' && rest.p[n] != '?')
         n++;

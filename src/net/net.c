@@ -375,17 +375,18 @@ int net_start(struct net **ret, const struct net_config *cfg, struct err *err)
     pthread_mutex_init(&n->tls_lock, NULL);
     int r = setup(n, cfg, err);
     if (!r) {
+        *ret = n; /* before the first request: handlers may look at it */
         r = pthread_create(&n->acceptor, NULL, acceptor_main, n);
         if (r)
             r = err_sys(err, r, "cannot start the acceptor");
     }
     if (r) {
+        *ret = NULL;
         n->lim.drain_ms = 0;
         stop_workers(n);
         net_free(n);
         return r;
     }
-    *ret = n;
     return 0;
 }
 
