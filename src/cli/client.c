@@ -245,7 +245,7 @@ static int on_progress(void *user, curl_off_t a, curl_off_t b, curl_off_t d, cur
 {
     struct client *c = user;
     (void)a, (void)b, (void)d, (void)e;
-    return c->stop && *c->stop;
+    return c->stop && *c->stop && !c->call->to_the_end;
 }
 
 /* the server's sentence: {"error":{"message","hint"}}, {"error":"text"} or {"detail":...} */

@@ -274,7 +274,8 @@ static enum format format_of(const char *name)
 /* all files are opened before the first is read: a wrong name costs nothing */
 static int open_all(struct cli *c, struct followed *fs, int n, uint64_t *ret_total)
 {
-    static char *standard_input[] = { (char[]){ '-', 0 } };
+    static char dash[] = "-";
+    static char *standard_input[] = { dash };
     char **paths = c->nargs ? c->args : standard_input;
     struct err err = ERR_INIT;
     bool from_end = strcmp(opt_text(c, "from"), "end") == 0, known = true;

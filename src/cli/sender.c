@@ -138,7 +138,7 @@ int sender_flush(struct sender *s)
     snprintf(key, sizeof(key), "cli-%s-%llu", s->run, (unsigned long long)s->batches++);
     struct call call = { .method = "POST", .path = s->path, .body = buf_str(&s->body),
                          .type = "application/x-ndjson", .idempotency_key = key,
-                         .timeout_ms = 120000 };
+                         .timeout_ms = 120000, .to_the_end = true };
     buf_reset(&s->packed);
     if (s->body.n >= 512 && zip_encode(ZIP_ZSTD, buf_str(&s->body), &s->packed, &err) == 0 &&
         buf_ok(&s->packed) && s->packed.n < s->body.n) {
