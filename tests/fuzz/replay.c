@@ -81,7 +81,7 @@ static int run_path(const char *path)
 int main(int argc, char **argv)
 {
     int total = 0;
-    uint8_t *nothing = malloc(1);
+    uint8_t *nothing = calloc(1, 1);
     if (!nothing)
         return 1;
     LLVMFuzzerTestOneInput(nothing, 0);
