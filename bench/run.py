@@ -1,0 +1,272 @@
+#!/usr/bin/env python3
+"""Measures fleetlog on this machine: run.py --bin PROGRAM [--quick] [--entries N] [--only NAME...]
+
+Each figure is taken on a fresh data directory, with durability as shipped, and says what it counts.
+Peers, when present: nginx (answers 204 to everything: the floor of any HTTP server) and
+fleet-logger (--fleet-logger DIR, a clone of its public repository).
+The result is printed as it comes and written as JSON to --out.
+"""
+import argparse
+import json
+import os
+import random
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "tests", "support"))
+
+TICK = os.sysconf("SC_CLK_TCK")
+WORDS = ("request response cache miss hit tool call planner retry token budget session plan step "
+         "database connection refused timeout upstream queue drained worker started finished file "
+         "read write patch applied tests passed failed model answer stream chunk embedding index "
+         "vector search result ranked fetched page parsed url").split()
+
+
+def cpu_seconds(pid):
+    fields = open("/proc/%d/stat" % pid).read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / TICK
+
+
+def memory(pid):
+    """(RSS, anonymous RSS) in MiB"""
+    out = {}
+    for line in open("/proc/%d/status" % pid):
+        if line.startswith(("VmRSS", "RssAnon", "VmHWM")):
+            name, value = line.split(":")
+            out[name] = int(value.split()[0]) / 1024
+    return out
+
+
+def disk_bytes(path):
+    return sum(os.lstat(os.path.join(d, f)).st_size for d, _s, fs in os.walk(path) for f in fs)
+
+
+def line(rnd, i, start):
+    """One agent log line of about 250 bytes, as Fleet Logger takes it."""
+    level = rnd.choices(("DEBUG", "INFO", "WARN", "ERROR", "CRITICAL"), (30, 50, 12, 7, 1))[0]
+    message = " ".join(rnd.choices(WORDS, k=rnd.randint(5, 9)))
+    return {"timestamp": round(start + i * 0.01, 3), "agent": "svc-%02d" % rnd.randint(0, 9),
+            "level": level, "message": "%s id=%d" % (message, rnd.randint(0, 10**6)),
+            "context": {"duration_ms": rnd.randint(1, 5000), "attempt": rnd.randint(1, 3)},
+            "trace_id": "%032x" % rnd.getrandbits(128) if i % 10 == 0 else line.trace}
+
+
+line.trace = "0" * 32
+
+
+def make_batches(folder, entries, per):
+    """NDJSON files of `per` entries; returns their paths and total bytes."""
+    rnd = random.Random(8140)
+    start = 1760000000
+    paths, total = [], 0
+    for b in range(0, entries, per):
+        rows = []
+        for i in range(b, min(b + per, entries)):
+            e = line(rnd, i, start)
+            line.trace = e["trace_id"]
+            rows.append(json.dumps(e, separators=(",", ":")))
+        text = "\n".join(rows) + "\n"
+        path = os.path.join(folder, "b%06d" % b)
+        with open(path, "w") as f:
+            f.write(text)
+        paths.append(path)
+        total += len(text)
+    return paths, total
+
+
+class Bench:
+    def __init__(self, args):
+        self.args = args
+        self.load = os.path.join(os.path.dirname(args.bin), "bench", "bench-load")
+        self.results = {}
+
+    def run_load(self, port, path, connections, amount, bodies=()):
+        command = [self.load, str(port), path, str(connections), str(amount)] + list(bodies)
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode != 0:
+            sys.exit("load: %s%s" % (done.stdout, done.stderr))
+        return json.loads(done.stdout)
+
+    def server(self, *more):
+        from fleetlog import Server
+        return Server(*more)
+
+    def report(self, name, **figures):
+        self.results[name] = figures
+        print("%-10s %s" % (name, "  ".join(
+            "%s=%s" % (k, "%.4g" % v if isinstance(v, float) else v) for k, v in figures.items())),
+            flush=True)
+
+    # ---- what is measured ----
+    def idle(self):
+        with self.server() as s:
+            pid = s.process.pid
+            time.sleep(2)
+            before = cpu_seconds(pid)
+            time.sleep(5)
+            m = memory(pid)
+            self.report("idle", rss_mib=m["VmRSS"], anon_mib=m["RssAnon"],
+                        cpu_percent=(cpu_seconds(pid) - before) / 5 * 100)
+
+    def ingest(self):
+        """Durable NDJSON batches of 1,000 lines; then memory, bytes, searches, restart on them."""
+        n = self.args.entries
+        with tempfile.TemporaryDirectory() as folder, self.server() as s:
+            bodies, raw = make_batches(folder, n, 1000)
+            pid = s.process.pid
+            cpu = cpu_seconds(pid)
+            r = self.run_load(s.port, "/api/v1/ingest", 4, "x%d" % len(bodies), bodies)
+            cpu = cpu_seconds(pid) - cpu
+            at_ack = memory(pid)
+            self.report("ingest", entries=n, raw_bytes=raw, rows_per_s=n / r["seconds"],
+                        rows_per_cpu_s=n / max(cpu, 1 / TICK), p50_ms=r["p50_us"] / 1000,
+                        p99_ms=r["p99_us"] / 1000, rss_mib=at_ack["VmRSS"], peak_mib=at_ack["VmHWM"])
+            self.searches(s, "hot")
+            s.stop()
+            self.report("disk", bytes=disk_bytes(s.data_dir), raw_bytes=raw,
+                        share_of_raw=disk_bytes(s.data_dir) / raw)
+            started = time.monotonic()
+            s.start()
+            if s.get("/search?limit=1").json()["count"] != 1:
+                sys.exit("nothing found after the restart")
+            self.report("restart", first_answer_ms=(time.monotonic() - started) * 1000)
+            s.kill()
+            started = time.monotonic()
+            s.start()
+            if s.get("/health").json()["entries"] != n:
+                sys.exit("entries are missing after kill -9")
+            self.report("kill_9", first_answer_ms=(time.monotonic() - started) * 1000)
+            self.searches(s, "reopened")
+
+    def searches(self, s, when):
+        trace = s.get("/search?limit=1").json()["results"][0]["trace_id"]
+        queries = {
+            "last_100": "*", "agent": "agent:svc-03", "level": "level:critical",
+            "trace": "trace:" + trace, "two_words": "level:error timeout upstream",
+            "substring": "*drained*worker*", "regex": "/id=4242\\d\\b/",
+            "absent_word": "nowheretobefound", "count_by_agent": "* | stats count() by agent",
+            "p95": "* | stats p95(duration_ms) by agent",
+        }
+        figures = {}
+        for name, q in queries.items():
+            took = []
+            for _ in range(5 if self.args.quick else 11):
+                started = time.monotonic()
+                r = s.get("/api/v1/query", query={"q": q})
+                took.append((time.monotonic() - started) * 1000)
+                if r.status != 200:
+                    sys.exit("%s: %r" % (q, r))
+            figures[name + "_ms"] = statistics.median(took)
+        self.report("search_" + when, **figures)
+
+    def singles(self):
+        """Single-entry durable POSTs on 64 connections, beside nginx answering 204."""
+        seconds = 3 if self.args.quick else 10
+        with tempfile.TemporaryDirectory() as folder:
+            bodies, _ = make_batches(folder, 64, 1)
+            with self.server() as s:
+                pid = s.process.pid
+                cpu = cpu_seconds(pid)
+                r = self.run_load(s.port, "/api/v1/ingest", 64, seconds, bodies)
+                cpu = cpu_seconds(pid) - cpu
+                self.report("singles", per_s=r["requests"] / r["seconds"],
+                            cpu_us_each=cpu / r["requests"] * 1e6, p50_ms=r["p50_us"] / 1000,
+                            p99_ms=r["p99_us"] / 1000)
+            if shutil.which("nginx"):
+                self.nginx(folder, bodies, seconds)
+
+    def nginx(self, folder, bodies, seconds):
+        from fleetlog import free_port, wait_until
+        import socket
+        port = free_port()
+        conf = os.path.join(folder, "nginx.conf")
+        with open(conf, "w") as f:
+            f.write("daemon off; worker_processes 2; pid %s/pid; error_log %s/err;\n"
+                    "events {} http { access_log off; keepalive_requests 1000000000;\n"
+                    "server { listen 127.0.0.1:%d; location / { return 204; } } }\n"
+                    % (folder, folder, port))
+        p = subprocess.Popen(["nginx", "-c", conf], stderr=subprocess.DEVNULL)
+        try:
+            def listening():
+                with socket.socket() as s:
+                    return s.connect_ex(("127.0.0.1", port)) == 0
+            wait_until(listening, 10, "nginx")
+            pids = [p.pid] + [int(x) for x in subprocess.run(
+                ["ps", "-o", "pid=", "--ppid", str(p.pid)], capture_output=True,
+                text=True).stdout.split()]
+            cpu = sum(cpu_seconds(x) for x in pids)
+            r = self.run_load(port, "/", 64, seconds, bodies)
+            cpu = sum(cpu_seconds(x) for x in pids) - cpu
+            self.report("nginx_204", per_s=r["requests"] / r["seconds"],
+                        cpu_us_each=cpu / r["requests"] * 1e6)
+        finally:
+            p.terminate()
+            p.wait()
+
+    def fleet_logger(self):
+        """The same lines, as arrays of 1,000, into fleet-logger (not durable, Python)."""
+        from fleetlog import free_port, wait_until
+        import http.client
+        import socket
+        port = free_port()
+        n = min(self.args.entries, 50000)
+        with tempfile.TemporaryDirectory() as folder:
+            bodies, _ = make_batches(folder, n, 1000)
+            p = subprocess.Popen([sys.executable, "-m", "fleet_logger.cli", "--log-dir",
+                                  folder + "/data", "serve", "--port", str(port)],
+                                 cwd=self.args.fleet_logger, stdout=subprocess.DEVNULL,
+                                 env=dict(os.environ, PYTHONPATH=self.args.fleet_logger))
+            try:
+                def listening():
+                    with socket.socket() as s:
+                        return s.connect_ex(("127.0.0.1", port)) == 0
+                wait_until(listening, 20, "fleet-logger")
+                cpu, started = cpu_seconds(p.pid), time.monotonic()
+                for path in bodies:  # it closes after each answer: a connection a batch
+                    rows = "[%s]" % ",".join(open(path).read().splitlines())
+                    c = http.client.HTTPConnection("127.0.0.1", port)
+                    c.request("POST", "/ingest", body=rows)
+                    if c.getresponse().status != 200:
+                        sys.exit("fleet-logger refused a batch")
+                    c.close()
+                took = time.monotonic() - started
+                self.report("fleet_logger", entries=n, rows_per_s=n / took,
+                            rows_per_cpu_s=n / (cpu_seconds(p.pid) - cpu),
+                            rss_mib=memory(p.pid)["VmRSS"])
+            finally:
+                p.kill()
+                p.wait()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bin", required=True)
+    parser.add_argument("--entries", type=int, default=1000000)
+    parser.add_argument("--quick", action="store_true", help="100,000 entries, short runs")
+    parser.add_argument("--only", nargs="*", default=[], metavar="NAME",
+                        help="idle ingest singles fleet_logger")
+    parser.add_argument("--fleet-logger", metavar="DIR")
+    parser.add_argument("--out", help="write the figures as JSON here")
+    args = parser.parse_args()
+    if args.quick:
+        args.entries = min(args.entries, 100000)
+    os.environ["FLEETLOG_BIN"] = args.bin
+    bench = Bench(args)
+    plan = args.only or ["idle", "ingest", "singles"] + (["fleet_logger"] if args.fleet_logger else [])
+    for name in plan:
+        if name not in ("idle", "ingest", "singles", "fleet_logger"):
+            parser.error("no measurement called " + name)
+        getattr(bench, name)()
+    if args.out:
+        with open(args.out, "w") as f:
+            json.dump(bench.results, f, indent=2)
+
+
+if __name__ == "__main__":
+    main()
