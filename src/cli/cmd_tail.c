@@ -108,6 +108,10 @@ static int history(struct tail *t, struct target *target, const struct data_quer
     q.ctx = t;
     arena_init(&t->past, 512u << 20);
     int rc = q.limit ? data_query(t->c, target, &q, &res) : 0;
+    if (rc == 0 && q.limit && res.watermark) { /* nothing between past and stream is missed */
+        t->last_seq = res.watermark;
+        t->have_seq = true;
+    }
     for (uint32_t i = 0; rc == 0 && i < t->nlines; i++)
         if (row_parse(&row, t->lines[i], &t->past, &err) == 0)
             renderer_see(&t->r, &row);

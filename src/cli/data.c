@@ -9,10 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/doc.h"
 #include "codec/json.h"
 #include "query/query.h"
 
 #define LINE_MAX_BYTES (64u << 20)
+#define ANSWER_MAX (1u << 30)
+#define URL_QUERY_MAX 2000 /* bytes; escaped they become up to three times as many */
 
 /* ---- queries ---- */
 
@@ -130,24 +133,33 @@ static int query_failed(struct cli *c, const struct data_query *q, struct err *e
 struct splitter {
     const struct data_query *q;
     struct data_result *ret;
-    struct cli *c;
     struct buf line;
+    struct buf maybe; /* a line that may be the server's last word: an error */
     bool stopped, overlong;
 };
 
-/* the last line of a server's stream tells how it went */
-static bool is_summary(str line)
+static bool emit(struct splitter *s, str row)
 {
-    return str_starts(line, STR("{\"_summary\":")) || str_starts(line, STR("{\"_error\":"));
+    s->ret->rows++;
+    s->stopped = !s->q->on_row(s->q->ctx, row);
+    return !s->stopped;
 }
 
+/* A row may look like an error (`fields error`); only as the very last line it is one. */
 static bool whole_line(struct splitter *s, str line)
 {
-    if (!line.n || is_summary(line))
+    if (!line.n)
         return true;
-    s->ret->rows++;
-    s->stopped = !s->q->on_row(s->q->ctx, line);
-    return !s->stopped;
+    if (s->maybe.n) {
+        bool go = emit(s, buf_str(&s->maybe));
+        buf_reset(&s->maybe);
+        if (!go)
+            return false;
+    }
+    if (!str_starts(line, STR("{\"error\":{\"code\":")))
+        return emit(s, line);
+    buf_putstr(&s->maybe, line);
+    return true;
 }
 
 static bool split(void *ctx, str piece)
@@ -178,46 +190,125 @@ static bool split(void *ctx, str piece)
 
 /* ---- a server ---- */
 
-static void put_instant(struct buf *b, const char *name, ts_ns t)
+/* parameters of a URL, or members of a JSON body when they would not fit in one */
+struct params {
+    struct buf b;
+    bool json;
+};
+
+static void put(struct params *p, const char *name, str value, bool is_text)
+{
+    if (!p->json) {
+        url_param(&p->b, name, value);
+        return;
+    }
+    buf_printf(&p->b, "%s\"%s\":", p->b.n ? "," : "{", name);
+    if (is_text)
+        json_put_str(&p->b, value);
+    else
+        buf_putstr(&p->b, value);
+}
+
+static void put_instant(struct params *p, const char *name, ts_ns t)
 {
     char text[TS_TEXT_MAX];
     if (t != TS_MIN && t != TS_MAX)
-        url_param(b, name, (str){ text, ts_format(t, -1, text) });
+        put(p, name, (str){ text, ts_format(t, -1, text) }, true);
 }
 
-static void query_path(struct buf *b, const struct data_query *q, const char *format)
+static void put_number(struct params *p, const char *name, uint32_t n)
 {
-    char n[24];
-    buf_puts(b, "/api/v1/query");
-    url_param(b, "q", str_c(q->text));
-    url_param(b, "format", str_c(format));
-    put_instant(b, "start", q->start);
-    put_instant(b, "end", q->end);
-    snprintf(n, sizeof(n), "%u", q->limit);
-    if (q->limit)
-        url_param(b, "limit", str_c(n));
-    if (q->unlimited)
-        url_param(b, "limit", STR("all"));
-    snprintf(n, sizeof(n), "%u", q->offset);
-    if (q->offset)
-        url_param(b, "offset", str_c(n));
+    char text[24];
+    snprintf(text, sizeof(text), "%u", n);
+    if (n)
+        put(p, name, str_c(text), false);
 }
 
-static int query_server(struct cli *c, struct target *t, const struct data_query *q,
+static void put_query(struct params *p, const struct data_query *q, const char *format, bool explain)
+{
+    if (!p->json)
+        buf_puts(&p->b, "/api/v1/query");
+    put(p, "q", str_c(q->text), true);
+    put(p, "format", str_c(format), true);
+    put_instant(p, "start", q->start);
+    put_instant(p, "end", q->end);
+    put_number(p, "limit", q->limit);
+    put_number(p, "offset", q->offset);
+    if (q->unlimited)
+        put(p, "all", STR("true"), false);
+    if (explain)
+        put(p, "explain", STR("true"), false);
+    if (p->json)
+        buf_putc(&p->b, '}');
+}
+
+static int ask(struct target *t, const struct data_query *q, const char *format, bool explain,
+               struct call *call, struct err *err)
+{
+    struct params p = { .json = strlen(q->text) > URL_QUERY_MAX };
+    buf_init(&p.b, 256u << 10);
+    put_query(&p, q, format, explain);
+    call->method = p.json ? "POST" : "GET";
+    call->path = p.json ? "/api/v1/query" : p.b.p;
+    call->type = p.json ? "application/json" : NULL;
+    call->body = p.json ? buf_str(&p.b) : STR_NULL;
+    int rc = client_call(t->client, call, err);
+    buf_deinit(&p.b);
+    return rc;
+}
+
+/* rows one by one as they come: exports */
+static int query_stream(struct cli *c, struct target *t, const struct data_query *q,
                         struct splitter *s)
 {
     struct err err = ERR_INIT;
-    struct buf path;
-    buf_init(&path, 256u << 10);
-    query_path(&path, q, q->csv ? "csv" : "ndjson");
-    struct call call = { .method = "GET", .path = path.p, .on_data = split, .ctx = s };
-    int rc = client_call(t->client, &call, &err);
-    buf_deinit(&path);
+    struct call call = { .on_data = split, .ctx = s };
+    int rc = ask(t, q, q->csv ? "csv" : "ndjson", false, &call, &err);
     if (rc == 0 || s->stopped)
         return 0;
     if (s->overlong)
         return cli_fail(c, EXIT_DATA, NULL, "a row is longer than %u MiB", LINE_MAX_BYTES >> 20);
     return query_failed(c, q, &err);
+}
+
+/* a bounded answer with its account: warnings, truncation, watermark */
+static int query_whole(struct cli *c, struct target *t, const struct data_query *q,
+                       struct splitter *s)
+{
+    struct err err = ERR_INIT;
+    struct buf body;
+    struct arena a;
+    struct jv *root;
+    buf_init(&body, ANSWER_MAX);
+    arena_init(&a, ANSWER_MAX * 3ull);
+    struct call call = { .out = &body };
+    int rc = ask(t, q, "json", false, &call, &err);
+    if (rc < 0) {
+        rc = query_failed(c, q, &err);
+    } else if (doc_parse(&root, &a, buf_str(&body), &err) < 0) {
+        rc = cli_fail(c, EXIT_DATA, NULL, "the server's answer is not understood: %s", err.msg);
+    } else {
+        JV_EACH(w, jv_get(root, "warnings"))
+            cli_note(c, "%.*s", STR_FMT(w->text));
+        if (jv_is(jv_get(root, "incomplete"), JSON_TRUE))
+            cli_note(c, "the answer is incomplete: %.*s",
+                     STR_FMT(jv_get_str(root, "incomplete_why")));
+        s->ret->truncated = jv_is(jv_get(root, "truncated"), JSON_TRUE);
+        s->ret->watermark = (uint64_t)jv_int(jv_get(root, "watermark"), 0);
+        JV_EACH(row, jv_get(root, "rows"))
+            if (!emit(s, row->text))
+                break;
+    }
+    arena_deinit(&a);
+    buf_deinit(&body);
+    return rc;
+}
+
+static int query_server(struct cli *c, struct target *t, const struct data_query *q,
+                        struct splitter *s)
+{
+    bool bounded = !q->csv && !q->unlimited && q->limit <= QUERY_LIMIT_TABLE;
+    return bounded ? query_whole(c, t, q, s) : query_stream(c, t, q, s);
 }
 
 /* ---- a directory ---- */
@@ -283,15 +374,38 @@ static int query_dir(struct cli *c, struct target *t, const struct data_query *q
     return rc;
 }
 
+/* a stream that ended in an error: what came before it is not all */
+static int last_word(struct cli *c, str line)
+{
+    struct arena a;
+    struct jv *root;
+    struct err err = ERR_INIT;
+    int rc = EXIT_IO;
+    arena_init(&a, 16u << 20);
+    if (doc_parse(&root, &a, line, &err) == 0) {
+        const struct jv *e = jv_get(root, "error");
+        char hint[200];
+        snprintf(hint, sizeof(hint), "%.*s", STR_FMT(jv_get_str(e, "hint")));
+        rc = str_eq(jv_get_str(e, "code"), STR("timeout")) ? EXIT_LOCKED : EXIT_DATA;
+        rc = cli_fail(c, rc, hint, "%.*s", STR_FMT(jv_get_str(e, "message")));
+    }
+    arena_deinit(&a);
+    return rc;
+}
+
 int data_query(struct cli *c, struct target *t, const struct data_query *q, struct data_result *ret)
 {
-    struct splitter s = { .q = q, .ret = ret, .c = c };
+    struct splitter s = { .q = q, .ret = ret };
     memset(ret, 0, sizeof(*ret));
     buf_init(&s.line, LINE_MAX_BYTES);
+    buf_init(&s.maybe, LINE_MAX_BYTES);
     int rc = t->client ? query_server(c, t, q, &s) : query_dir(c, t, q, &s);
     if (rc == 0 && s.line.n && !s.stopped)
         whole_line(&s, buf_str(&s.line)); /* a last line without its newline */
+    if (rc == 0 && s.maybe.n && !s.stopped)
+        rc = t->client ? last_word(c, buf_str(&s.maybe)) : (emit(&s, buf_str(&s.maybe)), 0);
     buf_deinit(&s.line);
+    buf_deinit(&s.maybe);
     return rc;
 }
 
@@ -299,21 +413,17 @@ int data_explain(struct cli *c, struct target *t, const struct data_query *q, st
 {
     struct err err = ERR_INIT;
     if (t->client) {
-        struct buf path;
-        buf_init(&path, 256u << 10);
-        query_path(&path, q, "json");
-        url_param(&path, "explain", STR("true"));
-        struct call call = { .method = "GET", .path = path.p, .out = out };
-        int rc = client_call(t->client, &call, &err);
-        buf_deinit(&path);
-        return rc < 0 ? query_failed(c, q, &err) : 0;
+        struct call call = { .out = out };
+        return ask(t, q, "json", true, &call, &err) < 0 ? query_failed(c, q, &err) : 0;
     }
     struct query *parsed;
     int rc = parse_local(c, q, &parsed);
     if (rc)
         return rc;
+    buf_puts(out, "{\"explain\":"); /* as the server wraps it */
     if (query_explain(parsed, t->store, out, &err) < 0)
         rc = query_failed(c, q, &err);
+    buf_puts(out, "}");
     query_free(parsed);
     return rc;
 }

@@ -357,6 +357,16 @@ int feed_value(struct feed *f, str *ret, struct err *err)
     return FEED_ITEM;
 }
 
+int feed_chunk(struct feed *f, str *ret, struct err *err)
+{
+    int rc = f->at < f->text.n ? 0 : more(f, err);
+    if (rc != 0)
+        return rc;
+    *ret = (str){ f->text.p + f->at, f->text.n - f->at };
+    f->at = f->text.n;
+    return FEED_ITEM;
+}
+
 int feed_peek(struct feed *f, str *ret, struct err *err)
 {
     while (f->text.n - f->at < PEEK_BYTES) {

@@ -30,6 +30,8 @@ void feed_close(struct feed *f);
 int feed_line(struct feed *f, str *ret, struct err *err);
 /* Next top-level JSON value, or element of a top-level array. < 0: error. */
 int feed_value(struct feed *f, str *ret, struct err *err);
+/* Whatever comes next, as it comes: for reading a file whole. < 0: error. */
+int feed_chunk(struct feed *f, str *ret, struct err *err);
 /* the first bytes, unread: for telling formats apart */
 int feed_peek(struct feed *f, str *ret, struct err *err);
 uint64_t feed_line_no(const struct feed *f); /* of the item last returned, from 1 */
