@@ -372,7 +372,7 @@ static void head_complete(struct conn *c, struct request *r, const char *p, size
     const struct http1_head *h = &r->head;
     r->keep_alive = h->keep_alive;
     r->has_body = h->chunked || h->content_length > 0;
-    bool small = !h->chunked && h->content_length > 0 && h->content_length <= (int64_t)NET_SMALL_BODY;
+    bool small = r->has_body && !h->chunked && h->content_length <= (int64_t)NET_SMALL_BODY;
     size_t extra = small ? (size_t)h->content_length + BUF_PAD : 0;
     char *copy = arena_alloc(&r->arena, len + extra);
     if (copy)

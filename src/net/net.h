@@ -35,7 +35,7 @@ struct net_limits {
     size_t url_bytes;           /* 8 KiB; past it 414 */
     size_t body_bytes;          /* 16 MiB as sent; past it 413 */
     size_t inflated_bytes;      /* 64 MiB after decompression; past it 413 */
-    size_t inflight_bytes;      /* 64 MiB of bodies in memory, whole server; past it 503 + Retry-After */
+    size_t inflight_bytes;      /* 64 MiB of bodies in memory, all told; past it 503 */
     size_t ws_message_bytes;    /* 64 KiB in; past it close 1009 */
     uint32_t connections;       /* 10,000; past it 503 + Retry-After and close */
     uint32_t pipeline;          /* 64 KiB of further requests read ahead of an answer */
@@ -49,7 +49,16 @@ struct net_limits {
 };
 void net_limits_default(struct net_limits *l);
 
-enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_PUT, HTTP_PATCH, HTTP_DELETE, HTTP_OPTIONS, HTTP_OTHER };
+enum http_method {
+    HTTP_GET,
+    HTTP_HEAD,
+    HTTP_POST,
+    HTTP_PUT,
+    HTTP_PATCH,
+    HTTP_DELETE,
+    HTTP_OPTIONS,
+    HTTP_OTHER
+};
 
 struct http_header {
     str name, value; /* name as sent; compare with str_eq_ci */
@@ -65,17 +74,19 @@ struct http_req {
     uint32_t version_minor; /* HTTP/1.x */
     uint32_t nheaders;
     const struct http_header *headers;
-    str body;              /* decoded of transfer and content encoding; readable 32 bytes past its end */
+    str body;              /* transfer and content encoding undone; readable 32 bytes past it */
     bool tls;
     char peer[64];         /* "127.0.0.1:5555" */
     bool peer_loopback;
     struct arena *arena;   /* lives as long as the request; ceiling 1 MiB + body size */
     void *user;            /* the handler's own */
-    void (*on_abort)(struct http_req *); /* peer went away or the server drains (streams only); may be NULL */
+    /* peer went away or the server drains (streams only); may be NULL. Never called from inside a
+     * call of the handler. Without it a half-closed peer is still answered. */
+    void (*on_abort)(struct http_req *);
 };
 
 struct net_config {
-    const char *const *listen; /* "127.0.0.1:8140", "[::1]:8140", ":8140"; port 0 picks a free one */
+    const char *const *listen; /* "127.0.0.1:8140", "[::1]:8140", ":8140"; port 0: a free one */
     uint32_t nlisten;
     uint32_t workers;          /* 0 = number of cores */
     const char *tls_cert, *tls_key; /* PEM files; both or none */
@@ -83,7 +94,8 @@ struct net_config {
     /* Called when the head is complete, before the body is read (and before 100-continue): return 0
      * to go on or an HTTP status >= 400 to refuse; then fill *body_text (JSON) in the arena. Here
      * belongs auth, so that nothing is inflated for a stranger. req->body is empty. May be NULL. */
-    int (*check)(void *ctx, struct http_req *req, str *ret_body_text, const char **ret_extra_headers);
+    int (*check)(void *ctx, struct http_req *req, str *ret_body_text,
+                 const char **ret_extra_headers);
     void (*handle)(void *ctx, struct http_req *req);
     /* turns a protocol error of net's own (400, 408, 413, 431 ...) into a body; may be NULL (a
      * native JSON error is sent then) */
@@ -120,17 +132,18 @@ bool http_prefers_html(const struct http_req *req);
 bool http_unescape(struct arena *a, str s, bool plus, str *ret);
 
 /* ---- answers ---- */
-/* Sends a complete answer and releases the request. `headers` is NULL or more header lines each ended
- * by \r\n. Content-Length, Date, Server ("fleetlog"), Connection and X-Content-Type-Options are
- * added. HEAD drops the body. Bodies >= 1 KiB are compressed when Accept-Encoding allows it and the
- * type is text or JSON (gzip or zstd). The body is copied or sent before return. */
+/* Sends a complete answer and releases the request. `headers` is NULL or more header lines each
+ * ended by \r\n. Content-Length, Date, Server ("fleetlog"), Connection and X-Content-Type-Options
+ * are added. HEAD drops the body. Bodies >= 1 KiB are compressed when Accept-Encoding allows it and
+ * the type is text or JSON (gzip or zstd). The body is copied or sent before return. */
 void http_respond(struct http_req *req, int status, const char *content_type, const char *headers,
                   str body);
 /* Starts an answer of unknown length (chunked; SSE). The request stays until http_stream_end or
  * abort: after on_abort the handler must call http_stream_end once to release it. */
-void http_stream_start(struct http_req *req, int status, const char *content_type, const char *headers);
-/* Queues bytes. False: more than limits.stream_bytes are waiting (they are queued all the same; stop
- * and wait for on_drain) or the peer is gone. */
+void http_stream_start(struct http_req *req, int status, const char *content_type,
+                       const char *headers);
+/* Queues bytes. False: more than limits.stream_bytes are waiting (they are queued all the same;
+ * stop and wait for on_drain) or the peer is gone. */
 bool http_stream_write(struct http_req *req, str bytes);
 /* bytes queued and not yet handed to the kernel */
 size_t http_stream_queued(const struct http_req *req);
@@ -162,7 +175,7 @@ struct net_worker *ws_worker(const struct ws *ws);
 /* Runs fn(arg) on the worker's thread soon. Thread-safe. False when the server has stopped (fn will
  * not run) or memory ran out. */
 bool net_post(struct net_worker *w, void (*fn)(void *arg), void *arg);
-/* intrusive variant that cannot fail for lack of memory: `task` is owned by the caller until fn ran */
+/* intrusive variant that cannot fail for lack of memory: the caller owns `task` until fn ran */
 struct net_task {
     struct net_task *next;
     void (*fn)(struct net_task *);
@@ -170,7 +183,8 @@ struct net_task {
 bool net_post_task(struct net_worker *w, struct net_task *task);
 /* one-shot timer on this worker's thread; returns NULL when out of memory */
 struct net_timer;
-struct net_timer *net_timer_start(struct net_worker *w, int64_t ms, void (*fn)(void *arg), void *arg);
+struct net_timer *net_timer_start(struct net_worker *w, int64_t ms, void (*fn)(void *arg),
+                                  void *arg);
 void net_timer_cancel(struct net_timer *t); /* before it fired; on the worker's thread */
 
 #endif

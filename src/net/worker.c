@@ -107,7 +107,8 @@ static void on_timer(uv_timer_t *uv)
     t->fn(t->arg);
 }
 
-struct net_timer *net_timer_start(struct net_worker *w, int64_t ms, void (*fn)(void *arg), void *arg)
+struct net_timer *net_timer_start(struct net_worker *w, int64_t ms, void (*fn)(void *arg),
+                                  void *arg)
 {
     struct net_timer *t = mem_zalloc(sizeof *t);
     if (!t)

@@ -12,6 +12,7 @@
  *   GET /stream?n=&size=  n SSE events, pausing when told     GET /events  SSE without end
  *   GET /ws            echo; "close CODE REASON" closes; "flood N" sends N KiB
  *   GET /stats         net_stats as JSON
+ *   GET /fail?nth=     lets the n-th allocation from now on fail, once
  * The header "X-Deny: STATUS" is refused by the check hook. */
 #include <pthread.h>
 #include <signal.h>
@@ -112,11 +113,11 @@ static void on_held_abort(struct http_req *req)
 static void handle_hold(struct http_req *req)
 {
     struct job *j = arena_zalloc(req->arena, sizeof *j);
+    str deaf;
     if (!j) {
         http_respond(req, 503, NULL, NULL, STR_NULL);
         return;
     }
-    str deaf;
     j->task.fn = release_job;
     j->req = req;
     req->user = j;
@@ -249,7 +250,10 @@ static void on_ws_close(struct ws *ws, int code)
     pthread_mutex_unlock(&lock);
 }
 
-static const struct ws_handler ws_handler = { .on_message = on_ws_message, .on_close = on_ws_close };
+static const struct ws_handler ws_handler = {
+    .on_message = on_ws_message,
+    .on_close = on_ws_close,
+};
 
 /* ---- the rest ---- */
 
@@ -358,6 +362,13 @@ static void handle(void *ctx, struct http_req *req)
         ws_accept(req, &ws_handler, NULL);
     else if (str_eq(path, STR("/stats")))
         handle_stats(req);
+    else if (str_eq(path, STR("/fail"))) {
+        uint64_t nth = number(req, "nth", 0);
+        mem_fail_at(0, 0); /* off before the answer, armed behind it */
+        http_respond(req, 204, NULL, NULL, STR_NULL);
+        if (nth)
+            mem_fail_at(nth, 0);
+    }
     else if (str_eq(path, STR("/release"))) {
         release_all();
         http_respond(req, 200, "text/plain", NULL, STR("ok"));
