@@ -217,10 +217,10 @@ class Bench:
         n = min(self.args.entries, 50000)
         with tempfile.TemporaryDirectory() as folder:
             bodies, _ = make_batches(folder, n, 1000)
-            p = subprocess.Popen([sys.executable, "-m", "fleet_logger.cli", "--log-dir",
-                                  folder + "/data", "serve", "--port", str(port)],
+            p = subprocess.Popen([sys.executable, "cli.py", "--log-dir", folder + "/data", "serve",
+                                  "--port", str(port)],
                                  cwd=self.args.fleet_logger, stdout=subprocess.DEVNULL,
-                                 env=dict(os.environ, PYTHONPATH=self.args.fleet_logger))
+                                 stderr=subprocess.DEVNULL)
             try:
                 def listening():
                     with socket.socket() as s:
