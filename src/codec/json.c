@@ -24,7 +24,7 @@
 #include <emmintrin.h>
 #endif
 
-enum { TOP0, TOP, ARR0, OBJ0, KEY, VALUE, NEXT, BAD };
+enum { DONE, TOP0, TOP, ARR0, OBJ0, KEY, VALUE, NEXT, BAD }; /* DONE: not a state, see settle */
 
 static const char nothing[32];
 
@@ -66,18 +66,25 @@ static inline bool is_digit(char c)
 
 /* ---- strings ---- */
 
+#if defined(__SSE2__)
+/* bit i: p[i] is a quote, a backslash, a control or a non-ASCII byte */
+static inline uint32_t special_mask(const char *p)
+{
+    __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+    __m128i hit =
+        _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('"')), _mm_cmpeq_epi8(v, _mm_set1_epi8('\\')));
+    /* bytes from 0x80 on are negative, so one signed compare finds them and the controls */
+    hit = _mm_or_si128(hit, _mm_cmplt_epi8(v, _mm_set1_epi8(' ')));
+    return (uint32_t)_mm_movemask_epi8(hit);
+}
+#endif
+
 /* The first of a quote, a backslash, a control or a non-ASCII byte from p on; >= end when none. */
 static inline const char *str_special(const char *p, const char *end)
 {
 #if defined(__SSE2__)
-    const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\');
-    const __m128i space = _mm_set1_epi8(' ');
     for (; p < end; p += 16) {
-        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
-        /* bytes from 0x80 on are negative, so one signed compare finds them and the controls */
-        __m128i hit = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash)),
-                                   _mm_cmplt_epi8(v, space));
-        unsigned m = (unsigned)_mm_movemask_epi8(hit);
+        uint32_t m = special_mask(p);
         if (m)
             return p + __builtin_ctz(m);
     }
@@ -166,15 +173,20 @@ __attribute__((noinline)) static const char *str_rest(struct json_rd *r, const c
     return p;
 }
 
-/* p is after the opening quote; gives the place of the closing one, NULL after an error. */
-static inline const char *str_end(struct json_rd *r, const char *p, bool *ret_escaped,
-                                  struct err *err)
+/* A string whose opening quote is at p; gives the place after the closing one, NULL on error. */
+static inline const char *take_str(struct json_rd *r, const char *p, enum json_type type,
+                                   struct json_tok *ret, struct err *err)
 {
-    *ret_escaped = false;
-    p = str_special(p, r->end);
-    if (__builtin_expect(p < r->end && *p == '"', 1))
-        return p;
-    return str_rest(r, p, ret_escaped, err);
+    ret->escaped = ret->integral = false;
+    const char *close = str_special(++p, r->end);
+    if (__builtin_expect(close >= r->end || *close != '"', 0)) {
+        close = str_rest(r, close, &ret->escaped, err);
+        if (!close)
+            return NULL;
+    }
+    ret->type = type;
+    ret->raw = (str){ p, (size_t)(close - p) };
+    return close + 1;
 }
 
 /* ---- numbers ---- */
@@ -279,12 +291,10 @@ static inline int take_key(struct json_rd *r, const char *p, struct json_tok *re
 {
     if (*p != '"')
         return fail(r, p, err, "a member name in quotes should stand here");
-    bool escaped;
-    const char *close = str_end(r, p + 1, &escaped, err);
-    if (!close)
+    p = take_str(r, p, JSON_KEY, ret, err);
+    if (!p)
         return ERR_INVALID;
-    *ret = (struct json_tok){ JSON_KEY, { p + 1, (size_t)(close - p - 1) }, escaped, false };
-    p = skip_blank(close + 1, r->end);
+    p = skip_blank(p, r->end);
     if (p >= r->end || *p != ':')
         return fail(r, p, err, "':' should follow a member name");
     r->p = p + 1;
@@ -305,17 +315,15 @@ static inline int take_word(struct json_rd *r, const char *p, const char *word, 
 static inline int take_value(struct json_rd *r, const char *p, struct json_tok *ret,
                              struct err *err)
 {
-    int e;
-    switch (*p) {
-    case '"': {
-        bool escaped;
-        const char *close = str_end(r, p + 1, &escaped, err);
-        if (!close)
+    if (*p == '"') { /* most values are strings: a branch predicts better than a jump table */
+        p = take_str(r, p, JSON_STR, ret, err);
+        if (!p)
             return ERR_INVALID;
-        *ret = (struct json_tok){ JSON_STR, { p + 1, (size_t)(close - p - 1) }, escaped, false };
-        value_done(r, close + 1);
+        value_done(r, p);
         return 0;
     }
+    int e;
+    switch (*p) {
     case '{': return take_open(r, p, true, ret, err);
     case '[': return take_open(r, p, false, ret, err);
     case 't': return take_word(r, p, "true", 4, JSON_TRUE, ret, err);
@@ -331,45 +339,53 @@ static inline int take_value(struct json_rd *r, const char *p, struct json_tok *
     }
 }
 
-/* At the end of the text, or where a further value begins. */
-static int take_top(struct json_rd *r, const char *p, struct json_tok *ret, struct err *err)
+/* The states in which something else than a name or a value may stand at p. Gives a token (DONE),
+ * an error, or moves the reader to where a name or a value must stand (KEY, VALUE). */
+__attribute__((noinline)) static int settle(struct json_rd *r, const char *p, struct json_tok *ret,
+                                            struct err *err)
 {
-    if (p >= r->end) {
-        r->p = r->end;
-        *ret = (struct json_tok){ .type = JSON_END, .raw = { r->end, 0 } };
-        return 0;
+    if (r->state <= TOP) {
+        if (p >= r->end) {
+            r->p = r->end;
+            *ret = (struct json_tok){ .type = JSON_END, .raw = { r->end, 0 } };
+            return DONE;
+        }
+        if (r->state == TOP && p == r->p)
+            return fail(r, p, err, "white space should separate two values");
+        r->p = p;
+        return r->state = VALUE;
     }
-    if (r->state == TOP && p == r->p)
-        return fail(r, p, err, "white space should separate two values");
-    return take_value(r, p, ret, err);
+    if (r->state == BAD)
+        return fail(r, r->p, err, "reading went on after an error");
+    if (p >= r->end)
+        return fail(r, p, err, "an object or array is still open");
+    bool object = in_object(r);
+    if (*p == (object ? '}' : ']')) {
+        take_close(r, p, ret);
+        return DONE;
+    }
+    if (r->state == NEXT) {
+        if (*p != ',')
+            return fail(r, p, err, "',' or the container's end should follow a value");
+        p = skip_blank(p + 1, r->end);
+    }
+    r->p = p;
+    return r->state = object ? KEY : VALUE;
 }
 
 int json_next(struct json_rd *r, struct json_tok *ret, struct err *err)
 {
     const char *p = skip_blank(r->p, r->end);
-    uint8_t state = r->state;
-    if (state <= TOP)
-        return take_top(r, p, ret, err);
+    int state = r->state;
+    if (state != KEY && state != VALUE) {
+        state = settle(r, p, ret, err);
+        if (state <= DONE)
+            return state;
+        p = r->p;
+    }
     if (__builtin_expect(p >= r->end, 0))
         return fail(r, p, err, "an object or array is still open");
-    if (state == NEXT) {
-        if (*p != ',') {
-            if (*p != (in_object(r) ? '}' : ']'))
-                return fail(r, p, err, "',' or the container's end should follow a value");
-            return take_close(r, p, ret);
-        }
-        p = skip_blank(p + 1, r->end);
-        if (p >= r->end)
-            return fail(r, p, err, "something should follow ','");
-        state = in_object(r) ? KEY : VALUE;
-    }
-    switch (state) {
-    case VALUE: return take_value(r, p, ret, err);
-    case KEY: return take_key(r, p, ret, err);
-    case OBJ0: return *p == '}' ? take_close(r, p, ret) : take_key(r, p, ret, err);
-    case ARR0: return *p == ']' ? take_close(r, p, ret) : take_value(r, p, ret, err);
-    default: return fail(r, r->p, err, "reading went on after an error");
-    }
+    return state == KEY ? take_key(r, p, ret, err) : take_value(r, p, ret, err);
 }
 
 int json_skip(struct json_rd *r, const struct json_tok *open, str *ret_source, struct err *err)
