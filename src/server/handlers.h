@@ -1,0 +1,57 @@
+/* handlers.h: one function a route; each answers its call exactly once, now or later. */
+#ifndef FL_SERVER_HANDLERS_H
+#define FL_SERVER_HANDLERS_H
+
+struct call;
+
+/* native_ingest.c native_query.c native_tail.c native_fields.c native_entries.c */
+void native_ingest(struct call *c);
+void native_query(struct call *c);
+void native_tail_sse(struct call *c);
+void native_tail_ws(struct call *c);
+void native_tail_poll(struct call *c);
+void native_timeline(struct call *c);
+void native_fields(struct call *c);
+void native_values(struct call *c);
+void native_entry(struct call *c);
+void native_context(struct call *c);
+void native_resolve(struct call *c);
+/* auth.c keys.c */
+void native_ticket(struct call *c);
+void keys_list(struct call *c);
+void keys_create(struct call *c);
+void keys_get(struct call *c);
+void keys_delete(struct call *c);
+/* fleet.c */
+void fleet_ingest(struct call *c);
+void fleet_search(struct call *c);
+void fleet_agents(struct call *c);
+void fleet_stats(struct call *c);
+void fleet_trace(struct call *c);
+void fleet_tail(struct call *c);
+void fleet_prune(struct call *c);
+/* mals.c mals_summary.c */
+void mals_log(struct call *c);
+void mals_batch(struct call *c);
+void mals_list(struct call *c);
+void mals_summary(struct call *c);
+void mals_agents(struct call *c);
+void mals_resolve(struct call *c);
+void mals_resolve_batch(struct call *c);
+/* guide.c hooks.c */
+void guide_log(struct call *c);
+void guide_ws(struct call *c);
+void hook_event(struct call *c);
+void hook_recent(struct call *c);
+void hook_options(struct call *c);
+void hook_stream(struct call *c);
+/* ops.c */
+void ops_root(struct call *c);
+void ops_health(struct call *c);
+void ops_ready(struct call *c);
+void ops_metrics(struct call *c);
+void ops_status(struct call *c);
+void ops_integrity(struct call *c);
+void ops_openapi(struct call *c);
+
+#endif

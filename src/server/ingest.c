@@ -1,0 +1,265 @@
+/* ingest.c: from a request's body to entries on disk, for every dialect.
+ *
+ *   worker: decode into a batch, encode it -> store's writer: group commit, done()
+ *        -> worker: op->reply
+ *
+ * The operation lives in the request's arena: a small request costs no heap call here but the payload
+ * itself, which the store owns. Bodies of BIG bytes or more are decoded in a pool, so that no loop
+ * stands still for longer than a small body takes. */
+#include <stdio.h>
+#include <string.h>
+
+#include <openssl/evp.h>
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "server/internal.h"
+
+#define BIG ((size_t)256 << 10)
+#define IN_REQUEST ((size_t)8 << 10) /* bodies up to this are decoded in the request's own arena */
+#define ARENA_BASE ((size_t)32 << 20)
+#define ARENA_PER_BYTE 32
+#define ERRORS_MAX ((size_t)256 << 10)
+#define INPUT_MAX 1024 /* bytes of a refused value that are shown */
+
+static void put_error(struct buf *b, const struct ingest_error *e)
+{
+    buf_printf(b, "{\"index\":%u,\"reason\":", e->index);
+    json_put_bytes(b, e->reason);
+    if (e->field.n) {
+        buf_puts(b, ",\"field\":");
+        json_put_bytes(b, str_sub(e->field, 0, 256));
+    }
+    buf_putc(b, '}');
+}
+
+static void put_detail(struct buf *b, const struct ingest_error *e, bool batch)
+{
+    buf_puts(b, "{\"type\":");
+    json_put_bytes(b, e->type.n ? e->type : STR("value_error"));
+    buf_puts(b, ",\"loc\":[\"body\"");
+    if (batch)
+        buf_printf(b, ",%u", e->index);
+    if (e->field.n) {
+        buf_putc(b, ',');
+        json_put_bytes(b, str_sub(e->field, 0, 256));
+    }
+    buf_puts(b, "],\"msg\":");
+    json_put_bytes(b, e->reason);
+    buf_puts(b, ",\"input\":");
+    if (e->input.n && e->input.n <= INPUT_MAX)
+        buf_putstr(b, e->input);
+    else
+        buf_puts(b, "null");
+    buf_putc(b, '}');
+}
+
+static bool is_mals(enum dialect d)
+{
+    return d == DIALECT_MALS || d == DIALECT_MALS_BATCH;
+}
+
+static void keep_errors(struct ingest_op *op, const struct ingest_result *r)
+{
+    struct buf b;
+    buf_init(&b, ERRORS_MAX);
+    buf_putc(&b, '[');
+    for (uint32_t i = 0; i < r->nerrors; i++) {
+        const struct ingest_error *e = &r->errors[i];
+        op->by_agent |= str_starts(e->reason, STR("this API key may not write"));
+        if (i)
+            buf_putc(&b, ',');
+        if (is_mals(op->dialect))
+            put_detail(&b, e, op->dialect == DIALECT_MALS_BATCH);
+        else
+            put_error(&b, e);
+    }
+    buf_putc(&b, ']');
+    str text = buf_ok(&b) ? arena_dup(op->c->req->arena, buf_str(&b)) : STR_NULL;
+    buf_deinit(&b);
+    if (text.p)
+        *(is_mals(op->dialect) ? &op->detail : &op->errors) = text;
+}
+
+static int encode(struct ingest_op *op, struct batch *b, struct err *err)
+{
+    struct buf out;
+    buf_init(&out, SIZE_MAX / 2);
+    int rc = batch_encode(b, &out, err);
+    if (rc == 0 && !buf_ok(&out))
+        rc = err_nomem(err);
+    if (rc == 0) {
+        op->a.rows = batch_rows(b);
+        op->a.payload = buf_take(&out, &op->a.payload_n);
+    }
+    buf_deinit(&out);
+    return rc;
+}
+
+static int decode_in(struct ingest_op *op, struct arena *a, str body)
+{
+    struct call *c = op->c;
+    struct ingest_opts o = { .now = op->now, .atomic = op->atomic,
+                             .default_agent = op->default_agent, .key_id = c->who->key_id,
+                             .agent_pattern = str_c(c->who->agent) };
+    struct ingest_result r = { 0 };
+    struct batch *b;
+    int rc = batch_new(&b, a, &op->err);
+    if (rc == 0)
+        rc = ingest_decode(op->dialect, body, &o, b, a, &r, &op->err);
+    op->entries = r.entries;
+    op->accepted = rc == 0 ? r.accepted : 0;
+    op->rejected = rc == 0 ? r.rejected : r.entries;
+    if (r.nerrors)
+        keep_errors(op, &r);
+    if (rc == 0 && r.accepted)
+        rc = encode(op, b, &op->err);
+    return rc;
+}
+
+static void decode(struct ingest_op *op)
+{
+    static const char nothing[64];
+    struct http_req *req = op->c->req;
+    str body = req->body.p ? req->body : str_n(nothing, 0);
+    if (body.n <= IN_REQUEST) {
+        op->rc = decode_in(op, req->arena, body);
+        return;
+    }
+    struct arena a;
+    arena_init(&a, ARENA_BASE + ARENA_PER_BYTE * body.n);
+    op->rc = decode_in(op, &a, body);
+    arena_deinit(&a);
+}
+
+/* ---- after the store ---- */
+
+static void account(struct ingest_op *op)
+{
+    struct metrics *m = &op->c->s->metrics;
+    metric_add(&m->received, op->entries);
+    metric_add(&m->ingest_bytes, op->c->req->body.n);
+    metric_add(&m->rejected, op->rejected);
+    if (op->rc < 0) {
+        metric_add(&m->failed, op->accepted);
+        return;
+    }
+    if (!op->appended)
+        return;
+    metric_add(op->a.duplicate ? &m->duplicate : &m->stored, op->accepted);
+    metric_add(&m->ingest_batches, 1);
+    auth_rate_charge(op->c->s, op->c->who, op->accepted);
+}
+
+static void finish(struct ingest_op *op)
+{
+    if (op->appended && op->a.rc < 0) {
+        op->rc = op->a.rc;
+        op->err = op->a.err;
+        if (!op->err.msg[0])
+            err_set(&op->err, op->rc, "the entries could not be stored");
+        if (op->rc == ERR_IO)
+            server_storage_failed(op->c->s);
+    }
+    account(op);
+    op->reply(op);
+}
+
+static void on_task(struct net_task *task)
+{
+    finish((struct ingest_op *)((char *)task - offsetof(struct ingest_op, task)));
+}
+
+static void post(struct ingest_op *op)
+{
+    op->task.fn = on_task;
+    if (!net_post_task(http_worker(op->c->req), &op->task))
+        finish(op); /* the network has stopped: this only releases */
+}
+
+static void on_stored(struct append *a)
+{
+    post(a->user);
+}
+
+/* true: the store has it and will call on_stored */
+static bool append(struct ingest_op *op)
+{
+    if (op->rc < 0 || !op->a.rows)
+        return false;
+    op->a.done = on_stored;
+    op->a.user = op;
+    op->appended = true;
+    store_append(op->c->s->store, &op->a);
+    return true;
+}
+
+static void decode_big(struct pool_work *w)
+{
+    struct ingest_op *op = (struct ingest_op *)((char *)w - offsetof(struct ingest_op, work));
+    decode(op);
+    if (!append(op))
+        post(op);
+}
+
+/* ---- before ---- */
+
+static bool take_idempotency(struct ingest_op *op)
+{
+    str key = http_header(op->c->req, "idempotency-key");
+    if (!key.p)
+        return true;
+    if (key.n == 0 || key.n > 255) {
+        reply_error(op->c, 400, "bad_header", "Idempotency-Key must have 1 to 255 characters");
+        return false;
+    }
+    char text[4 + 255];
+    uint8_t digest[EVP_MAX_MD_SIZE];
+    uint32_t id = op->c->who->key_id;
+    memcpy(text, &id, 4);
+    memcpy(text + 4, key.p, key.n);
+    if (EVP_Digest(text, 4 + key.n, digest, NULL, EVP_sha256(), NULL) != 1) {
+        reply_error(op->c, 503, "busy", "out of memory");
+        return false;
+    }
+    op->a.has_idem = true;
+    memcpy(op->a.idem, digest, sizeof op->a.idem);
+    op->a.body_hash = hash64(op->c->req->body.p, op->c->req->body.n);
+    return true;
+}
+
+void ingest_start(struct call *c, enum dialect d, bool atomic, str default_agent,
+                  void (*reply)(struct ingest_op *op))
+{
+    struct ingest_op *op = arena_zalloc(c->req->arena, sizeof *op);
+    uint32_t wait = 0;
+    if (!op) {
+        reply_error(c, 503, "busy", "out of memory");
+        return;
+    }
+    op->c = c;
+    op->dialect = d;
+    op->atomic = atomic;
+    op->default_agent = default_agent;
+    op->reply = reply;
+    op->now = server_now(c->s);
+    op->errors = STR("[]");
+    op->err.pos = op->a.err.pos = -1;
+    if (!auth_rate_ok(c->s, c->who, &wait)) {
+        metric_add(&c->s->metrics.rate_limited, 1);
+        reply_error(c, 429, "rate_limited", "this key may write %u entries a second; wait %u s",
+                    c->who->rate, wait);
+        return;
+    }
+    if (!take_idempotency(op))
+        return;
+    if (c->req->body.n >= BIG) {
+        op->work.run = decode_big;
+        if (!pool_submit(c->s->decoders, &op->work))
+            reply_error(c, 503, "busy", "too many large bodies are being decoded");
+        return;
+    }
+    decode(op);
+    if (!append(op))
+        finish(op);
+}

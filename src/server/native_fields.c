@@ -1,0 +1,522 @@
+/* native_fields.c: which fields there are, their values, and counts over time. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bits.h"
+#include "base/map.h"
+#include "server/handlers.h"
+#include "server/internal.h"
+
+#define SAMPLE_ROWS 200000 /* matching rows looked at for /fields with a filter */
+#define BUCKETS_MAX 5000
+#define BUCKETS_AIM 60
+#define SERIES_MAX 1000
+#define SERIES_SHOWN 20
+#define SERIES_CELLS (4u << 20)
+
+struct range {
+    str q;
+    ts_ns start, end;
+    bool given; /* any of them */
+};
+
+static bool params_range(struct call *c, struct range *r)
+{
+    r->start = TS_MIN;
+    r->end = TS_MAX;
+    bool q = param_str(c, "q", &r->q);
+    if (!param_time(c, "start", &r->start) || !param_time(c, "end", &r->end))
+        return false;
+    r->given = q || r->start != TS_MIN || r->end != TS_MAX;
+    return true;
+}
+
+static int range_filter(struct job *j, const struct range *r, struct pred **ret, struct err *err)
+{
+    struct arena *a = &j->arena;
+    const struct pred *q = NULL;
+    int rc = r->q.n ? job_parse_filter(j, r->q, TS_MIN, TS_MAX, &q, err) : 0;
+    if (rc < 0)
+        return rc;
+    rc = job_filter(j, q, ret, err);
+    if (rc == 0 && (r->start != TS_MIN || r->end != TS_MAX)) {
+        *ret = pred_and(a, *ret, pred_time(a, r->start, r->end));
+        if (!*ret)
+            rc = err_nomem(err);
+    }
+    return rc;
+}
+
+/* ---- /fields ---- */
+
+struct fields {
+    struct range range;
+    uint64_t limit;
+    /* counting */
+    struct job *j;
+    struct smap map; /* column key -> index + 1 */
+    struct field_stat *f;
+    uint32_t n, cap;
+    uint64_t rows;
+    bool sampled;
+};
+
+static void put_types(struct buf *b, uint32_t types)
+{
+    static const char *const names[V__COUNT] = { "null", "bool", "int", "float", "string", "json",
+                                                 "number" };
+    bool any = false;
+    buf_putc(b, '[');
+    for (int t = 0; t < V__COUNT; t++)
+        if (types >> t & 1) {
+            buf_printf(b, "%s\"%s\"", any ? "," : "", names[t]);
+            any = true;
+        }
+    buf_putc(b, ']');
+}
+
+static bool is_internal(str key)
+{
+    enum field f = field_by_key(key);
+    return f != F_NONE && (field_table[f].flags & FF_INTERNAL);
+}
+
+static void put_fields(struct buf *b, const struct field_stat *f, uint32_t n, uint64_t limit)
+{
+    struct buf name;
+    uint64_t shown = 0;
+    buf_init(&name, 65536);
+    buf_puts(b, "{\"fields\":[");
+    for (uint32_t i = 0; i < n && shown < limit; i++) {
+        bool first = true;
+        if (is_internal(f[i].key))
+            continue;
+        buf_reset(&name);
+        field_put_name(&name, f[i].key);
+        buf_puts(b, shown++ ? ",\n{" : "{");
+        json_kv_str(b, &first, "name", buf_str(&name));
+        json_kv_bool(b, &first, "attribute", f[i].key.n && f[i].key.p[0] == PATH_SEP);
+        json_key(b, &first, "types");
+        put_types(b, f[i].types);
+        json_kv_u64(b, &first, "entries", f[i].entries);
+        buf_putc(b, '}');
+    }
+    buf_putc(b, ']');
+    buf_deinit(&name);
+}
+
+/* matching rows that have a value in column c */
+static int count_column(const struct scan_block *sb, uint32_t c, uint64_t *ret, struct err *err)
+{
+    struct block *b = sb->block;
+    const struct colv *col;
+    *ret = b->cols[c].nvals;
+    if (sb->nsel == b->n)
+        return 0;
+    int rc = block_load(b, c, &col, err);
+    if (rc < 0)
+        return rc;
+    *ret = sb->nsel;
+    if (!col->present)
+        return 0;
+    *ret = 0;
+    for (size_t i = 0; i < BITS_WORDS(b->n); i++)
+        *ret += (uint64_t)__builtin_popcountll(col->present[i] & sb->sel[i]);
+    return 0;
+}
+
+static int add_field(struct fields *x, const struct colinfo *col, uint64_t n, struct err *err)
+{
+    uint64_t *at = smap_get(&x->map, col->key);
+    if (at) {
+        x->f[*at].entries += n;
+        x->f[*at].types |= 1u << col->type;
+        return 0;
+    }
+    if (x->n == x->cap) {
+        uint32_t cap = x->cap ? x->cap * 2 : 64;
+        x->f = arena_grow(&x->j->arena, x->f, x->n, cap, sizeof *x->f);
+        if (!x->f)
+            return err_nomem(err);
+        x->cap = cap;
+    }
+    str key = arena_dup(&x->j->arena, col->key);
+    at = key.p ? smap_put(&x->map, key, NULL) : NULL;
+    if (!at)
+        return err_nomem(err);
+    *at = x->n;
+    x->f[x->n++] = (struct field_stat){ key, 1u << col->type, n };
+    return 0;
+}
+
+static int count_fields(void *arg, const struct scan_block *sb, struct err *err)
+{
+    struct fields *x = arg;
+    if (x->rows >= SAMPLE_ROWS) {
+        x->sampled = true;
+        return 0;
+    }
+    x->rows += sb->nsel;
+    for (uint32_t c = 0; c < sb->block->ncols; c++) {
+        uint64_t n;
+        int rc = count_column(sb, c, &n, err);
+        if (rc == 0 && n)
+            rc = add_field(x, &sb->block->cols[c], n, err);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static int by_entries(const void *a, const void *b)
+{
+    const struct field_stat *x = a, *y = b;
+    if (x->entries != y->entries)
+        return x->entries < y->entries ? 1 : -1;
+    return str_cmp(x->key, y->key);
+}
+
+static int run_fields(struct job *j, struct err *err)
+{
+    struct fields *x = j->args;
+    x->j = j;
+    if (!x->range.given && !j->c->who->agent[0]) {
+        int rc = store_fields(j->s->store, &j->arena, (uint32_t)x->limit + F__COUNT, &x->f, &x->n,
+                              err);
+        if (rc < 0)
+            return rc;
+    } else {
+        struct pred *p;
+        int rc = range_filter(j, &x->range, &p, err);
+        struct scan_plan plan = { .filter = p, .order = SCAN_NEWEST };
+        smap_init(&x->map, SMAP_BORROW);
+        if (rc == 0)
+            rc = rows_each(j, &plan, count_fields, x, NULL, err);
+        smap_deinit(&x->map);
+        if (rc < 0)
+            return rc;
+        if (x->n)
+            qsort(x->f, x->n, sizeof *x->f, by_entries);
+    }
+    put_fields(&j->out, x->f, x->n, x->limit);
+    if (x->sampled)
+        buf_printf(&j->out, ",\"sampled_entries\":%llu", (unsigned long long)x->rows);
+    buf_puts(&j->out, "}\n");
+    return 0;
+}
+
+void native_fields(struct call *c)
+{
+    struct fields *x = arena_zalloc(c->req->arena, sizeof *x);
+    if (!x) {
+        reply_error(c, 503, "busy", "out of memory");
+        return;
+    }
+    x->limit = 500;
+    if (params_range(c, &x->range) && param_u64(c, "limit", 1, 10000, &x->limit))
+        job_start(c, run_fields, x, 0);
+}
+
+/* ---- /fields/{name}/values ---- */
+
+struct values {
+    struct range range;
+    str name;
+    uint64_t limit;
+};
+
+static int run_values(struct job *j, struct err *err)
+{
+    const struct values *x = j->args;
+    struct pred *p;
+    struct fieldref f;
+    struct value_count *v;
+    uint32_t n;
+    uint64_t present;
+    bool more, first = true;
+    struct buf *b = &j->out;
+    if (!fieldref_make(&j->arena, x->name, false, &f))
+        return err_nomem(err);
+    if (f.field != F_NONE && (field_table[f.field].flags & FF_INTERNAL))
+        return err_set(err, ERR_NOTFOUND, "no such field");
+    int rc = range_filter(j, &x->range, &p, err);
+    if (rc == 0)
+        rc = values_count(j, p, &f, &v, &n, &present, &more, err);
+    if (rc < 0)
+        return rc;
+    buf_putc(b, '{');
+    json_kv_str(b, &first, "field", x->name);
+    json_key(b, &first, "values");
+    buf_putc(b, '[');
+    for (uint32_t i = 0; i < n && i < x->limit; i++) {
+        buf_puts(b, i ? ",\n{\"value\":" : "{\"value\":");
+        buf_putstr(b, v[i].json);
+        buf_printf(b, ",\"count\":%llu}", (unsigned long long)v[i].n);
+    }
+    buf_putc(b, ']');
+    json_kv_u64(b, &first, "distinct", n);
+    json_kv_u64(b, &first, "present", present);
+    json_kv_bool(b, &first, "truncated", more || n > x->limit);
+    buf_puts(b, "}\n");
+    return 0;
+}
+
+void native_values(struct call *c)
+{
+    struct values *x = arena_zalloc(c->req->arena, sizeof *x);
+    if (!x) {
+        reply_error(c, 503, "busy", "out of memory");
+        return;
+    }
+    x->name = c->args[0];
+    x->limit = 50;
+    if (params_range(c, &x->range) && param_u64(c, "limit", 1, 10000, &x->limit))
+        job_start(c, run_values, x, 0);
+}
+
+/* ---- /timeline ---- */
+
+struct series {
+    str json; /* value as JSON text; empty: rows without one */
+    uint64_t total;
+    uint64_t *n; /* a bucket each */
+};
+
+struct timeline {
+    struct range range;
+    int64_t step;
+    str by;
+    /* counting */
+    struct job *j;
+    struct fieldref f;
+    ts_ns from;     /* start of bucket 0 */
+    uint32_t nbuckets;
+    uint64_t *count, total;
+    struct smap map;
+    struct series *s;
+    uint32_t ns, cap, max_series;
+    uint64_t *other;
+    struct buf tmp;
+};
+
+static int64_t nice_step(uint64_t width)
+{
+    static const int64_t nice[] = { 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200,
+                                    10800, 21600, 43200, 86400, 604800, 2592000 };
+    uint64_t aim = width / BUCKETS_AIM / (uint64_t)NS_PER_S;
+    for (size_t i = 0; i < sizeof nice / sizeof *nice; i++)
+        if ((uint64_t)nice[i] >= aim)
+            return nice[i] * NS_PER_S;
+    return (int64_t)(aim / 31536000 + 1) * 31536000 * NS_PER_S;
+}
+
+/* 1 = nothing to count */
+static int choose_buckets(struct job *j, struct timeline *x, struct err *err)
+{
+    struct store_summary sum;
+    ts_ns start = x->range.start, end = x->range.end;
+    if (start == TS_MIN || end == TS_MAX) {
+        int rc = store_summary(j->s->store, &j->arena, &sum, err);
+        if (rc < 0)
+            return rc;
+        if (sum.t_min > sum.t_max)
+            return 1;
+        start = start == TS_MIN ? sum.t_min : start;
+        end = end == TS_MAX ? (sum.t_max == TS_MAX ? TS_MAX : sum.t_max + 1) : end;
+    }
+    if (start >= end)
+        return 1;
+    uint64_t width = (uint64_t)end - (uint64_t)start;
+    if (!x->step)
+        x->step = nice_step(width);
+    int64_t first = floor_div(start, x->step), last = floor_div(end - 1, x->step);
+    if (last - first >= BUCKETS_MAX)
+        return err_set(err, ERR_INVALID, "step: more than %d buckets, make it wider", BUCKETS_MAX);
+    if (__builtin_mul_overflow(first, x->step, &x->from))
+        return err_set(err, ERR_INVALID, "start: too early for this step");
+    x->nbuckets = (uint32_t)(last - first + 1);
+    x->range.start = start;
+    x->range.end = end;
+    return 0;
+}
+
+/* the counters of a value's series; *ret_total is NULL for those beyond max_series, which share one */
+static int find_series(struct timeline *x, struct val v, uint64_t **ret, uint64_t **ret_total,
+                       struct err *err)
+{
+    buf_reset(&x->tmp);
+    if (!v.absent)
+        view_put_val(&x->tmp, x->f.field, v);
+    str key = x->tmp.n ? buf_str(&x->tmp) : STR("");
+    uint64_t *at = smap_get(&x->map, key);
+    if (!at && x->ns == x->max_series) {
+        *ret = x->other;
+        *ret_total = NULL;
+        return 0;
+    }
+    if (!at) {
+        struct arena *a = &x->j->arena;
+        str copy = key.n ? arena_dup(a, key) : STR("");
+        uint64_t *n = arena_zalloc(a, x->nbuckets * sizeof *n);
+        at = copy.p && n ? smap_put(&x->map, copy, NULL) : NULL;
+        if (!at)
+            return err_nomem(err);
+        *at = x->ns;
+        x->s[x->ns++] = (struct series){ copy, 0, n };
+    }
+    *ret = x->s[*at].n;
+    *ret_total = &x->s[*at].total;
+    return 0;
+}
+
+static int count_times(void *arg, const struct scan_block *sb, struct err *err)
+{
+    struct timeline *x = arg;
+    uint32_t n = sb->block->n;
+    struct val last = VAL_ABSENT;
+    uint64_t *cells = NULL, *total = NULL;
+    bool known = false;
+    for (size_t r = bits_next(sb->sel, 0, n); r < n; r = bits_next(sb->sel, r + 1, n)) {
+        ts_ns t;
+        struct val v;
+        int rc = row_time(sb->block, (uint32_t)r, &t, err);
+        if (rc == 0)
+            rc = block_get(sb->block, (uint32_t)r, &x->f, &v, err);
+        /* runs of one value are common: look its series up once */
+        bool same = known && rc == 0 && v.absent == last.absent && v.t == last.t &&
+                    (v.absent || (v.t == V_STR && str_eq(v.s, last.s)) ||
+                     (v.t == V_I64 && v.i == last.i));
+        if (rc == 0 && !same)
+            rc = find_series(x, v, &cells, &total, err);
+        if (rc < 0)
+            return rc;
+        known = true;
+        last = v;
+        uint64_t bucket = ((uint64_t)t - (uint64_t)x->from) / (uint64_t)x->step;
+        if (bucket >= x->nbuckets)
+            continue;
+        x->count[bucket]++;
+        x->total++;
+        cells[bucket]++;
+        if (total)
+            ++*total;
+    }
+    return 0;
+}
+
+static int by_total(const void *a, const void *b)
+{
+    const struct series *x = a, *y = b;
+    if (x->total != y->total)
+        return x->total < y->total ? 1 : -1;
+    return str_cmp(x->json, y->json);
+}
+
+/* an object key: strings as they are, other values as their text */
+static void put_series_key(struct buf *b, const struct series *s)
+{
+    if (s->json.n && s->json.p[0] == '"')
+        buf_putstr(b, s->json);
+    else
+        json_put_bytes(b, s->json);
+    buf_putc(b, ':');
+}
+
+static void put_bucket(struct buf *b, const struct timeline *x, uint32_t i)
+{
+    bool first = true, any = false;
+    buf_puts(b, i ? ",\n{" : "{");
+    json_kv_time(b, &first, "time", x->from + (int64_t)i * x->step);
+    json_kv_u64(b, &first, "count", x->count[i]);
+    json_key(b, &first, "by");
+    buf_putc(b, '{');
+    for (uint32_t k = 0; k < x->ns && k < SERIES_SHOWN; k++) {
+        if (!x->s[k].n[i])
+            continue;
+        if (any)
+            buf_putc(b, ',');
+        any = true;
+        put_series_key(b, &x->s[k]);
+        buf_put_u64(b, x->s[k].n[i]);
+    }
+    buf_putc(b, '}');
+    uint64_t rest = x->other[i];
+    for (uint32_t k = SERIES_SHOWN; k < x->ns; k++)
+        rest += x->s[k].n[i];
+    if (rest)
+        json_kv_u64(b, &first, "other", rest);
+    buf_putc(b, '}');
+}
+
+static void put_timeline(struct buf *b, const struct timeline *x)
+{
+    bool first = true;
+    buf_putc(b, '{');
+    if (x->nbuckets) {
+        json_kv_time(b, &first, "start", x->range.start);
+        json_kv_time(b, &first, "end", x->range.end);
+        json_kv_f64(b, &first, "step_ms", (double)x->step / (double)NS_PER_MS);
+    }
+    json_kv_str(b, &first, "by", x->by);
+    json_kv_u64(b, &first, "total", x->total);
+    json_key(b, &first, "buckets");
+    buf_putc(b, '[');
+    for (uint32_t i = 0; i < x->nbuckets; i++)
+        put_bucket(b, x, i);
+    buf_puts(b, "]}\n");
+}
+
+static int count_timeline(struct timeline *x, struct err *err)
+{
+    struct job *j = x->j;
+    struct arena *a = &j->arena;
+    struct pred *p;
+    x->max_series = SERIES_CELLS / x->nbuckets;
+    if (x->max_series > SERIES_MAX)
+        x->max_series = SERIES_MAX;
+    x->count = arena_zalloc(a, x->nbuckets * sizeof *x->count);
+    x->other = arena_zalloc(a, x->nbuckets * sizeof *x->other);
+    x->s = arena_array(a, x->max_series, sizeof *x->s);
+    if (!x->count || !x->other || !x->s)
+        return err_nomem(err);
+    int rc = range_filter(j, &x->range, &p, err);
+    if (rc < 0)
+        return rc;
+    struct scan_plan plan = { .filter = p, .order = SCAN_ANY, .marks = true };
+    smap_init(&x->map, SMAP_BORROW);
+    buf_init(&x->tmp, (size_t)64 << 20);
+    rc = rows_each(j, &plan, count_times, x, NULL, err);
+    smap_deinit(&x->map);
+    buf_deinit(&x->tmp);
+    if (rc == 0 && x->ns)
+        qsort(x->s, x->ns, sizeof *x->s, by_total);
+    return rc;
+}
+
+static int run_timeline(struct job *j, struct err *err)
+{
+    struct timeline *x = j->args;
+    x->j = j;
+    if (!fieldref_make(&j->arena, x->by, false, &x->f))
+        return err_nomem(err);
+    int rc = choose_buckets(j, x, err);
+    if (rc == 0)
+        rc = count_timeline(x, err);
+    if (rc < 0)
+        return rc;
+    put_timeline(&j->out, x);
+    return 0;
+}
+
+void native_timeline(struct call *c)
+{
+    struct timeline *x = arena_zalloc(c->req->arena, sizeof *x);
+    if (!x) {
+        reply_error(c, 503, "busy", "out of memory");
+        return;
+    }
+    x->by = STR("level");
+    param_str(c, "by", &x->by);
+    if (params_range(c, &x->range) && param_duration(c, "step", NS_PER_S, &x->step))
+        job_start(c, run_timeline, x, 0);
+}
