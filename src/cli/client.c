@@ -296,6 +296,10 @@ static int failed(struct client *c, CURLcode rc, struct err *err)
         return err_set(err, ERR_CANCELED, "stopped");
     int code = rc == CURLE_OPERATION_TIMEDOUT ? ERR_TIMEOUT : ERR_IO;
     const char *why = c->detail[0] ? c->detail : curl_easy_strerror(rc);
+    long os = 0;
+    curl_easy_getinfo(c->curl, CURLINFO_OS_ERRNO, &os);
+    if (rc == CURLE_COULDNT_CONNECT && os)
+        why = strerror((int)os);
     err_set(err, code, "cannot reach %s: %s", c->url, why);
     err_slug(err, SLUG_UNREACHABLE);
     if (rc == CURLE_PEER_FAILED_VERIFICATION)

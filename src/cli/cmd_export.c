@@ -18,7 +18,7 @@ static const struct opt opts[] = {
     { .name = "agent", .letter = 'a', .type = OPT_TEXT, .arg = "NAME",
       .help = "only this agent; * is a wildcard" },
     { .name = "level", .letter = 'l', .type = OPT_CHOICE, .arg = "LEVEL",
-      .choices = "trace|debug|info|warn|error|critical|TRACE|DEBUG|INFO|WARN|ERROR|CRITICAL",
+      .choices = "trace|debug|info|warn|error|critical",
       .help = "at least this severe" },
     { .name = "pattern", .letter = 'p', .type = OPT_TEXT, .arg = "REGEX",
       .help = "the message matches this regular expression" },
@@ -50,13 +50,13 @@ struct export {
 static bool show_text(struct export *x, str line)
 {
     struct arena a;
-    struct row row;
+    struct jrow row;
     struct err err = ERR_INIT;
     arena_init(&a, 256u << 20);
-    int rc = row_parse(&row, line, &a, &err);
+    int rc = jrow_parse(&row, line, &a, &err);
     if (rc < 0) {
         x->bad = cli_fail_err(x->c, &err);
-    } else if (row_is_entry(&row)) {
+    } else if (jrow_is_entry(&row)) {
         render_entry(&x->r, &row);
     } else { /* a table's row */
         for (uint32_t i = 0; i < row.n; i++) {

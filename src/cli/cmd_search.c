@@ -12,7 +12,7 @@ static const struct opt opts[] = {
     { .name = "agent", .letter = 'a', .type = OPT_TEXT, .arg = "NAME",
       .help = "only this agent; * is a wildcard" },
     { .name = "level", .letter = 'l', .type = OPT_CHOICE, .arg = "LEVEL",
-      .choices = "trace|debug|info|warn|error|critical|TRACE|DEBUG|INFO|WARN|ERROR|CRITICAL",
+      .choices = "trace|debug|info|warn|error|critical",
       .help = "at least this severe" },
     { .name = "pattern", .letter = 'p', .type = OPT_TEXT, .arg = "REGEX",
       .help = "the message matches this regular expression" },
@@ -60,10 +60,10 @@ struct search {
 static bool show_entry(struct search *s, str line)
 {
     struct arena a;
-    struct row row;
+    struct jrow row;
     struct err err = ERR_INIT;
     arena_init(&a, 256u << 20);
-    int rc = row_parse(&row, line, &a, &err);
+    int rc = jrow_parse(&row, line, &a, &err);
     if (rc == 0)
         render_entry(&s->r, &row);
     else
@@ -84,7 +84,7 @@ static bool release(struct search *s)
     return go;
 }
 
-static bool hold_entry(struct search *s, const struct row *row, str line)
+static bool hold_entry(struct search *s, const struct jrow *row, str line)
 {
     renderer_see(&s->r, row);
     buf_putstr(&s->first, line);
@@ -95,15 +95,15 @@ static bool hold_entry(struct search *s, const struct row *row, str line)
 static bool text_row(struct search *s, str line)
 {
     struct arena a;
-    struct row row;
+    struct jrow row;
     struct err err = ERR_INIT;
     bool go = false;
     if (s->streaming)
         return show_entry(s, line);
     arena_init(&a, 256u << 20);
-    int rc = row_parse(&row, line, &a, &err);
+    int rc = jrow_parse(&row, line, &a, &err);
     if (rc == 0 && s->rows == 1)
-        s->is_table = !row_is_entry(&row);
+        s->is_table = !jrow_is_entry(&row);
     if (rc == 0 && s->is_table && !s->held)
         rc = table_new(&s->held, &err);
     if (rc == 0 && s->is_table)

@@ -18,7 +18,7 @@ static const struct opt opts[] = {
     { .name = "agent", .letter = 'a', .type = OPT_TEXT, .arg = "NAME",
       .help = "only this agent; * is a wildcard" },
     { .name = "level", .letter = 'l', .type = OPT_CHOICE, .arg = "LEVEL",
-      .choices = "trace|debug|info|warn|error|critical|TRACE|DEBUG|INFO|WARN|ERROR|CRITICAL",
+      .choices = "trace|debug|info|warn|error|critical",
       .help = "at least this severe" },
     { .name = "pattern", .letter = 'p', .type = OPT_TEXT, .arg = "REGEX",
       .help = "the message matches this regular expression" },
@@ -56,14 +56,14 @@ struct tail {
 static void show(struct tail *t, str line)
 {
     struct arena a;
-    struct row row;
+    struct jrow row;
     struct err err = ERR_INIT;
     arena_init(&a, 256u << 20);
-    if (row_parse(&row, line, &a, &err) < 0) {
+    if (jrow_parse(&row, line, &a, &err) < 0) {
         cli_note(t->c, "an entry could not be read: %s", err.msg);
     } else {
         uint64_t seq;
-        if (str_to_u64(row_text(&row, "seq"), &seq) && (!t->have_seq || seq > t->last_seq)) {
+        if (str_to_u64(jrow_text(&row, "seq"), &seq) && (!t->have_seq || seq > t->last_seq)) {
             t->last_seq = seq;
             t->have_seq = true;
         }
@@ -101,7 +101,7 @@ static int history(struct tail *t, struct target *target, const struct data_quer
 {
     struct data_query q = *base;
     struct data_result res;
-    struct row row;
+    struct jrow row;
     struct err err = ERR_INIT;
     q.limit = (uint32_t)opt_num(t->c, "lines");
     q.on_row = keep;
@@ -113,7 +113,7 @@ static int history(struct tail *t, struct target *target, const struct data_quer
         t->have_seq = true;
     }
     for (uint32_t i = 0; rc == 0 && i < t->nlines; i++)
-        if (row_parse(&row, t->lines[i], &t->past, &err) == 0)
+        if (jrow_parse(&row, t->lines[i], &t->past, &err) == 0)
             renderer_see(&t->r, &row);
     for (uint32_t i = t->nlines; rc == 0 && i > 0 && out_ok(&t->c->out); i--)
         show(t, t->lines[i - 1]);

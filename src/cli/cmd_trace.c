@@ -30,7 +30,7 @@ static const struct example examples[] = {
 };
 
 struct item {
-    struct row row;
+    struct jrow row;
     str line;
     ts_ns at;
     uint64_t seq;
@@ -74,12 +74,12 @@ static bool on_row(void *ctx, str line)
     struct item *it = &t->items[t->n];
     memset(it, 0, sizeof(*it));
     it->line = (str){ copy, line.n };
-    if (row_parse(&it->row, it->line, &t->a, &t->err) < 0) {
+    if (jrow_parse(&it->row, it->line, &t->a, &t->err) < 0) {
         t->bad = true;
         return false;
     }
-    (void)ts_parse_iso(row_text(&it->row, "timestamp"), &it->at);
-    (void)str_to_u64(row_text(&it->row, "seq"), &it->seq);
+    (void)ts_parse_iso(jrow_text(&it->row, "timestamp"), &it->at);
+    (void)str_to_u64(jrow_text(&it->row, "seq"), &it->seq);
     t->n++;
     return true;
 }
@@ -96,21 +96,21 @@ static int by_time(const void *a, const void *b)
 
 static bool is_span(const struct item *it)
 {
-    str kind = row_text(&it->row, "kind");
-    return str_starts(kind, STR("span")) && row_text(&it->row, "span_id").n > 0;
+    str kind = jrow_text(&it->row, "kind");
+    return str_starts(kind, STR("span")) && jrow_text(&it->row, "span_id").n > 0;
 }
 
 static bool failed(const struct item *it)
 {
-    str level = row_text(&it->row, "level"), status = row_text(&it->row, "status");
+    str level = jrow_text(&it->row, "level"), status = jrow_text(&it->row, "status");
     return str_eq(level, STR("error")) || str_eq(level, STR("critical")) ||
            str_eq_ci(status, STR("error"));
 }
 
 static void fill_span(struct node *n, const struct item *it)
 {
-    str kind = row_text(&it->row, "kind");
-    double ms = row_num(&it->row, "duration_ms", -1);
+    str kind = jrow_text(&it->row, "kind");
+    double ms = jrow_num(&it->row, "duration_ms", -1);
     if (str_eq(kind, STR("span_start"))) {
         n->start = it;
         n->at = it->at;
@@ -146,7 +146,7 @@ static void make_nodes(struct trace *t, struct smap *by_id)
         const struct item *it = &t->items[i];
         if (!is_span(it))
             continue;
-        uint64_t *slot = smap_put(by_id, row_text(&it->row, "span_id"), NULL);
+        uint64_t *slot = smap_put(by_id, jrow_text(&it->row, "span_id"), NULL);
         if (!slot)
             return;
         if (!*slot) {
@@ -173,9 +173,9 @@ static void make_tree(struct trace *t)
     for (uint32_t i = 1; i <= t->spans; i++) {
         const struct node *n = &t->nodes[i - 1];
         const struct item *it = n->start ? n->start : n->end;
-        str parent = row_text(&it->row, "parent_id");
+        str parent = jrow_text(&it->row, "parent_id");
         if (!parent.n && n->end)
-            parent = row_text(&n->end->row, "parent_id");
+            parent = jrow_text(&n->end->row, "parent_id");
         uint64_t *slot = parent.n ? smap_get(&by_id, parent) : NULL;
         link_node(t, i, slot ? (uint32_t)*slot : 0);
     }
@@ -183,7 +183,7 @@ static void make_tree(struct trace *t)
         const struct item *it = &t->items[i];
         if (is_span(it))
             continue;
-        str span = row_text(&it->row, "span_id");
+        str span = jrow_text(&it->row, "span_id");
         uint64_t *slot = span.n ? smap_get(&by_id, span) : NULL;
         uint32_t k = new_node(t);
         t->nodes[k - 1].log = it;
@@ -252,8 +252,8 @@ static void put_agent(struct out *o, str agent)
 
 static str first_text(const struct item *a, const struct item *b, const char *name)
 {
-    str s = a ? row_text(&a->row, name) : STR_NULL;
-    return s.n || !b ? s : row_text(&b->row, name);
+    str s = a ? jrow_text(&a->row, name) : STR_NULL;
+    return s.n || !b ? s : jrow_text(&b->row, name);
 }
 
 static void put_span(struct renderer *r, const struct node *n)
@@ -298,13 +298,13 @@ static void put_log(struct renderer *r, const struct node *n)
 {
     static const char *const skip[] = { "trace_id", "span_id", "session_id", "parent_id", NULL };
     struct out *o = r->o;
-    str level = row_text(&n->log->row, "level"), message = row_text(&n->log->row, "message");
+    str level = jrow_text(&n->log->row, "level"), message = jrow_text(&n->log->row, "message");
     out_style(o, style_of_level(level));
     out_safe(o, level);
     out_style(o, STYLE_NONE);
     out_puts(o, "  ");
-    put_agent(o, row_text(&n->log->row, "agent"));
-    out_safe(o, message.n ? message : row_text(&n->log->row, "event"));
+    put_agent(o, jrow_text(&n->log->row, "agent"));
+    out_safe(o, message.n ? message : jrow_text(&n->log->row, "event"));
     render_rest(r, &n->log->row, skip);
     out_line(o);
 }
@@ -343,7 +343,7 @@ static void put_head(struct out *o, struct trace *t, str id)
     ts_ns end = t->items[0].at;
     smap_init(&agents, SMAP_BORROW);
     for (uint32_t i = 0; i < t->n; i++) {
-        str agent = row_text(&t->items[i].row, "agent");
+        str agent = jrow_text(&t->items[i].row, "agent");
         if (agent.n)
             (void)smap_put(&agents, agent, NULL);
         errors += failed(&t->items[i]);

@@ -136,7 +136,7 @@ static bool in_choices(const char *choices, str value)
 {
     str rest = str_c(choices), one;
     while (str_split(&rest, '|', &one))
-        if (str_eq(one, value))
+        if (str_eq_ci(one, value))
             return true;
     return false;
 }
@@ -171,10 +171,13 @@ bool opt_check(const struct opt *o, const char *value, const char **why)
                  "needs a time such as 2026-11-21, 2026-11-21T10:00:00Z, now-1h or 15m (ago)");
         return when_parse(s, 0, &t);
     case OPT_CHOICE:
-        snprintf(text, sizeof(text), "is one of %s", o->choices);
-        for (char *p = text; *p; p++)
+        i = snprintf(text, sizeof(text), "is one of ");
+        for (const char *p = o->choices; *p && i < (int64_t)sizeof(text) - 3; p++) {
+            text[i++] = *p == '|' ? ',' : *p;
             if (*p == '|')
-                *p = ',';
+                text[i++] = ' ';
+        }
+        text[i] = 0;
         return in_choices(o->choices, s);
     case OPT_FILE:
     case OPT_DIR:
@@ -346,6 +349,8 @@ static int pass(struct cli *c, struct parse *p, int argc, char **argv, bool *ret
             return usage_hint(c, "--%s %s, not '%s'", o->name, why, optarg);
         if (c->nset == CLI_SET_MAX)
             return usage_hint(c, "too many options");
+        for (char *letter = optarg; o->type == OPT_CHOICE && *letter; letter++)
+            *letter = *letter >= 'A' && *letter <= 'Z' ? (char)(*letter + 32) : *letter; /* ERROR, as Fleet writes it */
         c->set[c->nset].opt = o;
         c->set[c->nset++].value = o->type == OPT_FLAG ? NULL : optarg;
         if (strcmp(o->name, "help") == 0)

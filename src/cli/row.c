@@ -32,7 +32,7 @@ static int value_of(struct json_rd *r, const struct json_tok *tok, struct row_fi
     return 0;
 }
 
-int row_parse(struct row *ret, str line, struct arena *a, struct err *err)
+int jrow_parse(struct jrow *ret, str line, struct arena *a, struct err *err)
 {
     struct json_rd r;
     struct json_tok tok;
@@ -63,7 +63,7 @@ int row_parse(struct row *ret, str line, struct arena *a, struct err *err)
     return rc;
 }
 
-const struct row_field *row_find(const struct row *r, const char *name)
+const struct row_field *jrow_find(const struct jrow *r, const char *name)
 {
     str want = str_c(name);
     for (uint32_t i = 0; i < r->n; i++)
@@ -72,22 +72,22 @@ const struct row_field *row_find(const struct row *r, const char *name)
     return NULL;
 }
 
-str row_text(const struct row *r, const char *name)
+str jrow_text(const struct jrow *r, const char *name)
 {
-    const struct row_field *f = row_find(r, name);
+    const struct row_field *f = jrow_find(r, name);
     return f && f->type != JSON_NULL ? f->text : STR_NULL;
 }
 
-double row_num(const struct row *r, const char *name, double unset)
+double jrow_num(const struct jrow *r, const char *name, double unset)
 {
     double d;
-    const struct row_field *f = row_find(r, name);
+    const struct row_field *f = jrow_find(r, name);
     return f && f->type == JSON_NUM && str_to_f64(f->text, &d) ? d : unset;
 }
 
-bool row_is_entry(const struct row *r)
+bool jrow_is_entry(const struct jrow *r)
 {
-    return row_find(r, "seq") && row_find(r, "timestamp") && row_find(r, "received_at");
+    return jrow_find(r, "seq") && jrow_find(r, "timestamp") && jrow_find(r, "received_at");
 }
 
 /* ---- entries ---- */
@@ -99,9 +99,9 @@ void renderer_init(struct renderer *r, struct out *o, bool wide)
     r->cut = o->term.tty && !wide;
 }
 
-void renderer_see(struct renderer *r, const struct row *row)
+void renderer_see(struct renderer *r, const struct jrow *row)
 {
-    int w = safe_width(row_text(row, "agent"));
+    int w = safe_width(jrow_text(row, "agent"));
     if (w > AGENT_WIDTH_MAX)
         w = AGENT_WIDTH_MAX;
     if (w > r->agent_width)
@@ -143,13 +143,13 @@ static void put_pairs(struct renderer *r, str prefix, const struct row_field *f,
 static void put_object(struct renderer *r, str prefix, str source, int depth)
 {
     struct arena a;
-    struct row row;
+    struct jrow row;
     struct err err = ERR_INIT;
     struct buf copy; /* the tokenizer wants room behind the text */
     buf_init(&copy, ROW_ARENA);
     buf_putstr(&copy, source);
     arena_init(&a, ROW_ARENA);
-    if (buf_ok(&copy) && row_parse(&row, buf_str(&copy), &a, &err) == 0)
+    if (buf_ok(&copy) && jrow_parse(&row, buf_str(&copy), &a, &err) == 0)
         for (uint32_t i = 0; i < row.n; i++)
             put_pairs(r, prefix, &row.f[i], depth);
     arena_deinit(&a);
@@ -189,7 +189,7 @@ static bool listed(const char *const *names, str name)
     return false;
 }
 
-void render_rest(struct renderer *r, const struct row *row, const char *const *skip)
+void render_rest(struct renderer *r, const struct jrow *row, const char *const *skip)
 {
     static const char *const never[] = { "id", "seq", "received_at", "timestamp", "level", "agent",
                                          "message", "key_id", NULL };
@@ -220,20 +220,20 @@ static void put_time(struct out *o, str text)
     out_style(o, STYLE_NONE);
 }
 
-void render_entry(struct renderer *r, const struct row *row)
+void render_entry(struct renderer *r, const struct jrow *row)
 {
     struct out *o = r->o;
-    str level = row_text(row, "level"), agent = row_text(row, "agent");
-    char upper[16] = "";
-    for (size_t i = 0; i < level.n && i < sizeof(upper) - 1; i++)
+    str level = jrow_text(row, "level"), agent = jrow_text(row, "agent");
+    char upper[6] = ""; /* CRIT: the one name longer than the column */
+    for (size_t i = 0; i < level.n && i < (level.n > 5 ? 4 : 5); i++)
         upper[i] = level.p[i] >= 'a' && level.p[i] <= 'z' ? (char)(level.p[i] - 32) : level.p[i];
     renderer_see(r, row);
-    put_time(o, row_text(row, "timestamp"));
+    put_time(o, jrow_text(row, "timestamp"));
     out_puts(o, " ");
     out_style(o, style_of_level(level));
     out_safe(o, str_c(upper));
     out_style(o, STYLE_NONE);
-    out_pad(o, 9 - safe_width(str_c(upper)));
+    out_pad(o, 6 - safe_width(str_c(upper)));
     if (agent.n) {
         out_style(o, style_of_name(agent));
         out_safe(o, agent);
@@ -243,12 +243,12 @@ void render_entry(struct renderer *r, const struct row *row)
     }
     out_pad(o, r->agent_width - (agent.n ? safe_width(agent) : 1));
     out_puts(o, "  ");
-    str message = row_text(row, "message");
+    str message = jrow_text(row, "message");
     const char *skip[2] = { NULL, NULL };
     if (!message.n) { /* an event's name says what a message would */
         const char *stand_in[] = { "event", "operation" };
         for (int i = 0; i < 2 && !message.n; i++) {
-            message = row_text(row, stand_in[i]);
+            message = jrow_text(row, stand_in[i]);
             skip[0] = message.n ? stand_in[i] : NULL;
         }
     }
@@ -261,7 +261,7 @@ void render_entry(struct renderer *r, const struct row *row)
 
 struct table {
     struct arena a;
-    struct row *rows;
+    struct jrow *rows;
     uint32_t n, cap;
     struct buf text; /* the line being read */
 };
@@ -296,7 +296,7 @@ int table_add(struct table *t, str line, struct err *err)
         return err_set(err, ERR_LIMIT, "the table does not fit in memory; use --format ndjson");
     memcpy(copy, line.p, line.n);
     memset(copy + line.n, 0, BUF_PAD);
-    int rc = row_parse(&t->rows[t->n], (str){ copy, line.n }, &t->a, err);
+    int rc = jrow_parse(&t->rows[t->n], (str){ copy, line.n }, &t->a, err);
     if (rc == 0)
         t->n++;
     return rc;

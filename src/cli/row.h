@@ -19,17 +19,17 @@ struct row_field {
     enum json_type type; /* STR, NUM, TRUE, FALSE, NULL, OBJ, ARR */
     str text;            /* STR: unescaped; OBJ and ARR: source; else as written */
 };
-struct row {
+struct jrow {
     struct row_field *f;
     uint32_t n;
 };
 /* `line` is one JSON object, readable 32 bytes past its end. ERR_INVALID, ERR_NOMEM. */
-int row_parse(struct row *ret, str line, struct arena *a, struct err *err);
-const struct row_field *row_find(const struct row *r, const char *name);
+int jrow_parse(struct jrow *ret, str line, struct arena *a, struct err *err);
+const struct row_field *jrow_find(const struct jrow *r, const char *name);
 /* text of a field, or "" */
-str row_text(const struct row *r, const char *name);
-bool row_is_entry(const struct row *r);
-double row_num(const struct row *r, const char *name, double unset);
+str jrow_text(const struct jrow *r, const char *name);
+bool jrow_is_entry(const struct jrow *r);
+double jrow_num(const struct jrow *r, const char *name, double unset);
 
 /* ---- entries as lines ---- */
 struct renderer {
@@ -38,11 +38,11 @@ struct renderer {
     bool cut;        /* shorten long values: on a terminal */
 };
 void renderer_init(struct renderer *r, struct out *o, bool wide);
-void renderer_see(struct renderer *r, const struct row *row); /* widths, before the first line */
-void render_entry(struct renderer *r, const struct row *row);
+void renderer_see(struct renderer *r, const struct jrow *row); /* widths, before the first line */
+void render_entry(struct renderer *r, const struct jrow *row);
 /* what is left of an entry as key=value pairs, each after two spaces; names in `skip` (NULL-ended)
  * are left out */
-void render_rest(struct renderer *r, const struct row *row, const char *const *skip);
+void render_rest(struct renderer *r, const struct jrow *row, const char *const *skip);
 
 /* ---- tables ---- */
 struct table;
