@@ -235,7 +235,8 @@ static bool listed(const uint64_t *ids, uint32_t n, uint64_t id)
     return false;
 }
 
-/* Manifest edit, then the same change to the version readers get. With drop_frozen the frozen memtable
+/* Manifest edit, then the same change to the version readers get; on failure the added files are gone, or
+ * left for the next start to judge where the edit may be on disk. With drop_frozen the frozen memtable
  * goes in the same step, so that its rows are never seen twice or not at all. */
 int version_install(struct store *s, const struct edit *e, bool drop_frozen, struct err *err)
 {
@@ -247,8 +248,11 @@ int version_install(struct store *s, const struct edit *e, bool drop_frozen, str
         fresh[i] = seg_new(s, &e->add[i]);
         rc = fresh[i] ? 0 : err_nomem(err);
     }
+    bool doubtful = false;
     if (!rc)
-        rc = manifest_edit(s, e, err);
+        rc = manifest_edit(s, e, &doubtful, err);
+    if (rc && !doubtful)
+        drop_files(s, e->add, e->nadd);
     if (rc) {
         for (uint32_t i = 0; fresh && i < e->nadd; i++)
             seg_unref(fresh[i]);
@@ -364,7 +368,9 @@ static int flush_locked(struct store *s, struct memtable *m, struct err *err)
     uint64_t old_state = s->mf.state_file;
     if (!rc)
         rc = save_state(s, &state, err);
-    if (!rc)
+    if (rc)
+        drop_files(s, metas, nmetas);
+    else
         rc = version_install(s, &(struct edit){ .add = metas, .nadd = nmetas, .flushed_seq = last,
                                                 .wal_min = wal_last + 1, .state_file = state,
                                                 .next_seq = last + 1 },
@@ -380,8 +386,6 @@ static int flush_locked(struct store *s, struct memtable *m, struct err *err)
         pthread_mutex_lock(&s->lock);
         s->st.flushes++;
         pthread_mutex_unlock(&s->lock);
-    } else {
-        drop_files(s, metas, nmetas);
     }
     for (uint32_t i = 0; i < njoined; i++)
         chunk_unref(joined[i]);
@@ -579,8 +583,6 @@ static int merge_run(struct store *s, struct seg **run, uint32_t n, struct err *
     if (!rc) {
         rc = version_install(s, &(struct edit){ .add = &m, .nadd = 1, .remove = ids, .nremove = n },
                              false, err);
-        if (rc)
-            drop_files(s, &m, 1);
     }
     mem_free(ids);
     return rc;

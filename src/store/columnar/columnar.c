@@ -308,7 +308,7 @@ static int recover(struct store *s, struct err *err)
                                .reason = "unacknowledged tail of the log" };
         s->next_seq += SEQ_SKIP;
         s->watermark = s->next_seq - 1;
-        rc = manifest_edit(s, &(struct edit){ .gap = &g, .next_seq = s->next_seq }, err);
+        rc = manifest_note(s, &(struct edit){ .gap = &g, .next_seq = s->next_seq }, err);
         store_event(s, LOG_WARN, "wal: %llu bytes of a torn, unacknowledged tail were dropped",
                     (unsigned long long)rep.torn_bytes);
     }

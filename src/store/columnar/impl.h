@@ -183,6 +183,7 @@ struct manifest {
     uint32_t nsegs, cap_segs;
     struct store_gap *gaps;
     uint32_t ngaps, cap_gaps;
+    bool doubtful; /* the last record may or may not be on disk */
     bool clean; /* the log was valid to its last byte when it was loaded */
 };
 struct edit {
@@ -196,8 +197,9 @@ struct edit {
 };
 int manifest_load(struct store *s, struct err *err);
 int manifest_create(struct store *s, struct err *err);
-/* durable on return; the caller holds mlock */
-int manifest_edit(struct store *s, const struct edit *e, struct err *err);
+/* Durable on return; the caller holds mlock. On failure *ret_doubtful tells whether the edit may be on disk
+ * all the same: files it names must then stay. */
+int manifest_edit(struct store *s, const struct edit *e, bool *ret_doubtful, struct err *err);
 void manifest_close(struct store *s);
 
 /* ---- WAL (wal.c) ---- */
@@ -307,6 +309,8 @@ struct store {
 void store_event(struct store *s, int level, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* Publishes a new version made of `keep` minus removed plus added; caller holds mlock. */
 int version_install(struct store *s, const struct edit *e, bool drop_frozen, struct err *err);
+/* manifest_edit for edits that name no files */
+int manifest_note(struct store *s, const struct edit *e, struct err *err);
 void *writer_main(void *arg);
 void *background_main(void *arg);
 /* Freezes the active memtable if it holds rows and nothing is frozen; caller is the writer. */

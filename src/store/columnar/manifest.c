@@ -283,6 +283,7 @@ static int begin(struct store *s, uint64_t number, struct err *err)
     m->f = f;
     m->number = number;
     m->size = size;
+    m->doubtful = false;
     if (old && old != number) {
         struct err e = ERR_INIT;
         manifest_name(old, path);
@@ -346,9 +347,12 @@ int manifest_load(struct store *s, struct err *err)
     return s->io->ops->open(s->io, &s->mf.f, path, IO_WRITE, err);
 }
 
-int manifest_edit(struct store *s, const struct edit *e, struct err *err)
+/* After a failed write or sync nobody knows whether the record is on disk: the next edit begins a new
+ * manifest without it, and until then nothing may be undone that the record, if it is there, relies on. */
+int manifest_edit(struct store *s, const struct edit *e, bool *ret_doubtful, struct err *err)
 {
     struct manifest *m = &s->mf;
+    *ret_doubtful = false;
     struct buf b;
     buf_init(&b, MANIFEST_MAX);
     for (uint32_t i = 0; i < e->nremove; i++)
@@ -369,8 +373,13 @@ int manifest_edit(struct store *s, const struct edit *e, struct err *err)
         put_gap(&b, e->gap);
     put_tag_u64(&b, TAG_NEXT_ID, m->next_id);
     int rc = buf_ok(&b) ? reserve(m, e->nadd, err) : err_nomem(err);
-    if (!rc)
+    if (!rc && m->doubtful)
+        rc = begin(s, m->number + 1, err);
+    if (!rc) {
         rc = write_record(s, m->f, m->number, &m->size, buf_str(&b), err);
+        m->doubtful = rc != 0;
+        *ret_doubtful = rc != 0;
+    }
     if (!rc)
         rc = apply_record(m, buf_str(&b), err);
     buf_deinit(&b);
@@ -382,6 +391,12 @@ int manifest_edit(struct store *s, const struct edit *e, struct err *err)
             store_event(s, LOG_WARN, "manifest: cannot begin a new one: %s", e2.msg);
     }
     return rc;
+}
+
+int manifest_note(struct store *s, const struct edit *e, struct err *err)
+{
+    bool doubtful;
+    return manifest_edit(s, e, &doubtful, err);
 }
 
 void manifest_close(struct store *s)

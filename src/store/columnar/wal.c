@@ -222,7 +222,7 @@ static int note_gap(struct store *s, const char *why, uint64_t first, uint64_t l
     s->st.corruptions++;
     if (s->cfg.read_only)
         return 0;
-    return manifest_edit(s, &(struct edit){ .gap = &g }, err);
+    return manifest_note(s, &(struct edit){ .gap = &g }, err);
 }
 
 /* Reads one file's frames. durable_end: how far the next file says this one was durable (0: last file). */

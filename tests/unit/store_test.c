@@ -1,0 +1,402 @@
+/* store_test.c: the columnar store through its interface, on a disk in memory. */
+#include "store_kit.h"
+
+#include "model/ident.h"
+
+#define MAX 60000
+static uint8_t seen[MAX];
+
+static void expect_all(struct store *s, uint64_t n)
+{
+    struct err err = ERR_INIT;
+    int64_t got = kit_read_all(s, NULL, seen, MAX, &err);
+    if (got < 0)
+        fail_msg("read: %s", err.msg);
+    assert_int_equal(got, n);
+    for (uint64_t i = 0; i < n; i++)
+        assert_true(seen[i]);
+    uint64_t entries, agents;
+    store_counts(s, &entries, &agents);
+    assert_int_equal(entries, n);
+    assert_int_equal(agents, n < 7 ? n : 7);
+}
+
+static void append(struct store *s, uint64_t first, uint32_t n)
+{
+    struct err err = ERR_INIT;
+    if (kit_append(s, first, n, &err))
+        fail_msg("append: %s", err.msg);
+}
+
+static void ok(int rc, const struct err *err)
+{
+    if (rc)
+        fail_msg("%s", err->msg);
+}
+
+static struct io *disk(void)
+{
+    struct io *io;
+    struct err err = ERR_INIT;
+    ok(io_mem_new(&io, 1, &err), &err);
+    io_mem_advance(io, 1700000000ll * NS_PER_S);
+    return io;
+}
+
+/* the same rows, whatever has become of them */
+static void test_states(void **state)
+{
+    (void)state;
+    struct io *io = disk();
+    struct err err = ERR_INIT;
+    struct store *s = kit_open(io, 24u << 20);
+    expect_all(s, 0);
+    append(s, 0, 1);
+    append(s, 1, 9999);
+    for (uint64_t k = 10000; k < 11500; k++)
+        append(s, k, 1);
+    expect_all(s, 11500);
+    ok(store_flush(s, &err), &err);
+    expect_all(s, 11500);
+    append(s, 11500, 20000);
+    ok(store_flush(s, &err), &err);
+    append(s, 31500, 500);
+    expect_all(s, 32000);
+    store_close(s);
+    s = kit_open(io, 24u << 20);
+    expect_all(s, 32000);
+    ok(store_flush(s, &err), &err);
+    ok(store_merge(s, &err), &err);
+    expect_all(s, 32000);
+    struct store_status st;
+    store_get_status(s, &st);
+    assert_int_equal(st.segments, 1);
+    assert_int_equal(st.segment_rows, 32000);
+    store_close(s);
+    s = kit_open(io, 24u << 20);
+    expect_all(s, 32000);
+    store_close(s);
+    struct verify_report rep = { 0 };
+    ok(store_verify(io, &rep, &err), &err);
+    assert_int_equal(rep.rows, 32000);
+    assert_int_equal(rep.problems, 0);
+    io_free(io);
+}
+
+/* a small memtable: flushes and merges happen by themselves while rows come in */
+static void test_background(void **state)
+{
+    (void)state;
+    struct io *io = disk();
+    struct store *s = kit_open(io, 64u << 10);
+    for (uint64_t k = 0; k < 50000; k += 500) {
+        struct err err = ERR_INIT;
+        int rc;
+        while ((rc = kit_append(s, k, 500, &err)) == ERR_BUSY)
+            err_reset(&err);
+        ok(rc, &err);
+    }
+    expect_all(s, 50000);
+    struct err err = ERR_INIT;
+    ok(store_flush(s, &err), &err);
+    struct store_status st;
+    store_get_status(s, &st);
+    assert_true(st.flushes > 3);
+    expect_all(s, 50000);
+    store_close(s);
+    s = kit_open(io, 64u << 10);
+    expect_all(s, 50000);
+    store_close(s);
+    io_free(io);
+}
+
+static void test_filters(void **state)
+{
+    (void)state;
+    struct io *io = disk();
+    struct err err = ERR_INIT;
+    struct store *s = kit_open(io, 24u << 20);
+    append(s, 0, 30000);
+    struct arena a;
+    arena_init(&a, 1u << 20);
+    for (int flushed = 0; flushed < 2; flushed++) {
+        assert_int_equal(kit_read_all(s, pred_eq(&a, F_AGENT, STR("agent-3")), seen, MAX, &err),
+                         30000 / 7 + (30000 % 7 > 3));
+        assert_int_equal(kit_read_all(s, pred_level_min(&a, LV_ERROR), seen, MAX, &err), 10000);
+        assert_int_equal(kit_read_all(s, pred_substr(&a, F_MESSAGE, STR("number 2999 "), true), seen, MAX, &err), 1);
+        assert_true(seen[2999]);
+        assert_int_equal(kit_read_all(s, pred_eq(&a, F_AGENT, STR("nobody")), seen, MAX, &err), 0);
+        int64_t in_second = 0;
+        for (uint64_t k = 0; k < 30000; k++)
+            in_second += kit_time(k) < KIT_T0 + NS_PER_S;
+        assert_int_equal(kit_read_all(s, pred_time(&a, KIT_T0, KIT_T0 + NS_PER_S), seen, MAX, &err), in_second);
+        ok(store_flush(s, &err), &err);
+    }
+    arena_deinit(&a);
+    store_close(s);
+    io_free(io);
+}
+
+static void test_delete(void **state)
+{
+    (void)state;
+    struct io *io = disk();
+    struct err err = ERR_INIT;
+    struct store *s = kit_open(io, 24u << 20);
+    append(s, 0, 20000);
+    ok(store_flush(s, &err), &err);
+    append(s, 20000, 1000);
+    struct arena a;
+    arena_init(&a, 1u << 20);
+    struct pred *p = pred_eq(&a, F_AGENT, STR("agent-3"));
+    uint64_t would, did, left = 0;
+    ok(store_delete(s, p, true, &would, &err), &err);
+    assert_int_equal(kit_read_all(s, NULL, seen, MAX, &err), 21000);
+    ok(store_delete(s, p, false, &did, &err), &err);
+    assert_int_equal(would, 3000);
+    assert_int_equal(did, 3000);
+    for (int round = 0; round < 3; round++) {
+        assert_int_equal(kit_read_all(s, NULL, seen, MAX, &err), 18000);
+        for (uint64_t k = 0; k < 21000; k++)
+            assert_int_equal(seen[k], k % 7 != 3);
+        store_counts(s, &left, &would);
+        assert_int_equal(left, 18000);
+        if (round == 1)
+            ok(store_merge(s, &err), &err);
+        store_close(s);
+        s = kit_open(io, 24u << 20);
+    }
+    ok(store_delete(s, pred_true(&a), false, &did, &err), &err);
+    assert_int_equal(did, 18000);
+    store_close(s);
+    s = kit_open(io, 24u << 20);
+    assert_int_equal(kit_read_all(s, NULL, seen, MAX, &err), 0);
+    append(s, 5, 1);
+    assert_int_equal(kit_read_all(s, NULL, seen, MAX, &err), 1);
+    arena_deinit(&a);
+    store_close(s);
+    io_free(io);
+}
+
+static void test_marks(void **state)
+{
+    (void)state;
+    struct io *io = disk();
+    struct err err = ERR_INIT;
+    struct store *s = kit_open(io, 24u << 20);
+    append(s, 0, 100);
+    struct arena a;
+    arena_init(&a, 1u << 20);
+    struct mark m[2] = { { 10, true, STR("ann"), STR("known"), 5 }, { 20, true, STR("bob"), STR_NULL, 6 } };
+    uint32_t applied;
+    ok(store_mark(s, m, 2, &applied, &err), &err);
+    assert_int_equal(applied, 2);
+    m[0].by = STR("eve");
+    ok(store_mark(s, m, 1, &applied, &err), &err);
+    assert_int_equal(applied, 0);
+    for (int round = 0; round < 4; round++) {
+        struct mark got;
+        assert_true(store_get_mark(s, 10, &a, &got));
+        assert_true(str_eq(got.by, STR("ann")));
+        assert_true(str_eq(got.note, STR("known")));
+        assert_int_equal(kit_read_all(s, pred_resolved(&a, true), seen, MAX, &err), 2);
+        assert_int_equal(kit_read_all(s, pred_resolved(&a, false), seen, MAX, &err), 98);
+        if (round == 1)
+            ok(store_flush(s, &err), &err);
+        if (round == 2)
+            ok(store_merge(s, &err), &err);
+        store_close(s);
+        s = kit_open(io, 24u << 20);
+    }
+    arena_deinit(&a);
+    store_close(s);
+    io_free(io);
+}
+
+struct idem_wait {
+    struct append a;
+    int done;
+};
+
+static void idem_done(struct append *a)
+{
+    __atomic_store_n(&((struct idem_wait *)a)->done, 1, __ATOMIC_RELEASE);
+}
+
+static void send_idem(struct store *s, const char *key, uint64_t body, struct idem_wait *w)
+{
+    struct arena ar;
+    struct buf out;
+    struct batch *b;
+    struct err err = ERR_INIT;
+    arena_init(&ar, 1u << 24);
+    buf_init(&out, 1u << 24);
+    ok(batch_new(&b, &ar, &err), &err);
+    for (uint64_t k = 0; k < 3; k++)
+        assert_true(kit_row(b, &ar, body * 3 + k));
+    ok(batch_encode(b, &out, &err), &err);
+    *w = (struct idem_wait){ .a = { .rows = 3, .has_idem = true, .body_hash = body, .done = idem_done } };
+    memcpy(w->a.idem, key, 16);
+    w->a.payload = buf_take(&out, &w->a.payload_n);
+    store_append(s, &w->a);
+    while (!__atomic_load_n(&w->done, __ATOMIC_ACQUIRE))
+        ;
+    arena_deinit(&ar);
+}
+
+static void test_idempotency(void **state)
+{
+    (void)state;
+    struct io *io = disk();
+    struct err err = ERR_INIT;
+    struct store *s = kit_open(io, 24u << 20);
+    struct idem_wait first, again;
+    send_idem(s, "0123456789abcdef", 1, &first);
+    assert_int_equal(first.a.rc, 0);
+    assert_false(first.a.duplicate);
+    for (int round = 0; round < 4; round++) {
+        send_idem(s, "0123456789abcdef", 1, &again);
+        assert_int_equal(again.a.rc, 0);
+        assert_true(again.a.duplicate);
+        assert_int_equal(again.a.base_seq, first.a.base_seq);
+        send_idem(s, "0123456789abcdef", 2, &again);
+        assert_int_equal(again.a.rc, ERR_CONFLICT);
+        assert_int_equal(kit_read_all(s, NULL, seen, MAX, &err), 3);
+        if (round == 1)
+            ok(store_flush(s, &err), &err);
+        store_close(s);
+        s = kit_open(io, 24u << 20);
+    }
+    io_mem_advance(io, 25 * 3600ll * NS_PER_S);
+    send_idem(s, "0123456789abcdef", 5, &again);
+    assert_int_equal(again.a.rc, 0);
+    assert_false(again.a.duplicate);
+    store_close(s);
+    io_free(io);
+}
+
+static void test_lock(void **state)
+{
+    (void)state;
+    struct io *io = disk();
+    struct err err = ERR_INIT;
+    struct store *s = kit_open(io, 1u << 20), *t = NULL;
+    struct store_config cfg;
+    store_config_default(&cfg);
+    cfg.reserve_bytes = 0;
+    ok(store_set_url(s, "http://127.0.0.1:1", &err), &err);
+    assert_int_equal(store_open(&t, io, &cfg, &err), ERR_BUSY);
+    assert_non_null(strstr(err.msg, "http://127.0.0.1:1"));
+    struct buf url;
+    buf_init(&url, 1000);
+    assert_true(store_lock_owner(io, &url));
+    assert_true(str_eq(buf_str(&url), STR("http://127.0.0.1:1")));
+    store_close(s);
+    buf_reset(&url);
+    assert_false(store_lock_owner(io, &url));
+    buf_deinit(&url);
+    s = kit_open(io, 1u << 20);
+    append(s, 0, 10);
+    store_close(s);
+    cfg.read_only = true;
+    ok(store_open(&s, io, &cfg, &err), &err);
+    assert_int_equal(kit_read_all(s, NULL, seen, MAX, &err), 10);
+    assert_int_equal(kit_append(s, 0, 1, &err), ERR_UNSUPPORTED);
+    store_close(s);
+    io_free(io);
+}
+
+static void test_retention(void **state)
+{
+    (void)state;
+    struct io *io = disk();
+    struct err err = ERR_INIT;
+    struct store *s = kit_open(io, 24u << 20);
+    for (uint64_t day = 0; day < 5; day++) {
+        append(s, day * 100, 100);
+        ok(store_flush(s, &err), &err);
+        io_mem_advance(io, NS_PER_DAY);
+    }
+    store_set_retention(s, 2 * NS_PER_DAY, 0);
+    ok(store_retention_run(s, &err), &err);
+    assert_int_equal(kit_read_all(s, NULL, seen, MAX, &err), 200);
+    assert_true(seen[499] && seen[300] && !seen[299]);
+    store_close(s);
+    s = kit_open(io, 24u << 20);
+    assert_int_equal(kit_read_all(s, NULL, seen, MAX, &err), 200);
+    store_set_retention(s, 0, 1);
+    ok(store_retention_run(s, &err), &err);
+    assert_int_equal(kit_read_all(s, NULL, seen, MAX, &err), 0);
+    store_close(s);
+    io_free(io);
+}
+
+static void test_ids(void **state)
+{
+    (void)state;
+    struct io *io = disk();
+    struct err err = ERR_INIT;
+    struct store *s = kit_open(io, 24u << 20);
+    append(s, 0, 50);
+    for (int round = 0; round < 2; round++) {
+        struct scan *sc;
+        struct scan_block sb;
+        ok(store_scan(s, &(struct scan_plan){ 0 }, &sc, &err), &err);
+        while (scan_next(sc, &sb, &err) == 0)
+            for (uint32_t i = 0; i < sb.block->n; i++) {
+                struct val id, seq;
+                uint64_t found;
+                ok(block_get_field(sb.block, i, F_ID, &id, &err), &err);
+                ok(block_get_field(sb.block, i, F_SEQ, &seq, &err), &err);
+                assert_int_equal(id.s.n, ID_TEXT);
+                ok(store_find_id(s, id.s, &found, &err), &err);
+                assert_int_equal(found, seq.i);
+            }
+        scan_close(sc);
+        uint64_t found;
+        assert_int_equal(store_find_id(s, STR("01890000-0000-7000-8000-000000000000"), &found, &err), ERR_NOTFOUND);
+        ok(store_flush(s, &err), &err);
+    }
+    store_close(s);
+    io_free(io);
+}
+
+static void test_disk_full(void **state)
+{
+    (void)state;
+    struct io *io = disk();
+    struct err err = ERR_INIT;
+    io_mem_set_space(io, 12u << 20);
+    struct store *s = kit_open(io, 1u << 20);
+    uint64_t k = 0;
+    int rc = 0;
+    while (!rc && k < 50000) {
+        rc = kit_append(s, k, 250, &err);
+        k += rc ? 0 : 250;
+        if (rc == ERR_BUSY)
+            rc = 0;
+    }
+    if (rc)
+        assert_int_equal(rc, ERR_FULL);
+    assert_int_equal(kit_read_all(s, NULL, seen, MAX, &err), k);
+    io_mem_set_space(io, 1u << 30);
+    err_reset(&err);
+    ok(kit_append(s, k, 1, &err), &err); /* resumes by itself */
+    store_close(s);
+    s = kit_open(io, 1u << 20);
+    assert_int_equal(kit_read_all(s, NULL, seen, MAX, &err), k + 1);
+    store_close(s);
+    io_free(io);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_states),     cmocka_unit_test(test_background),
+        cmocka_unit_test(test_filters),    cmocka_unit_test(test_delete),
+        cmocka_unit_test(test_marks),      cmocka_unit_test(test_idempotency),
+        cmocka_unit_test(test_lock),       cmocka_unit_test(test_retention),
+        cmocka_unit_test(test_ids),        cmocka_unit_test(test_disk_full),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
