@@ -7,6 +7,7 @@
 
 #include "ingest/decode.h"
 #include "model/ident.h"
+#include "model/view.h"
 
 /* columns kept free for canonical fields and for what the caller adds */
 #define COLS_KEPT 1024
@@ -32,7 +33,8 @@ void row_bad(struct dec *d, str field, const char *type, str input, const char *
         reason = arena_printf(d->a, "entry %u, field \"%.*s\": %s", d->index, STR_FMT(field), text);
     else
         reason = arena_printf(d->a, "entry %u: %s", d->index, text);
-    if (!e || !reason) {
+    field = arena_dup(d->a, field); /* nodes end with the call, errors do not */
+    if (!e || !reason || !field.p) {
         d->nomem = true;
         return;
     }
@@ -74,11 +76,6 @@ struct out {
     uint64_t own;      /* fields that need their sent text in column rest */
     uint64_t inclusive;
 };
-
-static const char *canonical_name(enum field f)
-{
-    return field_table[f].name.p;
-}
 
 static struct shape_note *note(struct dec *d, struct out *o, enum field f)
 {
@@ -416,26 +413,17 @@ static void rest_add(struct dec *d, str key, str json)
 /* an attribute for which there is no column left */
 static void rest_add_pend(struct dec *d, str key, const struct pend *p)
 {
+    struct val v = { .t = p->type };
+    if (p->type == V_F64)
+        v.d = p->d;
+    else if (p->type == V_BOOL)
+        v.b = p->i != 0;
+    else if (p->type == V_I64)
+        v.i = p->i;
+    else if (p->type >= V_STR)
+        v.s = p->s;
     buf_reset(&d->tmp);
-    switch (p->type) {
-    case V_NULL:
-        buf_puts(&d->tmp, "null");
-        break;
-    case V_BOOL:
-        buf_puts(&d->tmp, p->i ? "true" : "false");
-        break;
-    case V_I64:
-        buf_put_i64(&d->tmp, p->i);
-        break;
-    case V_F64:
-        json_put_f64(&d->tmp, p->d);
-        break;
-    case V_STR:
-        json_put_str(&d->tmp, p->s);
-        break;
-    default:
-        buf_putstr(&d->tmp, p->s);
-    }
+    view_put_val(&d->tmp, F_NONE, v);
     rest_add(d, key, buf_str(&d->tmp));
 }
 
@@ -560,10 +548,10 @@ static void put_attributes(struct dec *d, struct out *o)
 
 static void put_rest(struct dec *d, struct out *o)
 {
-    for (int f = 0; f < F__COUNT; f++)
-        if (o->own >> f & 1)
-            rest_add(d, str_c(canonical_name((enum field)f)),
-                     tok_source(&d->cand[f].tok, d->cand[f].src));
+    for (uint64_t own = o->own; own; own &= own - 1) {
+        enum field f = (enum field)__builtin_ctzll(own);
+        rest_add(d, field_table[f].name, tok_source(&d->cand[f].tok, d->cand[f].src));
+    }
     if (!d->rest.n)
         return;
     buf_putc(&d->rest, '}');

@@ -86,8 +86,10 @@ static bool leading_time(str s, ts_ns *ret, size_t *ret_end)
         text[n++] = 'Z';
     if (i < s.n && !one_of(s.p[i], " \t]),:|"))
         return false;
+    if (!ts_parse_iso((str){ text, n }, ret))
+        return false;
     *ret_end = i;
-    return ts_parse_iso((str){ text, n }, ret);
+    return true;
 }
 
 static bool upper(str w)

@@ -196,7 +196,8 @@ static void mals_extra(struct buf *b, struct row *r, bool *first)
 static void put_created(struct buf *b, ts_ns t)
 {
     char text[TS_TEXT_MAX];
-    t = floor_div(t, NS_PER_US) * NS_PER_US;
+    if (t > TS_MIN + NS_PER_US)
+        t = floor_div(t, NS_PER_US) * NS_PER_US;
     size_t n = ts_format(t, t % NS_PER_S ? 6 : 0, text);
     json_put_str(b, (str){ text, n });
 }

@@ -309,6 +309,17 @@ static void put_path_key(struct buf *b, str step, bool *first)
     buf_deinit(&plain);
 }
 
+/* A double stays one for its reader: 1.0, not 1. */
+static void put_double(struct buf *out, double d)
+{
+    size_t at = out->n;
+    json_put_f64(out, d);
+    for (; at < out->n; at++)
+        if (out->p[at] == '.' || out->p[at] == 'e' || out->p[at] == 'E')
+            return;
+    buf_puts(out, ".0");
+}
+
 void view_put_val(struct buf *out, enum field f, struct val v)
 {
     if (f != F_NONE && v.t == V_I64) {
@@ -329,7 +340,7 @@ void view_put_val(struct buf *out, enum field f, struct val v)
         buf_put_i64(out, v.i);
         break;
     case V_F64:
-        json_put_f64(out, v.d);
+        put_double(out, v.d);
         break;
     case V_STR:
         json_put_str(out, v.s);
