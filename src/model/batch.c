@@ -355,6 +355,8 @@ static bool put_column(struct buf *out, struct buf *body, struct bcol *c, uint32
     default:
         put_texts(body, c->text + from, nvals, &flags);
     }
+    if (!buf_ok(body))
+        out->bad = body->bad; /* the next column resets body: do not lose it */
     buf_lenstr(out, c->key);
     buf_putc(out, (char)c->type);
     buf_putc(out, (char)flags);
@@ -420,8 +422,8 @@ static int put_block(struct batch *b, struct buf *out, struct buf *body, const s
     buf_varint(out, ncols);
     for (uint32_t i = 0; i < b->ncols; i++)
         put_column(out, body, b->cols[i], first, n);
-    if (!buf_ok(out) || !buf_ok(body))
-        return out->bad == BUF_LIMIT || body->bad == BUF_LIMIT
+    if (!buf_ok(out))
+        return out->bad == BUF_LIMIT
                    ? err_set(err, ERR_LIMIT, "the batch is too large to encode")
                    : err_nomem(err);
     put_le32(out->p + at, (uint32_t)(out->n - at - 4));

@@ -77,9 +77,9 @@ static void scenario(struct io *io, const struct store_config *planted, struct r
 
 static char why[200]; /* the last thing a judge objected to */
 
-static void object(uint64_t *bad, const char *what, uint64_t n)
+static void object(uint64_t *bad, const char *what, uint64_t n, const struct err *err)
 {
-    snprintf(why, sizeof why, "%s (%llu)", what, (unsigned long long)n);
+    snprintf(why, sizeof why, "%s (%llu): %.120s", what, (unsigned long long)n, err->msg);
     ++*bad;
 }
 
@@ -94,7 +94,7 @@ static uint64_t judge(struct io *io, const struct run *r)
         return 1;
     }
     if (kit_read_all(s, NULL, seen, MAX, &err) < 0)
-        object(&bad, "cannot be read", 0);
+        object(&bad, "cannot be read", 0, &err);
     for (uint32_t b = 0; b < BATCHES && !bad; b++) {
         uint32_t have = 0, kept = 0, doomed = 0;
         for (uint32_t i = 0; i < BATCH_ROWS; i++) {
@@ -108,14 +108,14 @@ static uint64_t judge(struct io *io, const struct run *r)
         bool some_doomed = kept == BATCH_ROWS - doomed; /* a deletion cut short keeps whole segments */
         bool fine = all || have == 0 || (r->delete_tried && before_delete && (rest || some_doomed));
         if (!fine)
-            object(&bad, "a batch is there in part", b);
+            object(&bad, "a batch is there in part", b, &err);
         if (r->acked[b] && have == 0)
-            object(&bad, "an acknowledged batch is gone", b);
+            object(&bad, "an acknowledged batch is gone", b, &err);
         if (r->deleted && r->acked[b] && before_delete && have != kept)
-            object(&bad, "deleted rows are back", b);
+            object(&bad, "deleted rows are back", b, &err);
     }
     if (!bad && kit_append(s, 3000, 1, &err)) /* and it goes on */
-        object(&bad, "takes nothing any more", 0);
+        object(&bad, "takes nothing any more", 0, &err);
     store_close(s);
     return bad;
 }

@@ -39,15 +39,20 @@ static inline str kit_dup(struct arena *a, const char *fmt, uint64_t k)
     return arena_dup(a, str_c(text));
 }
 
+static inline bool kit_put(struct bcol *c, str text)
+{
+    return text.p && bcol_put_text(c, text);
+}
+
 static inline bool kit_row(struct batch *b, struct arena *a, uint64_t k)
 {
     bool ok = bcol_put_i64(batch_col(b, STR("timestamp"), V_I64), kit_time(k)) &&
               bcol_put_i64(batch_col(b, STR("level"), V_I64), (int64_t)(k % 6)) &&
-              bcol_put_text(batch_col(b, STR("agent"), V_STR), kit_dup(a, "agent-%llu", k % 7)) &&
-              bcol_put_text(batch_col(b, STR("message"), V_STR), kit_dup(a, "message number %llu of many", k)) &&
+              kit_put(batch_col(b, STR("agent"), V_STR), kit_dup(a, "agent-%llu", k % 7)) &&
+              kit_put(batch_col(b, STR("message"), V_STR), kit_dup(a, "message number %llu of many", k)) &&
               bcol_put_i64(batch_col(b, STR("\x01n"), V_I64), (int64_t)k);
     if (ok && k % 3)
-        ok = bcol_put_text(batch_col(b, STR("session_id"), V_STR), kit_dup(a, "s%llu", k % 13));
+        ok = kit_put(batch_col(b, STR("session_id"), V_STR), kit_dup(a, "s%llu", k % 13));
     if (ok && k % 5 == 0)
         ok = bcol_put_f64(batch_col(b, STR("\x01score"), V_F64), (double)k / 8);
     if (ok && k % 5 == 1)
@@ -55,7 +60,7 @@ static inline bool kit_row(struct batch *b, struct arena *a, uint64_t k)
     if (ok && k % 4 == 0)
         ok = bcol_put_i64(batch_col(b, STR("\x01ok"), V_BOOL), k % 8 == 0);
     if (ok && k % 50 == 0)
-        ok = bcol_put_text(batch_col(b, STR("tags"), V_JSON), kit_dup(a, "[\"t%llu\"]", k));
+        ok = kit_put(batch_col(b, STR("tags"), V_JSON), kit_dup(a, "[\"t%llu\"]", k));
     batch_end_row(b);
     return ok;
 }
@@ -84,43 +89,41 @@ static inline int kit_append(struct store *s, uint64_t first, uint32_t n, struct
     return store_append_wait(s, p, bytes, n, NULL, err);
 }
 
-static inline bool kit_is_text(struct block *b, uint32_t row, enum field f, const char *fmt, uint64_t k, int *rc)
+static inline bool kit_is_text(struct block *b, uint32_t row, enum field f, const char *fmt, uint64_t k, int *rc, struct err *err)
 {
     char want[200];
     struct val v;
-    struct err e = ERR_INIT;
     kit_text(want, sizeof want, fmt, k);
-    *rc = block_get_field(b, row, f, &v, &e);
+    *rc = block_get_field(b, row, f, &v, err);
     return *rc != 0 || (!v.absent && v.t == V_STR && str_eq(v.s, str_c(want)));
 }
 
 /* Checks one row against its number; returns the number, or UINT64_MAX with *rc set when out of memory. */
-static inline uint64_t kit_check(struct block *b, uint32_t row, int *rc)
+static inline uint64_t kit_check(struct block *b, uint32_t row, int *rc, struct err *err)
 {
     static const char key[] = "\x01n";
     struct arena a;
-    struct err e = ERR_INIT;
     struct fieldref f, score;
     struct val v;
     arena_init(&a, 1u << 16);
     bool ok = fieldref_make(&a, str_n(key + 1, 1), false, &f) &&
               fieldref_make(&a, STR("score"), false, &score);
-    *rc = ok ? block_get(b, row, &f, &v, &e) : ERR_NOMEM;
+    *rc = ok ? block_get(b, row, &f, &v, err) : ERR_NOMEM;
     uint64_t k = UINT64_MAX;
     if (!*rc) {
         assert_false(v.absent);
         assert_int_equal(v.t, V_I64);
         k = (uint64_t)v.i;
-        bool fine = kit_is_text(b, row, F_MESSAGE, "message number %llu of many", k, rc);
-        fine = fine && (*rc || kit_is_text(b, row, F_AGENT, "agent-%llu", k % 7, rc));
+        bool fine = kit_is_text(b, row, F_MESSAGE, "message number %llu of many", k, rc, err);
+        fine = fine && (*rc || kit_is_text(b, row, F_AGENT, "agent-%llu", k % 7, rc, err));
         if (!*rc && k % 3)
-            fine = fine && kit_is_text(b, row, F_SESSION_ID, "s%llu", k % 13, rc);
+            fine = fine && kit_is_text(b, row, F_SESSION_ID, "s%llu", k % 13, rc, err);
         if (!*rc)
-            *rc = block_get_field(b, row, F_TIMESTAMP, &v, &e);
+            *rc = block_get_field(b, row, F_TIMESTAMP, &v, err);
         if (!*rc)
             fine = fine && v.i == kit_time(k);
         if (!*rc)
-            *rc = block_get(b, row, &score, &v, &e);
+            *rc = block_get(b, row, &score, &v, err);
         if (!*rc)
             fine = fine && (k % 5 == 0   ? v.t == V_F64 && v.d == (double)k / 8
                             : k % 5 == 1 ? v.t == V_I64 && v.i == (int64_t)k * 3
@@ -147,7 +150,7 @@ static inline int64_t kit_read_all(struct store *s, const struct pred *filter, u
         for (size_t i = bits_next(sb.sel, 0, sb.block->n); i < sb.block->n;
              i = bits_next(sb.sel, i + 1, sb.block->n)) {
             int crc;
-            uint64_t k = kit_check(sb.block, (uint32_t)i, &crc);
+            uint64_t k = kit_check(sb.block, (uint32_t)i, &crc, err);
             if (crc) {
                 scan_close(sc);
                 return crc;
@@ -158,7 +161,7 @@ static inline int64_t kit_read_all(struct store *s, const struct pred *filter, u
             n++;
         }
     if (scan_get_cost(sc)->incomplete && rc == 1)
-        rc = ERR_CORRUPT;
+        rc = err_set(err, ERR_CORRUPT, "%s", scan_get_cost(sc)->incomplete_why);
     scan_close(sc);
     return rc == 1 ? n : rc;
 }

@@ -498,13 +498,9 @@ static int blocks_push(struct seg_writer *w, const struct seg_block *b, struct e
 /* Writes the directory gathered in w->dir and enters the block into the list. */
 static int close_block(struct seg_writer *w, struct seg_block *b, uint32_t ncols, struct err *err)
 {
-    struct buf head;
-    buf_init(&head, 16);
-    buf_varint(&head, ncols);
     b->dir_off = here(w);
-    buf_put(&w->out, head.p, head.n);
+    buf_varint(&w->out, ncols);
     buf_put(&w->out, w->dir.p, w->dir.n);
-    buf_deinit(&head);
     if (!buf_ok(&w->out) || !buf_ok(&w->dir))
         return err_nomem(err);
     b->dir_len = (uint32_t)(here(w) - b->dir_off);
