@@ -136,7 +136,7 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 
 static int64_t play_now(const struct demo *d)
 {
-    return (mono_ns() - d->began) / NS_PER_MS * d->speed;
+    return (clock_mono() - d->began) / NS_PER_MS * d->speed;
 }
 
 /* missions are written a little ahead of their time */
@@ -232,7 +232,7 @@ static void draw(struct demo *d, bool last)
 {
     struct term *t = &d->c->err;
     char n[32], line[256], passed[32];
-    int64_t now = mono_ns();
+    int64_t now = clock_mono();
     bool live = t->tty && !last;
     if (!last && now - d->drawn < (t->tty ? 100 : 5000) * NS_PER_MS)
         return;
@@ -268,9 +268,10 @@ static void welcome(struct demo *d)
     out_safe(o, str_c(d->url));
     out_puts(o, "\n  search  fleetlog search 'level:error' --url ");
     out_safe(o, str_c(d->url));
+    out_puts(o, "\n\nCtrl-C ends it.");
     if (d->temp[0])
-        out_puts(o, "\n\nThe data goes when it ends; --data-dir DIR keeps it.");
-    out_puts(o, " Ctrl-C ends it.\n\n");
+        out_puts(o, " The data goes with it; --data-dir DIR keeps it.");
+    out_puts(o, "\n\n");
     out_flush(o);
 }
 
@@ -280,7 +281,7 @@ static int perform(struct demo *d)
     bool told = false;
     int rc = 0;
     while (rc == 0 && !target_stop && !d->play.nomem) {
-        if (until && mono_ns() - d->began >= until)
+        if (until && clock_mono() - d->began >= until)
             break;
         write_ahead(d);
         rc = send_due(d);
@@ -313,9 +314,12 @@ static int prepare(struct demo *d)
     else if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
         return cli_fail(c, EXIT_OS, NULL, "cannot get random bytes: %s", strerror(errno));
     play_init(&d->play, seed);
-    d->speed = opt_num(c, "speed");
+    d->speed = d->play.speed = opt_num(c, "speed");
     d->step_ms = BEATS_A_MISSION * 1000 / opt_num(c, "rate");
     d->replay = opt_on(c, "replay");
+    for (int i = 0; i < 3 && !d->replay; i++) /* something to see at once */
+        cast_mission(&d->play, i * 1300);
+    d->written_ms = 3 * 1300;
     if (d->replay != (c->nargs > 0))
         return cli_fail(c, EXIT_USAGE, NULL, d->replay ? "--replay needs files"
                                                        : "files are for --replay");
@@ -343,7 +347,7 @@ static int run(struct cli *c)
         rc = start_server(&d);
     }
     if (rc == 0) {
-        d.began = mono_ns();
+        d.began = clock_mono();
         d.began_wall = c->now;
         welcome(&d);
         rc = perform(&d);

@@ -299,7 +299,7 @@ static int run(struct cli *c)
     struct target t;
     uint64_t total = 0;
     int n = c->nargs ? c->nargs : 1, rc;
-    int64_t began = mono_ns();
+    int64_t began = clock_mono();
     if (n > FILES_MAX)
         return cli_fail(c, EXIT_USAGE, NULL, "at most %d files at once", FILES_MAX);
     if (strcmp(opt_text(c, "from"), "end") == 0 && !opt_on(c, "follow"))
@@ -330,7 +330,7 @@ static int run(struct cli *c)
     if (rc == 0)
         rc = sender_flush(&im.s);
     progress_clear(&im.progress);
-    report(&im, (double)(mono_ns() - began) / 1e9);
+    report(&im, (double)(clock_mono() - began) / 1e9);
     for (int i = 0; i < n; i++)
         feed_close(fs[i].f);
     sender_deinit(&im.s);

@@ -160,8 +160,8 @@ static bool on_event(void *ctx, const struct sse_event *ev)
 
 static void nap(struct tail *t, int64_t ms)
 {
-    int64_t until = mono_ns() + ms * 1000000;
-    while (!target_stop && mono_ns() < until && (!t->deadline || mono_ns() < t->deadline)) {
+    int64_t until = clock_mono() + ms * 1000000;
+    while (!target_stop && clock_mono() < until && (!t->deadline || clock_mono() < t->deadline)) {
         struct timespec ts = { 0, 50000000 };
         nanosleep(&ts, NULL);
     }
@@ -169,7 +169,7 @@ static void nap(struct tail *t, int64_t ms)
 
 static bool over(const struct tail *t)
 {
-    return target_stop || !out_ok(&t->c->out) || (t->deadline && mono_ns() >= t->deadline);
+    return target_stop || !out_ok(&t->c->out) || (t->deadline && clock_mono() >= t->deadline);
 }
 
 /* One connection; its error in *err. */
@@ -189,7 +189,7 @@ static int follow_once(struct tail *t, struct target *target, const char *query,
                          .last_event_id = t->have_seq ? last : NULL, .on_data = sse_feed,
                          .ctx = sse };
     if (t->deadline)
-        call.timeout_ms = (t->deadline - mono_ns()) / 1000000 + 1;
+        call.timeout_ms = (t->deadline - clock_mono()) / 1000000 + 1;
     sse_reset(sse);
     int rc = client_call(target->client, &call, err);
     buf_deinit(&path);
@@ -240,7 +240,7 @@ static int run(struct cli *c)
         return rc;
     target_catch_signals();
     if (opt_num(c, "timeout"))
-        t.deadline = mono_ns() + opt_num(c, "timeout");
+        t.deadline = clock_mono() + opt_num(c, "timeout");
     c->out.line_flush = true;
     renderer_init(&t.r, &c->out, opt_on(c, "wide"));
     buf_init(&words, 64u << 10);

@@ -19,7 +19,7 @@ static const struct opt opts[] = {
     { .name = "json", .type = OPT_FLAG, .help = "the entries as JSON, ascending" },
     { .name = "flat", .type = OPT_FLAG, .help = "the entries ascending, no tree" },
     { .name = "wide", .letter = 'w', .type = OPT_FLAG,
-      .help = "show long values whole on a terminal too" },
+      .help = "inputs, outputs and ids too, long values whole" },
     { .name = NULL },
 };
 
@@ -258,10 +258,11 @@ static str first_text(const struct item *a, const struct item *b, const char *na
 
 static void put_span(struct renderer *r, const struct node *n)
 {
-    static const char *const skip[] = {
-        "kind", "operation", "span_id", "parent_id", "trace_id", "session_id", "duration_ms",
-        "status", "event", NULL
+    static const char *const all[] = { /* texts and what the tree itself says; --wide shows more */
+        "input", "output", "call_id", "service", "tool", "kind", "operation", "span_id",
+        "parent_id", "trace_id", "session_id", "duration_ms", "status", "event", NULL
     };
+    const char *const *skip = r->brief ? all : all + 5;
     struct out *o = r->o;
     bool utf8 = term_utf8(), running = !n->end;
     const struct item *last = n->end ? n->end : n->start;
@@ -296,7 +297,9 @@ static void put_span(struct renderer *r, const struct node *n)
 
 static void put_log(struct renderer *r, const struct node *n)
 {
-    static const char *const skip[] = { "trace_id", "span_id", "session_id", "parent_id", NULL };
+    static const char *const all[] = { "input", "output", "service", "event", "trace_id", "span_id",
+                                       "session_id", "parent_id", NULL };
+    const char *const *skip = r->brief ? all : all + 4;
     struct out *o = r->o;
     str level = jrow_text(&n->log->row, "level"), message = jrow_text(&n->log->row, "message");
     out_style(o, style_of_level(level));
@@ -380,6 +383,7 @@ static void show(struct trace *t, str id)
     struct renderer r;
     bool lines[DEPTH_MAX + 1] = { false };
     renderer_init(&r, &t->c->out, opt_on(t->c, "wide"));
+    r.brief = !opt_on(t->c, "wide");
     t->nodes = arena_array(&t->a, t->n, sizeof(*t->nodes));
     if (t->nodes && !opt_on(t->c, "flat"))
         make_tree(t);

@@ -27,6 +27,7 @@ struct play {
     uint32_t n, cap;
     uint64_t order;
     uint64_t rng;
+    int64_t speed;     /* durations are told in the time that really passes */
     uint32_t contexts[16]; /* tokens in the long sessions */
     bool nomem;
 };

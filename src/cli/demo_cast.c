@@ -113,7 +113,7 @@ static void span_end(struct mission *m, const struct span *s, const char *error_
     line_str(&l, "tool", s->tool);
     line_str(&l, "call_id", s->call);
     line_str(&l, "output", output);
-    line_num(&l, "duration_ms", (double)(m->t - s->began));
+    line_num(&l, "duration_ms", (double)(m->t - s->began) / (double)m->p->speed);
     common(m, &l, s);
     line_end(&l, m->t);
 }
@@ -162,13 +162,15 @@ static void think(struct mission *m, const struct span *parent, const char *agen
     line_str(&l, "call_id", call);
     line_str(&l, "input", prompt);
     line_str(&l, "output", answer);
-    line_num(&l, "duration_ms", (double)(m->t - began));
+    line_num(&l, "duration_ms", (double)(m->t - began) / (double)m->p->speed);
     char usage[160];
     snprintf(usage, sizeof(usage), "{\"input\":%lld,\"cache_read\":%u,\"output\":%lld}",
              (long long)fresh, cached, (long long)out);
     line_raw(&l, "tokens", str_c(usage));
-    line_num(&l, "cost_usd", ((double)fresh * models[which].in_usd + (double)cached * 0.1 *
-                              models[which].in_usd + (double)out * models[which].out_usd) / 1e6);
+    double usd = ((double)fresh + (double)cached * 0.1) * models[which].in_usd / 1e6 +
+                 (double)out * models[which].out_usd / 1e6;
+    snprintf(usage, sizeof(usage), "%.6f", usd);
+    line_raw(&l, "cost_usd", str_c(usage));
     common(m, &l, &s);
     line_end_late(&l, m->t, began); /* a closed span bears the time it began */
 }

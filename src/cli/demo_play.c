@@ -12,6 +12,7 @@ void play_init(struct play *p, uint64_t seed)
 {
     memset(p, 0, sizeof(*p));
     p->rng = seed;
+    p->speed = 1;
 }
 
 void play_deinit(struct play *p)

@@ -1,7 +1,8 @@
 /* demo_replay.c: recorded runs of real agents, told again in real time.
  *
  *   tau-bench    [ {task_id, reward, traj: [ {role, content, tool_calls?, name?} ]} ]
- *   intercode    { "0": {environment, query, turn_history: {actions, observations, rewards}} }
+ *   intercode    { "0": {environment, query, turn_history: {actions, observations, rewards}} },
+ *                or the same below "logs"
  *   SWE-agent    { trajectory: [ {action, observation, thought, execution_time} ], info }
  *   Claude Code  lines of {type: user|assistant, message: {role, content, usage?}, sessionId}
  *
@@ -140,7 +141,7 @@ static void tool_result(struct run *run, str tool, str call, str output)
     line_text(&l, "call_id", call);
     line_text(&l, "output", cut(output));
     line_str(&l, "status", bad ? "error" : "ok");
-    line_num(&l, "duration_ms", (double)(run->t - began));
+    line_num(&l, "duration_ms", (double)(run->t - began) / (double)run->p->speed);
     line_end(&l, run->t);
 }
 
@@ -320,7 +321,8 @@ static void by_shape(struct replay *r, const struct jv *root)
     } else if (jv_is(jv_get(root, "trajectory"), JSON_ARR)) {
         swe_run(r, root);
     } else {
-        JV_EACH(one, root)
+        const struct jv *logs = jv_get(root, "logs"); /* some files keep the runs below this */
+        JV_EACH(one, logs ? logs : root)
             (void)intercode_run(r, one);
     }
 }

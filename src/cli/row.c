@@ -11,6 +11,7 @@
 #define FIELDS_MAX 4096
 #define AGENT_WIDTH_MAX 24
 #define VALUE_CUT 96
+#define MESSAGE_CUT 400
 #define ROW_ARENA (256u << 20)
 
 static int value_of(struct json_rd *r, const struct json_tok *tok, struct row_field *f,
@@ -96,6 +97,7 @@ void renderer_init(struct renderer *r, struct out *o, bool wide)
 {
     r->o = o;
     r->agent_width = 8;
+    r->brief = false;
     r->cut = o->term.tty && !wide;
 }
 
@@ -120,6 +122,14 @@ static bool plain_value(str s)
     return true;
 }
 
+static void put_cut(struct out *o, size_t n)
+{
+    char text[32];
+    out_style(o, STYLE_DIM);
+    out_printf(o, "%s(+%s)", term_utf8() ? "…" : "...", fmt_bytes(n, text));
+    out_style(o, STYLE_NONE);
+}
+
 static void put_value(struct renderer *r, const struct row_field *f)
 {
     str shown = f->text;
@@ -129,11 +139,8 @@ static void put_value(struct renderer *r, const struct row_field *f)
     if (quote)
         out_puts(r->o, "\"");
     out_safe(r->o, shown);
-    if (shown.n < f->text.n) {
-        char n[32];
-        out_printf(r->o, "%s(+%s)", term_utf8() ? "…" : "...",
-                   fmt_bytes(f->text.n - shown.n, n));
-    }
+    if (shown.n < f->text.n)
+        put_cut(r->o, f->text.n - shown.n);
     if (quote)
         out_puts(r->o, "\"");
 }
@@ -252,7 +259,10 @@ void render_entry(struct renderer *r, const struct jrow *row)
             skip[0] = message.n ? stand_in[i] : NULL;
         }
     }
-    out_safe(o, message);
+    str shown = r->cut && message.n > MESSAGE_CUT ? safe_cut(message, MESSAGE_CUT) : message;
+    out_safe(o, shown);
+    if (shown.n < message.n)
+        put_cut(o, message.n - shown.n);
     render_rest(r, row, skip);
     out_line(o);
 }

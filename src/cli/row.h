@@ -36,6 +36,7 @@ struct renderer {
     struct out *o;
     int agent_width; /* grows with the names seen */
     bool cut;        /* shorten long values: on a terminal */
+    bool brief;      /* leave out what a tree says otherwise */
 };
 void renderer_init(struct renderer *r, struct out *o, bool wide);
 void renderer_see(struct renderer *r, const struct jrow *row); /* widths, before the first line */

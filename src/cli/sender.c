@@ -61,7 +61,10 @@ static bool account(struct sender *s, str text)
             int64_t i = jv_int(jv_get(e, "index"), -1);
             char reason[200];
             bool known = i >= 0 && i < s->n;
-            snprintf(reason, sizeof(reason), "%.*s", STR_FMT(jv_get_str(e, "reason")));
+            str why = jv_get_str(e, "reason"); /* "entry 17: …" counts within the batch: line is better */
+            size_t colon = str_starts(why, STR("entry ")) ? str_find(why, STR(": ")) : SIZE_MAX;
+            why = colon == SIZE_MAX ? why : str_skip(why, colon + 2);
+            snprintf(reason, sizeof(reason), "%.*s", STR_FMT(why));
             sender_reject(s, known ? s->origin[i].file : "?", known ? s->origin[i].line : 0, reason);
             described++;
         }
@@ -74,8 +77,8 @@ static bool account(struct sender *s, str text)
 
 static void nap(int64_t ns)
 {
-    int64_t until = mono_ns() + ns;
-    while (!target_stop && mono_ns() < until) {
+    int64_t until = clock_mono() + ns;
+    while (!target_stop && clock_mono() < until) {
         struct timespec ts = { 0, 20000000 };
         nanosleep(&ts, NULL);
     }
@@ -91,7 +94,7 @@ static bool passing(const struct call *call, const struct err *err)
 static int deliver(struct sender *s, struct call *call)
 {
     struct buf answer, refusal;
-    int64_t began = mono_ns(), pause = 200 * NS_PER_MS;
+    int64_t began = clock_mono(), pause = 200 * NS_PER_MS;
     int rc;
     buf_init(&answer, 16u << 20);
     buf_init(&refusal, 16u << 20);
@@ -111,7 +114,7 @@ static int deliver(struct sender *s, struct call *call)
             rc = 0; /* every entry of the batch was refused: counted */
             break;
         }
-        bool late = s->patience_ns && mono_ns() - began > s->patience_ns;
+        bool late = s->patience_ns && clock_mono() - began > s->patience_ns;
         if (!passing(call, &err) || late || target_stop) {
             rc = cli_fail_err(s->c, &err);
             break;

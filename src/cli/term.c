@@ -45,7 +45,7 @@ bool term_utf8(void)
     return known == 1;
 }
 
-int64_t mono_ns(void)
+int64_t clock_mono(void)
 {
     struct timespec ts;
     clock_gettime(CLOCK_MONOTONIC, &ts);
@@ -320,7 +320,7 @@ void out_spark(struct out *o, double value, double max)
 
 void progress_start(struct progress *p, struct term *t, const char *verb, uint64_t total)
 {
-    *p = (struct progress){ .t = t, .verb = verb, .total = total, .started = mono_ns() };
+    *p = (struct progress){ .t = t, .verb = verb, .total = total, .started = clock_mono() };
 }
 
 static void draw(struct progress *p, uint64_t bytes, uint64_t entries, double seconds)
@@ -359,7 +359,7 @@ void progress_update(struct progress *p, uint64_t bytes, uint64_t entries)
     const char *term = getenv("TERM");
     if (!p->t->tty || (term && strcmp(term, "dumb") == 0))
         return;
-    int64_t now = mono_ns();
+    int64_t now = clock_mono();
     if (now - p->started < 300000000 || now - p->drawn < 100000000)
         return;
     p->drawn = now;

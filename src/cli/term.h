@@ -81,6 +81,6 @@ void progress_start(struct progress *p, struct term *t, const char *verb, uint64
 /* redraws at most ten times a second */
 void progress_update(struct progress *p, uint64_t bytes, uint64_t entries);
 void progress_clear(struct progress *p);
-int64_t mono_ns(void);
+int64_t clock_mono(void);
 
 #endif
