@@ -36,10 +36,10 @@ struct live_sub {
     pthread_mutex_t lock; /* down to `taken` */
     bool closed, want_wake;
     enum sub_mode mode;
-    uint64_t floor;  /* LIVE: nothing up to here is queued any more */
-    uint64_t seen;   /* the matcher judged everything up to here */
-    uint64_t cursor; /* LAST, SCAN: history was read up to here */
-    uint64_t lost;   /* entries to be told as dropped with the next item */
+    uint64_t floor;       /* LIVE: nothing up to here is queued any more */
+    uint64_t seen;        /* the matcher judged everything up to here */
+    uint64_t cursor;      /* LAST, SCAN: history was read up to here */
+    uint64_t lost;        /* entries to be told as dropped with the next item */
     struct live_entry *q; /* ring; cap is 0 or a power of two */
     uint32_t cap, head, n;
     size_t bytes;
@@ -48,7 +48,7 @@ struct live_sub {
     uint64_t pos;             /* seq of the entry given out last */
     struct live_entry *taken; /* given out by the last live_take */
     uint32_t ntaken, cap_taken;
-    struct live_entry *hist;  /* a slice of history, rising by seq */
+    struct live_entry *hist; /* a slice of history, rising by seq */
     uint32_t nhist, hist_at, cap_hist;
 };
 

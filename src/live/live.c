@@ -1,14 +1,14 @@
 /* live.c: the matcher thread, the subscribers' queues, and the way from history to live.
  *
- *   writer thread --copy--> jobs (bounded) --matcher--> queue of each subscriber --live_take--> reader
- *                                                  store_scan ----------^ (history, in slices)
+ *   writer thread --copy--> jobs (bounded) --matcher--> queue of each subscriber --live_take-->
+ * reader store_scan ----------^ (history, in slices)
  *
  * A subscriber is in one of three modes:
  *
  *   LIVE   the matcher appends to the queue; full: the entry is dropped and counted
  *   LAST   history is being read and the matcher appends already. When a slice reaches the scan's
- *          watermark W, what the queue holds up to W is thrown away and LIVE begins with `floor` = W
- *   SCAN   history only: the queue overflowed in LAST, or the matcher lost batches. When a slice
+ *          watermark W, what the queue holds up to W is thrown away and LIVE begins with `floor` =
+ * W SCAN   history only: the queue overflowed in LAST, or the matcher lost batches. When a slice
  *          reaches its watermark, LAST begins
  *
  * Why there is no gap: a batch is visible to scans before it is published. An entry above W became
@@ -30,9 +30,9 @@
 #include "live/internal.h"
 #include "model/batch.h"
 
-#define JOBS_BYTES ((size_t)16 << 20)   /* batches waiting for the matcher */
-#define JOB_ARENA ((size_t)256 << 20)   /* decoding one batch */
-#define VIEWS_MAX 8                     /* distinct views rendered once for all */
+#define JOBS_BYTES ((size_t)16 << 20) /* batches waiting for the matcher */
+#define JOB_ARENA ((size_t)256 << 20) /* decoding one batch */
+#define VIEWS_MAX 8                   /* distinct views rendered once for all */
 #define TEXT_MAX ((size_t)64 << 20)
 
 struct job {
@@ -50,8 +50,8 @@ struct view_cache {
 
 struct live {
     pthread_mutex_t lock;
-    pthread_cond_t work;  /* jobs or stop */
-    pthread_cond_t idle;  /* references were given back */
+    pthread_cond_t work; /* jobs or stop */
+    pthread_cond_t idle; /* references were given back */
     pthread_t thread;
     bool stop;
     struct live_sub *subs;
@@ -59,7 +59,7 @@ struct live {
     uint64_t published_base; /* base_seq of the newest batch that was published */
     struct job *first, *last;
     size_t job_bytes;
-    bool lost;              /* batches were not taken in: the newest one's base_seq, rows of all */
+    bool lost; /* batches were not taken in: the newest one's base_seq, rows of all */
     uint64_t lost_base, lost_rows;
     _Atomic(const struct id_gen *) ids;
     /* the matcher's own */
@@ -289,8 +289,8 @@ static int match_block(void *arg, struct block *b, struct err *err)
     return 0;
 }
 
-/* Everyone of the snapshot reads on from the store (or counts). The order towards jobs still waiting
- * does not matter: reading on begins behind what was matched. */
+/* Everyone of the snapshot reads on from the store (or counts). The order towards jobs still
+ * waiting does not matter: reading on begins behind what was matched. */
 static void match_lost(struct live *l, uint64_t base, uint64_t rows)
 {
     for (uint32_t i = 0; i < l->nsnap; i++) {
@@ -366,7 +366,8 @@ static void match_job(struct live *l, struct job *j)
 {
     struct match_arg arg = { l, j->base };
     struct err err = ERR_INIT;
-    if (payload_each(str_n(j->payload, j->n), j->base, j->at, &l->arena, match_block, &arg, &err) < 0)
+    if (payload_each(str_n(j->payload, j->n), j->base, j->at, &l->arena, match_block, &arg, &err) <
+        0)
         match_lost(l, j->base, 1);
     arena_reset(&l->arena);
 }
@@ -552,7 +553,8 @@ static void start_at(struct live_sub *s, bool resume)
     pthread_mutex_unlock(&s->lock);
 }
 
-int live_subscribe(struct live *l, const struct live_opts *o, struct live_sub **ret, struct err *err)
+int live_subscribe(struct live *l, const struct live_opts *o, struct live_sub **ret,
+                   struct err *err)
 {
     bool resume = o->after_seq != UINT64_MAX;
     if (resume && !o->store)

@@ -1,10 +1,10 @@
 /* take.c: the reader's side of a subscription: queue and history.
  *
- * A slice of history is the HISTORY_SLICE matching entries of lowest seq behind the cursor, or fewer
- * when they are big. SCAN_SEQ gives blocks by rising lowest seq, but the rows of a block come in any
- * order and blocks may overlap; so a slice is collected in a heap that keeps the lowest: what the
- * heap refuses or gives up lowers `cut`, and the first block that lies wholly at or behind `cut` ends
- * the slice. In the usual case (rows in seq order) nothing is ever given up. */
+ * A slice of history is the HISTORY_SLICE matching entries of lowest seq behind the cursor, or
+ * fewer when they are big. SCAN_SEQ gives blocks by rising lowest seq, but the rows of a block come
+ * in any order and blocks may overlap; so a slice is collected in a heap that keeps the lowest:
+ * what the heap refuses or gives up lowers `cut`, and the first block that lies wholly at or behind
+ * `cut` ends the slice. In the usual case (rows in seq order) nothing is ever given up. */
 #include "live/internal.h"
 
 #include <stdlib.h>
@@ -106,8 +106,7 @@ static int slice_scan(struct slice *sl, struct live_sub *s, struct scan *sc, str
         if (sb.block->seq_min >= sl->cut)
             break;
         uint32_t n = sb.block->n;
-        for (size_t r = bits_next(sb.sel, 0, n); r < n && rc == 0;
-             r = bits_next(sb.sel, r + 1, n))
+        for (size_t r = bits_next(sb.sel, 0, n); r < n && rc == 0; r = bits_next(sb.sel, r + 1, n))
             rc = slice_row(sl, s, sb.block, (uint32_t)r, &tmp, err);
         if (rc < 0)
             break;
@@ -116,8 +115,8 @@ static int slice_scan(struct slice *sl, struct live_sub *s, struct scan *sc, str
     return rc < 0 ? rc : 0;
 }
 
-/* Reads the next slice behind `cursor` into s->hist. *ret_upto: history is read up to here. *ret_end:
- * that is everything the scan could see. */
+/* Reads the next slice behind `cursor` into s->hist. *ret_upto: history is read up to here.
+ * *ret_end: that is everything the scan could see. */
 static int read_slice(struct live_sub *s, uint64_t cursor, uint64_t *ret_upto, bool *ret_end,
                       struct err *err)
 {
@@ -127,8 +126,11 @@ static int read_slice(struct live_sub *s, uint64_t cursor, uint64_t *ret_upto, b
             return err_nomem(err);
     }
     struct slice sl = { .heap = s->hist, .cut = UINT64_MAX };
-    struct scan_plan plan = { .filter = s->o.filter, .order = SCAN_SEQ, .seq_after = cursor,
-                              .marks = true, .cancel = &s->cancel };
+    struct scan_plan plan = { .filter = s->o.filter,
+                              .order = SCAN_SEQ,
+                              .seq_after = cursor,
+                              .marks = true,
+                              .cancel = &s->cancel };
     struct scan *sc;
     int rc = store_scan(s->o.store, &plan, &sc, err);
     if (rc < 0)
@@ -272,8 +274,10 @@ uint64_t live_position(struct live_sub *s)
     if (s->hist_at < s->nhist)
         return s->pos;
     pthread_mutex_lock(&s->lock);
-    uint64_t at = s->mode == SUB_LAST ? s->cursor : s->n ? s->pos :
-                  s->mode == SUB_SCAN ? s->cursor : s->seen;
+    uint64_t at = s->mode == SUB_LAST   ? s->cursor
+                  : s->n                ? s->pos
+                  : s->mode == SUB_SCAN ? s->cursor
+                                        : s->seen;
     pthread_mutex_unlock(&s->lock);
     return at;
 }

@@ -4,11 +4,11 @@
  *
  * Invariants
  *  1. Open means: no key was ever made or given, and every listener is on loopback.
- *  2. A stranger learns nothing: without a valid key every path but the public ones answers the same
- *     401, whether it exists or not.
- *  3. Guessing is slow: of one address, 20 different wrong keys a minute, or one wrong key 20 times,
- *     and further unknown keys get 429 unseen. Keys that worked before keep working meanwhile, so
- *     nobody can lock out the agents behind the same address.
+ *  2. A stranger learns nothing: without a valid key every path but the public ones answers the
+ * same 401, whether it exists or not.
+ *  3. Guessing is slow: of one address, 20 different wrong keys a minute, or one wrong key 20
+ * times, and further unknown keys get 429 unseen. Keys that worked before keep working meanwhile,
+ * so nobody can lock out the agents behind the same address.
  *  4. Names in Host are checked wherever only loopback is served: a foreign name there is DNS
  *     rebinding. A foreign Origin is refused everywhere; there are no CORS headers. */
 #include <errno.h>
@@ -155,8 +155,9 @@ static bool origin_allowed(const struct http_req *req)
                (str_eq_ci(mode, STR("navigate")) && req->method == HTTP_GET);
     }
     str host = http_header(req, "host");
-    str rest = str_starts(origin, STR("http://")) ? str_skip(origin, 7) :
-               str_starts(origin, STR("https://")) ? str_skip(origin, 8) : STR_NULL;
+    str rest = str_starts(origin, STR("http://"))    ? str_skip(origin, 7)
+               : str_starts(origin, STR("https://")) ? str_skip(origin, 8)
+                                                     : STR_NULL;
     return rest.n && host.n && str_eq_ci(rest, host);
 }
 
@@ -489,10 +490,14 @@ static int refuse_stranger(struct call *c, int status, str *ret_body, const char
         return refuse(c, 503, "out of memory", ret_body);
     }
     bool browser = c->route && (c->route->flags & ROUTE_HTML) && http_prefers_html(c->req);
-    *ret_headers = browser ? "WWW-Authenticate: Basic realm=\"fleetlog: the key is the password\"\r\n"
-                           : "WWW-Authenticate: Bearer realm=\"fleetlog\"\r\n";
-    return refuse(c, 401, c->shape == SHAPE_MALS ? "Not authenticated" :
-                  "a valid key is needed in the header Authorization: Bearer KEY", ret_body);
+    *ret_headers = browser
+                       ? "WWW-Authenticate: Basic realm=\"fleetlog: the key is the password\"\r\n"
+                       : "WWW-Authenticate: Bearer realm=\"fleetlog\"\r\n";
+    return refuse(c, 401,
+                  c->shape == SHAPE_MALS
+                      ? "Not authenticated"
+                      : "a valid key is needed in the header Authorization: Bearer KEY",
+                  ret_body);
 }
 
 static int check_route(struct call *c, enum route_result found, str *ret_body,
@@ -532,7 +537,8 @@ int auth_check(void *ctx, struct http_req *req, str *ret_body, const char **ret_
     c->shape = c->route ? c->route->shape : shape_of_path(req->path);
     if (!host_allowed(c->s, req)) {
         metric_add(&c->s->metrics.host_refused, 1);
-        return refuse(c, 421, "this server does not go by that name; --allow-host adds one", ret_body);
+        return refuse(c, 421, "this server does not go by that name; --allow-host adds one",
+                      ret_body);
     }
     if (!origin_allowed(req)) {
         metric_add(&c->s->metrics.host_refused, 1);

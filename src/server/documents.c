@@ -60,7 +60,8 @@ static void put_parameters(struct buf *b, const struct route *r)
         any = true;
         buf_puts(b, "\"name\":");
         put_quoted(b, p->name);
-        buf_printf(b, ",\"in\":\"%s\",\"required\":%s,\"schema\":{\"type\":\"%s\"},\"description\":",
+        buf_printf(b,
+                   ",\"in\":\"%s\",\"required\":%s,\"schema\":{\"type\":\"%s\"},\"description\":",
                    p->in, strcmp(p->in, "path") == 0 ? "true" : "false", p->type);
         put_quoted(b, p->about);
         buf_putc(b, '}');
@@ -111,8 +112,9 @@ static void put_operation(struct buf *b, const struct route *r)
 
 void server_openapi(struct buf *out)
 {
-    buf_puts(out, "{\n  \"openapi\": \"3.1.0\",\n  \"info\": {\"title\": \"fleetlog\", \"version\": \""
-                  FL_VERSION "\"},\n  \"security\": [{\"bearer\":[]},{\"basic\":[]},{\"key\":[]}],\n"
+    buf_puts(out, "{\n  \"openapi\": \"3.1.0\",\n"
+                  "  \"info\": {\"title\": \"fleetlog\", \"version\": \"" FL_VERSION
+                  "\"},\n  \"security\": [{\"bearer\":[]},{\"basic\":[]},{\"key\":[]}],\n"
                   "  \"components\": {\"securitySchemes\": {\n"
                   "    \"bearer\": {\"type\":\"http\",\"scheme\":\"bearer\"},\n"
                   "    \"basic\": {\"type\":\"http\",\"scheme\":\"basic\"},\n"
@@ -148,11 +150,14 @@ void server_openapi(struct buf *out)
 static const char intro[] =
     "# HTTP API\n"
     "\n"
-    "Made from the server's route table by `fleetlog routes --markdown`; a test compares the two. The\n"
+    "Made from the server's route table by `fleetlog routes --markdown`; a test compares the "
+    "two. The\n"
     "same table is served as OpenAPI 3.1 at `/openapi.json`.\n"
     "\n"
-    "One port, 8140 unless `--listen` says otherwise. JSON unless said. `HEAD` works wherever `GET`\n"
-    "does, `OPTIONS` names the methods of a path. Leading, doubled and trailing slashes do not matter.\n"
+    "One port, 8140 unless `--listen` says otherwise. JSON unless said. `HEAD` works wherever "
+    "`GET`\n"
+    "does, `OPTIONS` names the methods of a path. Leading, doubled and trailing slashes do not "
+    "matter.\n"
     "\n"
     "## Status codes\n"
     "\n"
@@ -160,7 +165,8 @@ static const char intro[] =
     "|---|---|\n"
     "| 200 | done; for entries: they are on disk |\n"
     "| 400 | the request is wrong; the answer says where |\n"
-    "| 401, 403 | no valid key; the key may not do this, or the page asking is of another origin |\n"
+    "| 401, 403 | no valid key; the key may not do this, or the page asking is of another origin "
+    "|\n"
     "| 404, 405 | no such thing; not with this method (`Allow` says which) |\n"
     "| 409 | the same `Idempotency-Key` with another body |\n"
     "| 413, 415 | too large; a type of body that is not understood |\n"
@@ -170,27 +176,37 @@ static const char intro[] =
     "| 503 | overloaded, or the disk is full; try again after `Retry-After` seconds |\n"
     "\n"
     "Errors: native and operation paths answer\n"
-    "`{\"error\":{\"code\",\"message\",\"hint\"?,\"position\"?}}`, Fleet Logger and local assistant paths\n"
+    "`{\"error\":{\"code\",\"message\",\"hint\"?,\"position\"?}}`, Fleet Logger and local "
+    "assistant paths\n"
     "`{\"error\":\"text\"}`, MALS paths `{\"detail\":...}`.\n"
     "\n"
     "## Keys\n"
     "\n"
-    "On loopback, with no key made or given, the server is open. Any key closes every path but a reduced\n"
-    "`/health` and `/ready`. A key is sent as `Authorization: Bearer KEY`, as the password of HTTP Basic,\n"
-    "or as `X-API-Key`; never in a URL. It has scopes (`ingest`, `read`, `write-marks`, `admin`), a\n"
-    "pattern of agents it may write and read, a rate in entries per second and an expiry. Browsers'\n"
-    "`EventSource` and `WebSocket`, which send no headers, use a ticket from `POST /api/v1/ticket`.\n"
+    "On loopback, with no key made or given, the server is open. Any key closes every path but a "
+    "reduced\n"
+    "`/health` and `/ready`. A key is sent as `Authorization: Bearer KEY`, as the password of "
+    "HTTP Basic,\n"
+    "or as `X-API-Key`; never in a URL. It has scopes (`ingest`, `read`, `write-marks`, "
+    "`admin`), a\n"
+    "pattern of agents it may write and read, a rate in entries per second and an expiry. "
+    "Browsers'\n"
+    "`EventSource` and `WebSocket`, which send no headers, use a ticket from `POST "
+    "/api/v1/ticket`.\n"
     "\n"
     "## Repeating a request\n"
     "\n"
-    "`POST` of entries takes an `Idempotency-Key` (1 to 255 characters, per key, for 24 hours). A repeat\n"
-    "with the same body stores nothing and gets the first answer; `duplicates` says how many entries of\n"
+    "`POST` of entries takes an `Idempotency-Key` (1 to 255 characters, per key, for 24 hours). "
+    "A repeat\n"
+    "with the same body stores nothing and gets the first answer; `duplicates` says how many "
+    "entries of\n"
     "`accepted` had been stored before.\n"
     "\n"
     "## Following live\n"
     "\n"
-    "A tail can be resumed without a gap or a repeat from any sequence number: `Last-Event-ID` or `from`\n"
-    "gives every later match, first from disk, then live. A reader that is too slow loses entries past\n"
+    "A tail can be resumed without a gap or a repeat from any sequence number: `Last-Event-ID` "
+    "or `from`\n"
+    "gives every later match, first from disk, then live. A reader that is too slow loses "
+    "entries past\n"
     "1 MiB of waiting ones and is told how many.\n";
 
 static void put_route(struct buf *b, const struct route *r)

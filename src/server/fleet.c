@@ -1,8 +1,8 @@
 /* fleet.c: the Fleet Logger's HTTP API, in its own shapes.
  *
  * Where the original crashed or dropped the connection (a bad regex, a number that is none) the
- * answer is 400 with the reason; what it silently ignored (an unknown level, an unreadable min_ts) is
- * still ignored, and said in `warnings`. */
+ * answer is 400 with the reason; what it silently ignored (an unknown level, an unreadable min_ts)
+ * is still ignored, and said in `warnings`. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,10 +59,12 @@ static struct pred *both(struct arena *a, struct pred *x, struct pred *y)
 static int search_pred(struct job *j, const struct search *s, struct pred **ret, struct err *err)
 {
     struct arena *a = &j->arena;
-    struct pred *p = s->from == TS_MIN && s->to == TS_MAX ? pred_true(a) : pred_time(a, s->from, s->to);
+    struct pred *p =
+        s->from == TS_MIN && s->to == TS_MAX ? pred_true(a) : pred_time(a, s->from, s->to);
     if (s->has_agent)
-        p = both(a, p, s->agent.n && memchr(s->agent.p, '*', s->agent.n)
-                           ? pred_glob(a, F_AGENT, s->agent) : pred_eq(a, F_AGENT, s->agent));
+        p = both(a, p,
+                 s->agent.n && memchr(s->agent.p, '*', s->agent.n) ? pred_glob(a, F_AGENT, s->agent)
+                                                                   : pred_eq(a, F_AGENT, s->agent));
     if (s->has_level)
         p = both(a, p, pred_level_min(a, s->level));
     if (s->trace.n)
@@ -96,8 +98,12 @@ static int run_search(struct job *j, struct err *err)
     int rc = search_pred(j, s, &p, err);
     if (rc < 0)
         return rc;
-    struct rows_want want = { .filter = p, .oldest = s->oldest, .ties_by_seq = true,
-                              .offset = s->offset, .limit = s->limit, .view = view_fleet,
+    struct rows_want want = { .filter = p,
+                              .oldest = s->oldest,
+                              .ties_by_seq = true,
+                              .offset = s->offset,
+                              .limit = s->limit,
+                              .view = view_fleet,
                               .separator = STR(",\n") };
     if (want.offset >= LIMIT_MAX)
         want.offset = LIMIT_MAX, want.limit = 0;
@@ -177,8 +183,9 @@ static int run_trace(struct job *j, struct err *err)
     int rc = p ? job_filter(j, p, &p, err) : err_nomem(err);
     if (rc < 0)
         return rc;
-    struct rows_want want = { .filter = p, .oldest = true, .limit = TRACE_MAX, .view = view_fleet,
-                              .separator = STR(",\n") };
+    struct rows_want want = {
+        .filter = p, .oldest = true, .limit = TRACE_MAX, .view = view_fleet, .separator = STR(",\n")
+    };
     buf_puts(&j->out, "{\"trace_id\":");
     json_put_bytes(&j->out, id);
     buf_puts(&j->out, ",\"entries\":[");
@@ -219,7 +226,8 @@ void fleet_agents(struct call *c)
 
 static int by_entries(const void *a, const void *b)
 {
-    const struct agent_stat *x = *(struct agent_stat *const *)a, *y = *(struct agent_stat *const *)b;
+    const struct agent_stat *x = *(struct agent_stat *const *)a,
+                            *y = *(struct agent_stat *const *)b;
     if (x->entries != y->entries)
         return x->entries < y->entries ? 1 : -1;
     return (x->first_seq > y->first_seq) - (x->first_seq < y->first_seq);
@@ -326,8 +334,11 @@ void fleet_tail(struct call *c)
 {
     double seconds = 30;
     str agent, level;
-    struct tail_spec spec = { .kind = TAIL_POLL, .view = view_fleet, .after_seq = UINT64_MAX,
-                              .limit = 1000, .poll_reply = tail_reply };
+    struct tail_spec spec = { .kind = TAIL_POLL,
+                              .view = view_fleet,
+                              .after_seq = UINT64_MAX,
+                              .limit = 1000,
+                              .poll_reply = tail_reply };
     if (!param_f64(c, "timeout", 0, 1e9, &seconds))
         return;
     spec.timeout_ms = (int64_t)((seconds > TAIL_MAX_S ? TAIL_MAX_S : seconds) * 1000);

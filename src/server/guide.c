@@ -28,7 +28,9 @@ static void put_event(struct buf *out, const struct live_item *it)
 
 void guide_ws(struct call *c)
 {
-    struct tail_spec spec = { .kind = TAIL_WS, .view = view_guide, .after_seq = UINT64_MAX,
+    struct tail_spec spec = { .kind = TAIL_WS,
+                              .view = view_guide,
+                              .after_seq = UINT64_MAX,
                               .hello = STR("{\"message\":\"Connected to log stream\"}"),
                               .put = put_event };
     tail_start(c, &spec);

@@ -137,8 +137,9 @@ static int put_recent(struct job *j, uint32_t limit, uint64_t *ret_watermark, st
     int rc = p ? job_filter(j, p, &p, err) : err_nomem(err);
     if (rc < 0)
         return rc;
-    struct rows_want want = { .filter = p, .limit = limit, .reverse = true, .view = view_hook,
-                              .separator = STR(",\n") };
+    struct rows_want want = {
+        .filter = p, .limit = limit, .reverse = true, .view = view_hook, .separator = STR(",\n")
+    };
     buf_putc(&j->out, '[');
     rc = rows_put(j, &want, &got, err);
     buf_putc(&j->out, ']');
@@ -236,8 +237,12 @@ static void put_event(struct buf *out, const struct live_item *it)
 /* what the first frame shows is behind us: the rest follows without a gap */
 static void stream_go(struct job *j)
 {
-    struct tail_spec spec = { .kind = TAIL_WS, .view = view_hook, .after_seq = *(uint64_t *)j->args,
-                              .also = is_hook, .hello = buf_str(&j->out), .put = put_event };
+    struct tail_spec spec = { .kind = TAIL_WS,
+                              .view = view_hook,
+                              .after_seq = *(uint64_t *)j->args,
+                              .also = is_hook,
+                              .hello = buf_str(&j->out),
+                              .put = put_event };
     tail_start(j->c, &spec);
 }
 

@@ -3,9 +3,9 @@
  *   worker: decode into a batch, encode it -> store's writer: group commit, done()
  *        -> worker: op->reply
  *
- * The operation lives in the request's arena: a small request costs no heap call here but the payload
- * itself, which the store owns. Bodies of BIG bytes or more are decoded in a pool, so that no loop
- * stands still for longer than a small body takes. */
+ * The operation lives in the request's arena: a small request costs no heap call here but the
+ * payload itself, which the store owns. Bodies of BIG bytes or more are decoded in a pool, so that
+ * no loop stands still for longer than a small body takes. */
 #include <stdio.h>
 #include <string.h>
 
@@ -16,7 +16,8 @@
 #include "server/internal.h"
 
 #define BIG ((size_t)256 << 10)
-#define IN_REQUEST ((size_t)8 << 10) /* bodies up to this are decoded in the request's own arena */
+#define IN_REQUEST ((size_t)8 << 10) /* bodies up to this are decoded in the request's own arena   \
+                                      */
 #define ARENA_BASE ((size_t)32 << 20)
 #define ARENA_PER_BYTE 32
 #define ERRORS_MAX ((size_t)256 << 10)
@@ -99,8 +100,10 @@ static int encode(struct ingest_op *op, struct batch *b, struct err *err)
 static int decode_in(struct ingest_op *op, struct arena *a, str body)
 {
     struct call *c = op->c;
-    struct ingest_opts o = { .now = op->now, .atomic = op->atomic,
-                             .default_agent = op->default_agent, .key_id = c->who->key_id,
+    struct ingest_opts o = { .now = op->now,
+                             .atomic = op->atomic,
+                             .default_agent = op->default_agent,
+                             .key_id = c->who->key_id,
                              .agent_pattern = str_c(c->who->agent) };
     struct ingest_result r = { 0 };
     struct batch *b;
@@ -243,6 +246,8 @@ void ingest_start(struct call *c, enum dialect d, bool atomic, str default_agent
     op->default_agent = default_agent;
     op->reply = reply;
     op->now = server_now(c->s);
+    if (is_mals(d))
+        op->now -= op->now % NS_PER_US; /* shown as created_at, in microseconds like Python's */
     op->errors = STR("[]");
     op->err.pos = op->a.err.pos = -1;
     if (!auth_rate_ok(c->s, c->who, &wait)) {

@@ -4,8 +4,9 @@
  *   auth.c      who asks: keys, tickets, hosts  reply.c      answers and errors in each dialect
  *   pool.c      threads for slow work           job.c        one request on such a thread
  *   rows.c      a page of entries in order      params.c     query parameters and small JSON bodies
- *   ingest.c    body -> batch -> store -> answer             tail.c  a live subscription on a connection
- * and one file an API family: native_*.c fleet.c mals*.c guide.c hooks.c ops.c keys.c page.c.
+ *   ingest.c    body -> batch -> store -> answer             tail.c  a live subscription on a
+ * connection and one file an API family: native_*.c fleet.c mals*.c guide.c hooks.c ops.c keys.c
+ * page.c.
  *
  * A call lives in its request's arena and belongs to the request's worker thread; a job borrows it
  * while the request waits. */
@@ -34,7 +35,8 @@ struct pool_work {
 /* Threads start when there is work for them. nice: added to the threads' niceness. */
 int pool_new(struct pool **ret, const char *name, uint32_t threads, uint32_t queue, int nice,
              struct err *err);
-bool pool_submit(struct pool *p, struct pool_work *w); /* false: queue full, or no thread to be had */
+bool pool_submit(struct pool *p,
+                 struct pool_work *w); /* false: queue full, or no thread to be had */
 /* The calling pool thread is about to wait for a slow reader; while it does, another may run in its
  * stead. False: too many wait already. */
 bool pool_block(struct pool *p);
@@ -44,11 +46,11 @@ void pool_free(struct pool *p); /* runs what is queued, joins */
 
 /* ---- who asks (auth.c) ---- */
 struct principal {
-    uint32_t key_id;  /* 0: nobody was asked (open server) */
+    uint32_t key_id; /* 0: nobody was asked (open server) */
     uint32_t scopes;
-    uint32_t rate;    /* entries per second; 0 = unlimited */
-    ts_ns expires;    /* 0 = never */
-    char agent[257];  /* glob of agents it may write and read; "" = any */
+    uint32_t rate;   /* entries per second; 0 = unlimited */
+    ts_ns expires;   /* 0 = never */
+    char agent[257]; /* glob of agents it may write and read; "" = any */
     char name[65];
 };
 
@@ -57,10 +59,10 @@ struct job;
 struct tail;
 enum shape { SHAPE_NATIVE, SHAPE_FLEET, SHAPE_MALS }; /* of errors */
 enum route_flag {
-    ROUTE_PUBLIC = 1,   /* no key needed */
-    ROUTE_TICKET = 2,   /* takes ?ticket= */
-    ROUTE_STREAM = 4,   /* answer without end: events or WebSocket */
-    ROUTE_HTML = 8,     /* a page for browsers: they are asked for Basic credentials */
+    ROUTE_PUBLIC = 1, /* no key needed */
+    ROUTE_TICKET = 2, /* takes ?ticket= */
+    ROUTE_STREAM = 4, /* answer without end: events or WebSocket */
+    ROUTE_HTML = 8,   /* a page for browsers: they are asked for Basic credentials */
 };
 struct call;
 struct route_param {
@@ -70,20 +72,21 @@ struct route {
     enum http_method method;
     const char *path; /* "{id}" one segment, "{id...}" all the rest */
     void (*handle)(struct call *);
-    uint32_t scope;   /* enum key_scope a key must have; 0 = any key */
+    uint32_t scope; /* enum key_scope a key must have; 0 = any key */
     enum shape shape;
     uint32_t flags;
     const char *family, *summary;
-    const char *body, *answer; /* sentences for the documents; body may be NULL */
+    const char *body, *answer;        /* sentences for the documents; body may be NULL */
     const struct route_param *params; /* ends with a NULL name; may be NULL */
     enum request_class kind;
 };
 extern const struct route route_table[];
 extern const uint32_t route_count;
 #define ROUTE_ARGS_MAX 2
+void routes_init(void); /* before the first route_match */
 enum route_result { ROUTE_FOUND, ROUTE_NO_PATH, ROUTE_NO_METHOD };
-/* Matches method and path; path arguments are percent-decoded into the arena. On ROUTE_NO_METHOD (and
- * for OPTIONS) `allow` gets the methods of the path, "GET, HEAD, POST". */
+/* Matches method and path; path arguments are percent-decoded into the arena. On ROUTE_NO_METHOD
+ * (and for OPTIONS) `allow` gets the methods of the path, "GET, HEAD, POST". */
 enum route_result route_match(enum http_method method, str path, struct arena *a,
                               const struct route **ret, str args[ROUTE_ARGS_MAX], char allow[64]);
 enum shape shape_of_path(str path); /* whose errors a path without a route speaks */
@@ -97,10 +100,10 @@ struct call {
     const struct principal *who;
     str args[ROUTE_ARGS_MAX];
     char allow[64];
-    int64_t started; /* monotonic ns */
-    struct job *job; /* the one that works on it, or NULL */
+    int64_t started;            /* monotonic ns */
+    struct job *job;            /* the one that works on it, or NULL */
     const struct jobject *body; /* parameters sent as JSON, or NULL */
-    struct tail *tail; /* the live subscription on it, or NULL */
+    struct tail *tail;          /* the live subscription on it, or NULL */
 };
 
 /* ---- the server (server.c) ---- */
@@ -112,7 +115,7 @@ struct server {
     struct live *live;
     struct store *store;
     struct net *net;
-    struct pool *queries; /* and everything else that may read the disk */
+    struct pool *queries;  /* and everything else that may read the disk */
     struct pool *decoders; /* big bodies */
     struct auth *auth;
     struct metrics metrics;
@@ -145,7 +148,8 @@ bool auth_ticket(struct server *s, const struct principal *who, char ret[33]);
 /* a key was revoked: its tails end */
 void auth_revoked(struct server *s, uint32_t key_id);
 bool auth_may_agent(const struct principal *who, str agent);
-/* Rate of a key: false when it is over; *ret_wait_s says for how long. Rows are charged afterwards. */
+/* Rate of a key: false when it is over; *ret_wait_s says for how long. Rows are charged afterwards.
+ */
 bool auth_rate_ok(struct server *s, const struct principal *who, uint32_t *ret_wait_s);
 void auth_rate_charge(struct server *s, const struct principal *who, uint64_t rows);
 
@@ -191,9 +195,9 @@ bool timezone_parse(str s, int32_t *ret_minutes); /* "+02:00", "Z", "-0330" */
 
 /* a small JSON object as sent in a request body */
 struct jmember {
-    str key;     /* decoded */
+    str key;      /* decoded */
     uint8_t type; /* enum json_type of the value's first token */
-    str raw;     /* source text of the value; strings: between the quotes */
+    str raw;      /* source text of the value; strings: between the quotes */
     bool escaped;
 };
 struct jobject {
@@ -214,19 +218,19 @@ typedef int (*job_fn)(struct job *j, struct err *err);
 struct job {
     /* for job_fn */
     struct server *s;
-    struct call *c;      /* readable; its request must not be touched */
+    struct call *c; /* readable; its request must not be touched */
     void *args;
     struct arena arena;
     struct query_ctl ctl;
-    struct buf out;      /* the answer */
-    int status;          /* 200 */
-    const char *type;    /* JSON_TYPE */
+    struct buf out;   /* the answer */
+    int status;       /* 200 */
+    const char *type; /* JSON_TYPE */
     const char *headers;
     void (*then)(struct job *j); /* on success, on the worker, instead of sending `out` */
-    bool whole;          /* never stream: `then` or a late status needs all of `out` */
-    bool line_errors;    /* NDJSON: an error after the first bytes is one more line */
-    struct pred *preds[4]; /* released at the end */
-    struct query *queries[2]; /* freed at the end */
+    bool whole;                  /* never stream: `then` or a late status needs all of `out` */
+    bool line_errors;            /* NDJSON: an error after the first bytes is one more line */
+    struct pred *preds[4];       /* released at the end */
+    struct query *queries[2];    /* freed at the end */
     uint32_t npreds, nqueries;
     /* job.c's own */
     struct pool_work work;
@@ -261,17 +265,18 @@ bool job_canceled(const struct job *j);
 /* ---- rows.c ---- */
 struct rows_want {
     const struct pred *filter;
-    bool oldest;        /* by rising timestamp; else falling */
-    bool ties_by_seq;   /* equal timestamps by rising seq in both orders; else seq follows the order */
-    bool total;         /* count all that match */
-    bool reverse;       /* give the page out last row first */
-    uint64_t seq_max;   /* 0 = all */
+    bool oldest; /* by rising timestamp; else falling */
+    bool
+        ties_by_seq; /* equal timestamps by rising seq in both orders; else seq follows the order */
+    bool total;      /* count all that match */
+    bool reverse;    /* give the page out last row first */
+    uint64_t seq_max; /* 0 = all */
     uint64_t offset, limit;
-    bool has_edge;      /* only rows strictly behind (edge_time, edge_seq) in the order */
+    bool has_edge; /* only rows strictly behind (edge_time, edge_seq) in the order */
     ts_ns edge_time;
     uint64_t edge_seq;
     live_view view;
-    str separator;      /* between rows */
+    str separator; /* between rows */
 };
 struct rows_got {
     uint64_t rows, total, watermark;
@@ -302,12 +307,12 @@ struct ingest_op {
     str default_agent;
     ts_ns now;
     uint32_t entries, accepted, rejected;
-    str errors;      /* JSON array of {index, reason} */
-    str detail;      /* MALS: the same as FastAPI tells it; else empty */
-    int rc;          /* of decoding or appending; then err says what */
+    str errors; /* JSON array of {index, reason} */
+    str detail; /* MALS: the same as FastAPI tells it; else empty */
+    int rc;     /* of decoding or appending; then err says what */
     struct err err;
-    bool appended;   /* it came as far as the store */
-    bool by_agent;   /* an entry was refused because the key may not write that agent */
+    bool appended; /* it came as far as the store */
+    bool by_agent; /* an entry was refused because the key may not write that agent */
     void (*reply)(struct ingest_op *op); /* worker thread; answers the call */
 };
 /* Decodes the body and appends it; then calls reply with all of op set. */
@@ -319,18 +324,18 @@ enum tail_kind { TAIL_SSE, TAIL_WS, TAIL_POLL };
 struct tail_spec {
     enum tail_kind kind;
     live_view view;
-    uint64_t after_seq;      /* UINT64_MAX = from now */
-    str q;                   /* filter text; may be empty */
+    uint64_t after_seq; /* UINT64_MAX = from now */
+    str q;              /* filter text; may be empty */
     bool has_agent, has_level;
-    str agent;               /* exact */
-    enum level level;        /* minimum */
+    str agent;                             /* exact */
+    enum level level;                      /* minimum */
     struct pred *(*also)(struct arena *a); /* further condition; NULL = none */
-    str hello;               /* WebSocket: first frame */
+    str hello;                             /* WebSocket: first frame */
     /* puts one item into the stream */
     void (*put)(struct buf *out, const struct live_item *it);
     bool tell_drops;
-    int64_t timeout_ms;      /* poll */
-    uint32_t limit;          /* poll */
+    int64_t timeout_ms; /* poll */
+    uint32_t limit;     /* poll */
     void (*poll_reply)(struct call *c, str items, uint32_t n, uint64_t cursor, uint64_t dropped);
 };
 /* Subscribes and answers the call (or refuses it). */
@@ -342,7 +347,7 @@ void tails_end(struct server *s, uint32_t key_id);
 
 /* ---- values.c ---- */
 struct value_count {
-    str json;        /* the value as JSON text */
+    str json; /* the value as JSON text */
     uint64_t n;
 };
 #define VALUES_MAX 100000 /* distinct values that are told apart */

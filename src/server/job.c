@@ -3,10 +3,10 @@
  *   worker: job_start -> pool thread: run(), writing to j->out -> worker: answer, free
  *
  * A small answer is sent whole. Past JOB_FLUSH bytes it becomes a stream: the pool thread hands its
- * buffer to the worker as a chunk and fills the next one meanwhile; when the client is slow it waits
- * (pool_block), at most STALL_S for a chunk. The request belongs to the worker throughout; the pool
- * thread reads only the call's parsed arguments. A closed connection, the deadline (a timer of the
- * worker) and the end of the server set ctl.cancel. */
+ * buffer to the worker as a chunk and fills the next one meanwhile; when the client is slow it
+ * waits (pool_block), at most STALL_S for a chunk. The request belongs to the worker throughout;
+ * the pool thread reads only the call's parsed arguments. A closed connection, the deadline (a
+ * timer of the worker) and the end of the server set ctl.cancel. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* keys.c: /api/v1/keys: list, make, look at and revoke API keys.
  *
- * The database is on disk, so all of this runs on the query pool. A secret leaves the server once, in
- * the answer that made it; logs and lists hold only the key's number, name and public prefix. */
+ * The database is on disk, so all of this runs on the query pool. A secret leaves the server once,
+ * in the answer that made it; logs and lists hold only the key's number, name and public prefix. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -185,8 +185,8 @@ static int parse_scopes(const struct jmember *m, struct arena *a, uint32_t *ret,
     return 0;
 }
 
-static int copy_text(const struct jmember *m, struct arena *a, const char *what, char *out, size_t max,
-                     struct err *err)
+static int copy_text(const struct jmember *m, struct arena *a, const char *what, char *out,
+                     size_t max, struct err *err)
 {
     str s = STR_NULL;
     if (m && !jmember_str(m, a, &s))

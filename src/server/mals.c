@@ -66,7 +66,7 @@ static void log_reply(struct ingest_op *op)
     if (refused(op))
         return;
     id_make(store_ids(op->c->s->store), op->a.received_at, op->a.base_seq, id);
-    ts_format(op->now, -1, time);
+    ts_format(op->now, -1, time); /* whole microseconds, see ingest_start */
     int n = snprintf(body, sizeof body, "{\"id\":\"%.36s\",\"created_at\":\"%s\"}\n", id, time);
     reply_json(op->c, 200, str_n(body, (size_t)n));
 }
@@ -104,8 +104,8 @@ static int run_list(struct job *j, struct err *err)
 {
     const struct list *l = j->args;
     struct arena *a = &j->arena;
-    struct pred *p = l->since == TS_MIN && l->until == TS_MAX ? pred_true(a)
-                                                              : pred_time(a, l->since, l->until);
+    struct pred *p =
+        l->since == TS_MIN && l->until == TS_MAX ? pred_true(a) : pred_time(a, l->since, l->until);
     if (l->has_agent)
         p = pred_and(a, p, pred_eq(a, F_AGENT, l->agent));
     if (l->has_category)
@@ -122,8 +122,12 @@ static int run_list(struct job *j, struct err *err)
     int rc = p ? job_filter(j, p, &p, err) : err_nomem(err);
     if (rc < 0)
         return rc;
-    struct rows_want want = { .filter = p, .total = true, .limit = l->limit, .offset = l->offset,
-                              .view = view_mals, .separator = STR(",\n") };
+    struct rows_want want = { .filter = p,
+                              .total = true,
+                              .limit = l->limit,
+                              .offset = l->offset,
+                              .view = view_mals,
+                              .separator = STR(",\n") };
     buf_puts(&j->out, "{\"items\":[");
     rc = rows_put(j, &want, &got, err);
     buf_printf(&j->out, "],\"total\":%llu}\n", (unsigned long long)got.total);
@@ -168,8 +172,7 @@ void mals_list(struct call *c)
     param_str(c, "search", &l->search);
     if (param_level(c, l) && param_bool(c, "resolved", &l->resolved) &&
         param_time(c, "since", &l->since) && param_time(c, "until", &l->until) &&
-        param_u64(c, "limit", 1, 1000, &l->limit) &&
-        param_u64(c, "offset", 0, 1000000, &l->offset))
+        param_u64(c, "limit", 1, 1000, &l->limit) && param_u64(c, "offset", 0, 1000000, &l->offset))
         job_start(c, run_list, l, 0);
 }
 
@@ -249,7 +252,8 @@ void mals_resolve(struct call *c)
         return;
     }
     if (!uuid_valid(c->args[0])) {
-        reply_422(c, "uuid_parsing", "\"path\",\"log_id\"", "Input should be a valid UUID", STR_NULL);
+        reply_422(c, "uuid_parsing", "\"path\",\"log_id\"", "Input should be a valid UUID",
+                  STR_NULL);
         return;
     }
     if (!body_by(c, &o, &r->by))
@@ -280,8 +284,10 @@ void mals_resolve_batch(struct call *c)
     }
     if (rc < 0 || r->n > RESOLVE_MAX) {
         reply_422(c, m ? "list_type" : "missing", "\"body\",\"ids\"",
-                  !m ? "Field required" : rc < 0 ? "Input should be a list of UUIDs"
-                                                 : "At most 10000 ids at once", STR_NULL);
+                  !m       ? "Field required"
+                  : rc < 0 ? "Input should be a list of UUIDs"
+                           : "At most 10000 ids at once",
+                  STR_NULL);
         return;
     }
     for (uint32_t i = 0; i < r->n; i++)

@@ -1,7 +1,8 @@
 /* mals_summary.c: GET /logs/summary and /logs/agents.
  *
- * Errors are entries of level error or critical. The period is [since, until); an error message is new
- * when it was not seen in the equally long period before, recurring when it occurs three times. */
+ * Errors are entries of level error or critical. The period is [since, until); an error message is
+ * new when it was not seen in the equally long period before, recurring when it occurs three times.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,8 +26,8 @@ struct agent_errors {
 
 struct message {
     str text;
-    uint64_t count;       /* in the period */
-    bool before;          /* seen in the one before */
+    uint64_t count; /* in the period */
+    bool before;    /* seen in the one before */
     ts_ns first, last;
     uint64_t first_seq;
     uint32_t first_agent;
@@ -91,7 +92,8 @@ static int find_message(struct summary *s, str text, struct message **ret, struc
     str copy = arena_dup(a, text);
     at = m && copy.p ? smap_put(&s->message_map, copy, NULL) : NULL;
     if (!at)
-        return err_set(err, ERR_LIMIT, "the error messages do not fit into memory, narrow the period");
+        return err_set(err, ERR_LIMIT,
+                       "the error messages do not fit into memory, narrow the period");
     m->text = copy;
     *at = s->nmessages;
     s->messages[s->nmessages++] = m;
@@ -175,6 +177,12 @@ static int count_block(void *arg, const struct scan_block *sb, struct err *err)
 
 /* ---- output ---- */
 
+/* in microseconds, as items show created_at */
+static void put_time(struct buf *b, bool *first, const char *key, ts_ns t)
+{
+    json_kv_time(b, first, key, floor_div(t, NS_PER_US) * NS_PER_US);
+}
+
 static void put_agents(struct buf *b, const struct summary *s)
 {
     buf_puts(b, ",\"by_agent\":{");
@@ -188,7 +196,7 @@ static void put_agents(struct buf *b, const struct summary *s)
         json_kv_u64(b, &first, "errors", a->errors);
         json_kv_u64(b, &first, "critical", a->critical);
         json_kv_u64(b, &first, "unresolved", a->unresolved);
-        json_kv_time(b, &first, "last_error_at", a->last);
+        put_time(b, &first, "last_error_at", a->last);
         buf_putc(b, '}');
     }
     buf_putc(b, '}');
@@ -217,7 +225,7 @@ static void put_new(struct buf *b, const struct summary *s)
         json_kv_str(b, &first, "message", m->text);
         json_kv_str(b, &first, "agent_id", s->agents[m->first_agent].name);
         json_kv_u64(b, &first, "count", m->count);
-        json_kv_time(b, &first, "first_seen", m->first);
+        put_time(b, &first, "first_seen", m->first);
         buf_putc(b, '}');
     }
     buf_putc(b, ']');
@@ -243,8 +251,8 @@ static void put_recurring(struct buf *b, const struct summary *s)
             json_put_bytes(b, s->agents[m->agents[k]].name);
         }
         buf_putc(b, ']');
-        json_kv_time(b, &first, "first_seen", m->first);
-        json_kv_time(b, &first, "last_seen", m->last);
+        put_time(b, &first, "first_seen", m->first);
+        put_time(b, &first, "last_seen", m->last);
         buf_putc(b, '}');
     }
     buf_putc(b, ']');
@@ -265,8 +273,9 @@ static int put_unresolved(struct summary *s, struct err *err)
     int rc = p ? job_filter(j, p, &p, err) : err_nomem(err);
     if (rc < 0)
         return rc;
-    struct rows_want want = { .filter = p, .limit = UNRESOLVED_SHOWN, .view = view_mals,
-                              .separator = STR(",\n") };
+    struct rows_want want = {
+        .filter = p, .limit = UNRESOLVED_SHOWN, .view = view_mals, .separator = STR(",\n")
+    };
     buf_printf(&j->out, ",\"unresolved\":{\"count\":%llu,\"items\":[",
                (unsigned long long)s->unresolved);
     rc = rows_put(j, &want, &got, err);
@@ -301,8 +310,8 @@ static int run_summary(struct job *j, struct err *err)
     if (rc == 0) {
         bool first = true;
         buf_putc(b, '{');
-        json_kv_time(b, &first, "since", s->since);
-        json_kv_time(b, &first, "until", s->until);
+        put_time(b, &first, "since", s->since);
+        put_time(b, &first, "until", s->until);
         json_kv_u64(b, &first, "total_errors", s->total);
         put_agents(b, s);
         rc = put_unresolved(s, err);
@@ -357,7 +366,8 @@ static int count_recent(void *arg, const struct scan_block *sb, struct err *err)
     return 0;
 }
 
-static int count_24h(struct job *j, const struct store_summary *sum, struct recent *r, struct err *err)
+static int count_24h(struct job *j, const struct store_summary *sum, struct recent *r,
+                     struct err *err)
 {
     for (uint32_t i = 0; i < sum->nagents; i++)
         if (sum->agents[i].name.n && !smap_put(&r->map, sum->agents[i].name, NULL))
@@ -389,7 +399,7 @@ static int run_agents(struct job *j, struct err *err)
         bool first = true;
         buf_puts(b, i ? ",{" : "{");
         json_kv_str(b, &first, "agent_id", a->name);
-        json_kv_time(b, &first, "last_activity", a->last);
+        put_time(b, &first, "last_activity", a->last);
         json_kv_u64(b, &first, "error_count_24h", errors ? *errors : 0);
         json_kv_u64(b, &first, "total", a->entries);
         buf_putc(b, '}');

@@ -92,8 +92,10 @@ static void put_queries(struct buf *b, struct server *s)
     const struct metrics *m = &s->metrics;
     counter(b, "queries_total", "Jobs run on the query pool.", metric_get(&m->queries));
     counter(b, "query_errors_total", "Jobs that failed.", metric_get(&m->query_errors));
-    counter(b, "query_timeouts_total", "Jobs past their time limit.", metric_get(&m->query_timeouts));
-    counter(b, "query_canceled_total", "Jobs whose client went away.", metric_get(&m->query_canceled));
+    counter(b, "query_timeouts_total", "Jobs past their time limit.",
+            metric_get(&m->query_timeouts));
+    counter(b, "query_canceled_total", "Jobs whose client went away.",
+            metric_get(&m->query_canceled));
     counter(b, "query_refused_total", "Jobs refused because too many waited.",
             metric_get(&m->query_refused));
     gauge(b, "queries_waiting", "Jobs waiting for a thread.", pool_waiting(s->queries));
@@ -121,9 +123,11 @@ static void put_live(struct buf *b, struct server *s)
     struct live_stats st;
     live_get_stats(s->live, &st);
     gauge(b, "tail_subscribers", "Live subscriptions.", st.subscribers);
-    counter(b, "tail_opened_total", "Live subscriptions opened.", metric_get(&s->metrics.tails_opened));
+    counter(b, "tail_opened_total", "Live subscriptions opened.",
+            metric_get(&s->metrics.tails_opened));
     counter(b, "tail_matched_total", "Entries queued for subscribers.", st.matched);
-    counter(b, "tail_dropped_total", "Entries lost to full queues of slow subscribers.", st.dropped);
+    counter(b, "tail_dropped_total", "Entries lost to full queues of slow subscribers.",
+            st.dropped);
 }
 
 static void put_store(struct buf *b, struct server *s)
@@ -147,10 +151,12 @@ static void put_store(struct buf *b, struct server *s)
     counter(b, "store_corruptions_total", "Damaged places found.", st.corruptions);
     gauge(b, "store_gaps", "Declared holes.", st.gaps);
     gauge(b, "store_queue_bytes", "Bytes waiting for the writer.", st.queue_bytes);
-    gauge(b, "store_last_sync_nanoseconds", "Duration of the last sync.", (uint64_t)st.last_sync_ns);
+    gauge(b, "store_last_sync_nanoseconds", "Duration of the last sync.",
+          (uint64_t)st.last_sync_ns);
     gauge(b, "store_disk_free_bytes", "Free space where the data is.", st.disk_free);
     gauge(b, "store_disk_full", "1: entries are refused until there is space.", st.disk_full);
-    gauge(b, "store_writer_failed", "1: a sync failed, nothing is taken any more.", st.writer_failed);
+    gauge(b, "store_writer_failed", "1: a sync failed, nothing is taken any more.",
+          st.writer_failed);
 }
 
 static void put_net(struct buf *b, struct server *s)

@@ -80,9 +80,15 @@ static int put_neighbours(struct context *x, bool after, struct err *err)
     int rc = p ? job_filter(j, p, &p, err) : err_nomem(err);
     if (rc < 0)
         return rc;
-    struct rows_want want = { .filter = p, .oldest = after, .reverse = !after, .limit = n,
-                              .has_edge = true, .edge_time = x->t, .edge_seq = x->seq,
-                              .view = view_native, .separator = STR(",\n") };
+    struct rows_want want = { .filter = p,
+                              .oldest = after,
+                              .reverse = !after,
+                              .limit = n,
+                              .has_edge = true,
+                              .edge_time = x->t,
+                              .edge_seq = x->seq,
+                              .view = view_native,
+                              .separator = STR(",\n") };
     return rows_put(j, &want, &got, err);
 }
 
@@ -176,8 +182,8 @@ int resolve_ids(struct job *j, const str *ids, uint32_t n, str by, str note, uin
         } else if (rc < 0) {
             return rc;
         } else {
-            marks[have++] = (struct mark){ .seq = seq, .resolved = true, .by = by, .note = note,
-                                           .at = now };
+            marks[have++] =
+                (struct mark){ .seq = seq, .resolved = true, .by = by, .note = note, .at = now };
             ++*ret_found;
         }
         if (have && (have == MARK_CHUNK || i + 1 == n)) {

@@ -63,8 +63,8 @@ struct fields {
 
 static void put_types(struct buf *b, uint32_t types)
 {
-    static const char *const names[V__COUNT] = { "null", "bool", "int", "float", "string", "json",
-                                                 "number" };
+    static const char *const names[V__COUNT] = { "null",   "bool", "int",   "float",
+                                                 "string", "json", "number" };
     bool any = false;
     buf_putc(b, '[');
     for (int t = 0; t < V__COUNT; t++)
@@ -181,8 +181,8 @@ static int run_fields(struct job *j, struct err *err)
     struct fields *x = j->args;
     x->j = j;
     if (!x->range.given && !j->c->who->agent[0]) {
-        int rc = store_fields(j->s->store, &j->arena, (uint32_t)x->limit + F__COUNT, &x->f, &x->n,
-                              err);
+        int rc =
+            store_fields(j->s->store, &j->arena, (uint32_t)x->limit + F__COUNT, &x->f, &x->n, err);
         if (rc < 0)
             return rc;
     } else {
@@ -289,7 +289,7 @@ struct timeline {
     /* counting */
     struct job *j;
     struct fieldref f;
-    ts_ns from;     /* start of bucket 0 */
+    ts_ns from; /* start of bucket 0 */
     uint32_t nbuckets;
     uint64_t *count, total;
     struct smap map;
@@ -301,7 +301,8 @@ struct timeline {
 
 static int64_t nice_step(uint64_t width)
 {
-    static const int64_t nice[] = { 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200,
+    static const int64_t nice[] = { 1,     2,     5,     10,    15,     30,     60,
+                                    120,   300,   600,   900,   1800,   3600,   7200,
                                     10800, 21600, 43200, 86400, 604800, 2592000 };
     uint64_t aim = width / BUCKETS_AIM / (uint64_t)NS_PER_S;
     for (size_t i = 0; i < sizeof nice / sizeof *nice; i++)
@@ -340,7 +341,8 @@ static int choose_buckets(struct job *j, struct timeline *x, struct err *err)
     return 0;
 }
 
-/* the counters of a value's series; *ret_total is NULL for those beyond max_series, which share one */
+/* the counters of a value's series; *ret_total is NULL for those beyond max_series, which share one
+ */
 static int find_series(struct timeline *x, struct val v, uint64_t **ret, uint64_t **ret_total,
                        struct err *err)
 {
@@ -383,9 +385,9 @@ static int count_times(void *arg, const struct scan_block *sb, struct err *err)
         if (rc == 0)
             rc = block_get(sb->block, (uint32_t)r, &x->f, &v, err);
         /* runs of one value are common: look its series up once */
-        bool same = known && rc == 0 && v.absent == last.absent && v.t == last.t &&
-                    (v.absent || (v.t == V_STR && str_eq(v.s, last.s)) ||
-                     (v.t == V_I64 && v.i == last.i));
+        bool same =
+            known && rc == 0 && v.absent == last.absent && v.t == last.t &&
+            (v.absent || (v.t == V_STR && str_eq(v.s, last.s)) || (v.t == V_I64 && v.i == last.i));
         if (rc == 0 && !same)
             rc = find_series(x, v, &cells, &total, err);
         if (rc < 0)

@@ -12,8 +12,9 @@ static void put_refusal(struct buf *b, struct ingest_op *op, int status)
     if (op->rc < 0)
         err = op->err;
     else
-        err_set(&err, ERR_INVALID, op->by_agent ? "this key may not write as that agent"
-                                                : "every entry was refused, see errors");
+        err_set(&err, ERR_INVALID,
+                op->by_agent ? "this key may not write as that agent"
+                             : "every entry was refused, see errors");
     buf_init(&whole, 16384);
     error_body(&whole, SHAPE_NATIVE, status, &err);
     if (whole.n > 3)
@@ -74,8 +75,14 @@ static bool choose(struct call *c, enum dialect *ret)
     }
     type = str_trim(str_sub(type, 0, str_chr(type, ';')));
     static const char *const fine[] = {
-        "", "application/json", "application/x-ndjson", "application/ndjson", "application/jsonl",
-        "application/x-jsonlines", "application/jsonlines", "application/octet-stream",
+        "",
+        "application/json",
+        "application/x-ndjson",
+        "application/ndjson",
+        "application/jsonl",
+        "application/x-jsonlines",
+        "application/jsonlines",
+        "application/octet-stream",
         "application/x-www-form-urlencoded", /* what curl -d says unasked */
     };
     for (size_t i = 0; i < sizeof fine / sizeof *fine; i++)

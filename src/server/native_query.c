@@ -5,8 +5,8 @@
  *
  *   hash of the query 8 | now 8 | highest seq 8 | last time 8 | last seq 8 | key 4 | MAC 16, in hex
  *
- * The MAC is HMAC-SHA256 under a key derived from the store's secret: a cursor cannot be made up, nor
- * used with another query or by another key. */
+ * The MAC is HMAC-SHA256 under a key derived from the store's secret: a cursor cannot be made up,
+ * nor used with another query or by another key. */
 #include <stdio.h>
 #include <string.h>
 
@@ -209,16 +209,13 @@ static int run_rows(struct job *j, const struct request *r, struct query *q, str
                     struct err *err)
 {
     struct query_result res = { 0 };
-    bool json = r->format == QF_JSON;
-    if (json)
-        buf_puts(&j->out, "{\"rows\":");
     int rc = query_run(q, j->s->store, &a->sink, &j->ctl, &res, err);
     count_cost(j, &res.cost);
     if (rc == 0)
         rc = query_writer_end(&a->w, err);
     if (rc < 0)
         return rc;
-    if (json) {
+    if (r->format == QF_JSON) {
         put_account(j, r, a, &res);
     } else if (r->format == QF_NDJSON && res.cost.incomplete) {
         struct err what = ERR_INIT;
@@ -265,6 +262,8 @@ static int run_query(struct job *j, struct err *err)
     struct answer *a = arena_zalloc(&j->arena, sizeof *a);
     if (!a)
         return err_nomem(err);
+    if (r->format == QF_JSON)
+        buf_puts(&j->out, "{\"rows\":");
     rc = query_writer_init(&a->w, r->format, &j->out, err);
     if (rc < 0)
         return rc;

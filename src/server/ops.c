@@ -57,8 +57,10 @@ void ops_health(struct call *c)
     buf_init(&b, 8192);
     buf_putc(&b, '{');
     json_kv_str(&b, &first, "status", well ? STR("ok") : STR("degraded"));
-    json_kv_str(&b, &first, "db", st.writer_failed ? STR("failed") : st.disk_full ? STR("full") :
-                                  STR("connected"));
+    json_kv_str(&b, &first, "db",
+                st.writer_failed ? STR("failed")
+                : st.disk_full   ? STR("full")
+                                 : STR("connected"));
     json_kv_str(&b, &first, "version", STR(FL_VERSION));
     json_kv_i64(&b, &first, "timestamp", server_now(s) / NS_PER_MS);
     if (c->who && (c->who->scopes & SCOPE_READ) && !c->who->agent[0]) {
@@ -66,8 +68,11 @@ void ops_health(struct call *c)
         store_counts(s->store, &entries, &agents);
         json_kv_u64(&b, &first, "entries", entries);
         json_kv_u64(&b, &first, "agents", agents);
-        json_key(&b, &first, "uptime_since");
-        json_put_seconds(&b, s->started_at);
+        json_key(&b, &first, "uptime_since"); /* Fleet: null until there is an entry */
+        if (entries)
+            json_put_seconds(&b, s->started_at);
+        else
+            buf_puts(&b, "null");
         json_kv_f64(&b, &first, "uptime_seconds",
                     (double)((server_now(s) - s->started_at) / NS_PER_MS) / 1000.0);
         json_kv_str(&b, &first, "engine", str_c(st.engine));

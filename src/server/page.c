@@ -11,13 +11,13 @@
 #include "base/mem.h"
 #include "server/internal.h"
 
-#define EMBED(name, file)                                                                    \
-    __asm__(".section .rodata\n"                                                             \
-            ".global " #name "\n" #name ":\n"                                                \
-            ".incbin \"" FL_WEB_DIR "/" file "\"\n"                                          \
-            ".global " #name "_end\n" #name "_end:\n"                                        \
-            ".byte 0\n"                                                                      \
-            ".previous\n");                                                                  \
+#define EMBED(name, file)                                                                          \
+    __asm__(".section .rodata\n"                                                                   \
+            ".global " #name "\n" #name ":\n"                                                      \
+            ".incbin \"" FL_WEB_DIR "/" file "\"\n"                                                \
+            ".global " #name "_end\n" #name "_end:\n"                                              \
+            ".byte 0\n"                                                                            \
+            ".previous\n");                                                                        \
     extern const char name[], name##_end[]
 
 EMBED(fl_page_html, "page.html");

@@ -1,19 +1,31 @@
 /* routes.c: the one table of what this server answers, and finding a request's row in it.
  *
  * From the table come dispatch, 404 and 405, OPTIONS, the keys' scopes, /openapi.json and
- * docs/http-api.md. A path is matched segment by segment on its percent-encoded form; empty segments
- * (leading, doubled, trailing slashes) do not count; an argument is decoded once, after the split, so
- * an encoded slash stays part of it. */
+ * docs/http-api.md. A path is matched segment by segment on its percent-encoded form; empty
+ * segments (leading, doubled, trailing slashes) do not count; an argument is decoded once, after
+ * the split, so an encoded slash stays part of it. */
 #include <stdio.h>
 #include <string.h>
 
 #include "server/handlers.h"
 #include "server/internal.h"
 
-#define Q(name, type, about) { name, "query", type, about }
-#define P(name, about) { name, "path", "string", about }
-#define H(name, about) { name, "header", "string", about }
-#define END { NULL, NULL, NULL, NULL }
+#define Q(name, type, about)                                                                       \
+    {                                                                                              \
+        name, "query", type, about                                                                 \
+    }
+#define P(name, about)                                                                             \
+    {                                                                                              \
+        name, "path", "string", about                                                              \
+    }
+#define H(name, about)                                                                             \
+    {                                                                                              \
+        name, "header", "string", about                                                            \
+    }
+#define END                                                                                        \
+    {                                                                                              \
+        NULL, NULL, NULL, NULL                                                                     \
+    }
 
 static const struct route_param p_ingest[] = {
     Q("atomic", "boolean", "true: one bad entry refuses all"),
@@ -23,11 +35,12 @@ static const struct route_param p_ingest[] = {
     H("Content-Encoding", "gzip, deflate or zstd"),
     END
 };
-#define RANGE \
-    Q("start", "string", "from this time on (RFC 3339, epoch, `now-1h`)"), \
-    Q("end", "string", "before this time")
+#define RANGE                                                                                      \
+    Q("start", "string", "from this time on (RFC 3339, epoch, `now-1h`)"),                         \
+        Q("end", "string", "before this time")
 static const struct route_param p_query[] = {
-    Q("q", "string", "the query, see docs/query-language.md; empty is everything"), RANGE,
+    Q("q", "string", "the query, see docs/query-language.md; empty is everything"),
+    RANGE,
     Q("limit", "integer", "rows; 100 for plain filters, 10,000 for tables when not given"),
     Q("offset", "integer", "rows to skip"),
     Q("order", "string", "`desc` (default) or `asc`: plain filters by time"),
@@ -37,7 +50,8 @@ static const struct route_param p_query[] = {
     Q("total", "boolean", "true: count all matches"),
     Q("explain", "boolean", "true: the plan instead of rows"),
     Q("timeout", "string", "give up after, such as `5s`; the server's own limit is the most"),
-    Q("tz", "string", "offset for dates and buckets, `+02:00`"), END
+    Q("tz", "string", "offset for dates and buckets, `+02:00`"),
+    END
 };
 static const struct route_param p_tail[] = {
     Q("q", "string", "filter; pipes are not possible"),
@@ -79,14 +93,19 @@ static const struct route_param p_key[] = { P("id", "number of the key"), END };
 static const struct route_param p_search[] = {
     Q("agent", "string", "exact, or a glob with `*`"),
     Q("level", "string", "minimum severity; an unknown name filters nothing (with a warning)"),
-    Q("min_ts", "number", "epoch seconds, inclusive"), Q("max_ts", "number", "epoch seconds, inclusive"),
-    Q("trace_id", "string", "exact"), Q("session_id", "string", "exact"),
+    Q("min_ts", "number", "epoch seconds, inclusive"),
+    Q("max_ts", "number", "epoch seconds, inclusive"),
+    Q("trace_id", "string", "exact"),
+    Q("session_id", "string", "exact"),
     Q("pattern", "string", "regular expression on the message, unanchored, case-sensitive"),
     Q("sort", "string", "`desc` (default); anything else is ascending"),
-    Q("limit", "integer", "100 by default"), Q("offset", "integer", "0 by default"),
-    Q("q", "string", "our own filter language, in addition"), END
+    Q("limit", "integer", "100 by default"),
+    Q("offset", "integer", "0 by default"),
+    Q("q", "string", "our own filter language, in addition"),
+    END
 };
-static const struct route_param p_trace[] = { P("trace_id", "percent-decoded; may hold slashes"), END };
+static const struct route_param p_trace[] = { P("trace_id", "percent-decoded; may hold slashes"),
+                                              END };
 static const struct route_param p_fleet_tail[] = {
     Q("timeout", "number", "seconds to wait, 30 by default"), Q("agent", "string", "exact"),
     Q("level", "string", "minimum severity"), END
@@ -95,16 +114,20 @@ static const struct route_param p_prune[] = {
     Q("days", "integer", "delete what is older, by timestamp; 30 by default"), END
 };
 static const struct route_param p_logs[] = {
-    Q("agent_id", "string", "exact"), Q("level", "string", "exact: debug info warn error critical"),
-    Q("category", "string", "exact"), Q("source", "string", "exact"),
+    Q("agent_id", "string", "exact"),
+    Q("level", "string", "exact: debug info warn error critical"),
+    Q("category", "string", "exact"),
+    Q("source", "string", "exact"),
     Q("resolved", "boolean", "only resolved or only unresolved"),
-    Q("since", "string", "inclusive"), Q("until", "string", "exclusive"),
+    Q("since", "string", "inclusive"),
+    Q("until", "string", "exclusive"),
     Q("search", "string", "text in the message, case-insensitive"),
-    Q("limit", "integer", "1 to 1000, 100 by default"), Q("offset", "integer", "0 by default"), END
+    Q("limit", "integer", "1 to 1000, 100 by default"),
+    Q("offset", "integer", "0 by default"),
+    END
 };
-static const struct route_param p_summary[] = {
-    Q("since", "string", "24 h ago by default"), Q("agent_id", "string", "only this agent"), END
-};
+static const struct route_param p_summary[] = { Q("since", "string", "24 h ago by default"),
+                                                Q("agent_id", "string", "only this agent"), END };
 static const struct route_param p_recent[] = {
     Q("limit", "integer", "300 by default; negative: 10,000"), END
 };
@@ -112,23 +135,38 @@ static const struct route_param p_ticket_only[] = {
     Q("ticket", "string", "single-use ticket instead of a key"), END
 };
 
-#define NATIVE(method, path, fn, scope, kind, flags, summary, body, answer, params) \
-    { method, path, fn, scope, SHAPE_NATIVE, flags, "Native", summary, body, answer, params, kind }
-#define FLEET(method, path, fn, scope, kind, flags, summary, body, answer, params) \
-    { method, path, fn, scope, SHAPE_FLEET, flags, "Fleet Logger", summary, body, answer, params, kind }
-#define MALS(method, path, fn, scope, kind, summary, body, answer, params) \
-    { method, path, fn, scope, SHAPE_MALS, 0, "MALS", summary, body, answer, params, kind }
-#define GUIDE(method, path, fn, scope, kind, flags, summary, body, answer, params) \
-    { method, path, fn, scope, SHAPE_FLEET, flags, "Local assistant and hooks", summary, body, answer, \
-      params, kind }
-#define OPS(method, path, fn, scope, flags, summary, answer) \
-    { method, path, fn, scope, SHAPE_NATIVE, flags, "Operation", summary, NULL, answer, NULL, REQ_OPS }
+#define NATIVE(method, path, fn, scope, kind, flags, summary, body, answer, params)                \
+    {                                                                                              \
+        method, path, fn, scope, SHAPE_NATIVE, flags, "Native", summary, body, answer, params,     \
+            kind                                                                                   \
+    }
+#define FLEET(method, path, fn, scope, kind, flags, summary, body, answer, params)                 \
+    {                                                                                              \
+        method, path, fn, scope, SHAPE_FLEET, flags, "Fleet Logger", summary, body, answer,        \
+            params, kind                                                                           \
+    }
+#define MALS(method, path, fn, scope, kind, summary, body, answer, params)                         \
+    {                                                                                              \
+        method, path, fn, scope, SHAPE_MALS, 0, "MALS", summary, body, answer, params, kind        \
+    }
+#define GUIDE(method, path, fn, scope, kind, flags, summary, body, answer, params)                 \
+    {                                                                                              \
+        method, path, fn, scope, SHAPE_FLEET, flags, "Local assistant and hooks", summary, body,   \
+            answer, params, kind                                                                   \
+    }
+#define OPS(method, path, fn, scope, flags, summary, answer)                                       \
+    {                                                                                              \
+        method, path, fn, scope, SHAPE_NATIVE, flags, "Operation", summary, NULL, answer, NULL,    \
+            REQ_OPS                                                                                \
+    }
 
 const struct route route_table[] = {
-    NATIVE(HTTP_POST, "/api/v1/ingest", native_ingest, SCOPE_INGEST, REQ_INGEST, 0,
-           "Take entries", "one object, an array of objects, or NDJSON",
-           "`{accepted, rejected, duplicates, errors:[{index, reason}], first_seq, last_seq}` once all "
-           "is durable; 400 when nothing was accepted", p_ingest),
+    NATIVE(HTTP_POST, "/api/v1/ingest", native_ingest, SCOPE_INGEST, REQ_INGEST, 0, "Take entries",
+           "one object, an array of objects, or NDJSON",
+           "`{accepted, rejected, duplicates, errors:[{index, reason}], first_seq, last_seq}` once "
+           "all "
+           "is durable; 400 when nothing was accepted",
+           p_ingest),
     NATIVE(HTTP_GET, "/api/v1/query", native_query, SCOPE_READ, REQ_QUERY, 0, "Run a query", NULL,
            "`{rows, columns, cost, elapsed_ms, truncated, next_cursor, warnings, incomplete}`",
            p_query),
@@ -136,8 +174,10 @@ const struct route route_table[] = {
            "JSON object with the same names as the parameters", "as GET", p_query),
     NATIVE(HTTP_GET, "/api/v1/tail", native_tail_sse, SCOPE_READ, REQ_TAIL,
            ROUTE_STREAM | ROUTE_TICKET, "Follow live: server-sent events", NULL,
-           "events with `id:` = sequence number and the entry as data; `event: dropped` tells how many "
-           "were lost to a slow reader", p_tail),
+           "events with `id:` = sequence number and the entry as data; `event: dropped` tells how "
+           "many "
+           "were lost to a slow reader",
+           p_tail),
     NATIVE(HTTP_GET, "/api/v1/tail/ws", native_tail_ws, SCOPE_READ, REQ_TAIL,
            ROUTE_STREAM | ROUTE_TICKET, "Follow live: WebSocket", NULL,
            "text frames `{\"seq\":N,\"entry\":{...}}`, and `{\"dropped\":N}`", p_tail_ws),
@@ -146,11 +186,11 @@ const struct route route_table[] = {
            "`{entries, cursor, dropped}`; cursor goes into `from` of the next request", p_poll),
     NATIVE(HTTP_GET, "/api/v1/timeline", native_timeline, SCOPE_READ, REQ_QUERY, 0,
            "Counts over time", NULL,
-           "`{start, end, step_ms, by, total, buckets:[{time, count, by:{value: n}}]}`, gaps are zeros",
+           "`{start, end, step_ms, by, total, buckets:[{time, count, by:{value: n}}]}`, gaps are "
+           "zeros",
            p_timeline),
-    NATIVE(HTTP_GET, "/api/v1/fields", native_fields, SCOPE_READ, REQ_QUERY, 0,
-           "Fields that occur", NULL, "`{fields:[{name, types, entries}]}`, most frequent first",
-           p_fields),
+    NATIVE(HTTP_GET, "/api/v1/fields", native_fields, SCOPE_READ, REQ_QUERY, 0, "Fields that occur",
+           NULL, "`{fields:[{name, types, entries}]}`, most frequent first", p_fields),
     NATIVE(HTTP_GET, "/api/v1/fields/{name}/values", native_values, SCOPE_READ, REQ_QUERY, 0,
            "Most frequent values of a field", NULL,
            "`{field, values:[{value, count}], distinct, present, truncated}`", p_values),
@@ -166,31 +206,36 @@ const struct route route_table[] = {
            "A ticket for clients that cannot send headers (EventSource, WebSocket)", NULL,
            "`{ticket, expires_in_s}`: valid once, for 30 s", NULL),
     NATIVE(HTTP_GET, "/api/v1/keys", keys_list, SCOPE_ADMIN, REQ_CONTROL, 0, "API keys", NULL,
-           "`{keys:[{id, name, prefix, scopes, agent, rate, created, expires, revoked}]}`; never secrets",
+           "`{keys:[{id, name, prefix, scopes, agent, rate, created, expires, revoked}]}`; never "
+           "secrets",
            NULL),
-    NATIVE(HTTP_POST, "/api/v1/keys", keys_create, SCOPE_ADMIN, REQ_CONTROL, 0, "Make an API key",
-           "`{name, scopes:[\"ingest\",\"read\",\"write-marks\",\"admin\"], agent?, rate?, expires?}`",
-           "the key with its `secret`, which is shown this once", NULL),
-    NATIVE(HTTP_GET, "/api/v1/keys/{id}", keys_get, SCOPE_ADMIN, REQ_CONTROL, 0, "One API key", NULL,
-           "the key", p_key),
+    NATIVE(
+        HTTP_POST, "/api/v1/keys", keys_create, SCOPE_ADMIN, REQ_CONTROL, 0, "Make an API key",
+        "`{name, scopes:[\"ingest\",\"read\",\"write-marks\",\"admin\"], agent?, rate?, expires?}`",
+        "the key with its `secret`, which is shown this once", NULL),
+    NATIVE(HTTP_GET, "/api/v1/keys/{id}", keys_get, SCOPE_ADMIN, REQ_CONTROL, 0, "One API key",
+           NULL, "the key", p_key),
     NATIVE(HTTP_DELETE, "/api/v1/keys/{id}", keys_delete, SCOPE_ADMIN, REQ_CONTROL, 0,
            "Revoke an API key; its live tails end", NULL, "`{revoked: id}`", p_key),
 
     FLEET(HTTP_POST, "/ingest", fleet_ingest, SCOPE_INGEST, REQ_INGEST, 0,
           "Take entries, all or nothing",
-          "`{timestamp, agent, level, message, context?, trace_id?, session_id?}` or an array of them",
+          "`{timestamp, agent, level, message, context?, trace_id?, session_id?}` or an array of "
+          "them",
           "`{ingested, status}`", NULL),
     FLEET(HTTP_GET, "/search", fleet_search, SCOPE_READ, REQ_QUERY, 0, "Search", NULL,
           "`{results, count, limit, offset}`; count is what was returned; entries with equal "
-          "timestamps keep ingest order", p_search),
+          "timestamps keep ingest order",
+          p_search),
     FLEET(HTTP_GET, "/agents", fleet_agents, SCOPE_READ, REQ_QUERY, 0, "Agents with their counts",
           NULL, "`{agents:{name: entries}, count}`, by first appearance", NULL),
     FLEET(HTTP_GET, "/stats", fleet_stats, SCOPE_READ, REQ_QUERY, 0, "Statistics", NULL,
           "`{total_entries, agents_count, level_counts, agent_counts, top_agents, hourly_counts, "
-          "earliest_ts, latest_ts, index_size, storage_dir}`", NULL),
+          "earliest_ts, latest_ts, index_size, storage_dir}`",
+          NULL),
     FLEET(HTTP_GET, "/trace/{trace_id...}", fleet_trace, SCOPE_READ, REQ_QUERY, 0,
-          "All entries of a trace, oldest first", NULL, "`{trace_id, entries, count}`, at most 10,000",
-          p_trace),
+          "All entries of a trace, oldest first", NULL,
+          "`{trace_id, entries, count}`, at most 10,000", p_trace),
     FLEET(HTTP_GET, "/tail", fleet_tail, SCOPE_READ, REQ_TAIL, 0,
           "Long poll: answers at the first match", NULL, "`{entries, count}`", p_fleet_tail),
     FLEET(HTTP_DELETE, "/prune", fleet_prune, SCOPE_ADMIN, REQ_CONTROL, 0,
@@ -198,24 +243,27 @@ const struct route route_table[] = {
 
     MALS(HTTP_POST, "/logs", mals_log, SCOPE_INGEST, REQ_INGEST, "Take one entry",
          "`{agent_id, message, level?, category?, session_key?, source?, metadata?, trace_id?, "
-         "parent_id?}`", "`{id, created_at}`; 422 says what is wrong", NULL),
-    MALS(HTTP_POST, "/logs/batch", mals_batch, SCOPE_INGEST, REQ_INGEST, "Take several, all or nothing",
-         "array of the same", "`{inserted}`", NULL),
+         "parent_id?}`",
+         "`{id, created_at}`; 422 says what is wrong", NULL),
+    MALS(HTTP_POST, "/logs/batch", mals_batch, SCOPE_INGEST, REQ_INGEST,
+         "Take several, all or nothing", "array of the same", "`{inserted}`", NULL),
     { HTTP_GET, "/logs", mals_list, SCOPE_READ, SHAPE_MALS, ROUTE_HTML, "MALS",
       "Entries, newest first; a browser (`Accept: text/html`) gets the live page", NULL,
       "`{total, items}`", p_logs, REQ_QUERY },
     MALS(HTTP_GET, "/logs/summary", mals_summary, SCOPE_READ, REQ_QUERY, "Errors of a period", NULL,
-         "`{since, until, total_errors, by_agent, unresolved, new_errors, recurring_errors}`", p_summary),
-    MALS(HTTP_GET, "/logs/agents", mals_agents, SCOPE_READ, REQ_QUERY, "Agents with their last activity",
-         NULL, "`{total, items:[{agent_id, last_activity, error_count_24h, total}]}`", NULL),
-    MALS(HTTP_PATCH, "/logs/{id}/resolve", mals_resolve, SCOPE_MARK, REQ_CONTROL, "Resolve one entry",
-         "`{resolved_by}`", "the item; the first resolver stays", p_id),
+         "`{since, until, total_errors, by_agent, unresolved, new_errors, recurring_errors}`",
+         p_summary),
+    MALS(HTTP_GET, "/logs/agents", mals_agents, SCOPE_READ, REQ_QUERY,
+         "Agents with their last activity", NULL,
+         "`{total, items:[{agent_id, last_activity, error_count_24h, total}]}`", NULL),
+    MALS(HTTP_PATCH, "/logs/{id}/resolve", mals_resolve, SCOPE_MARK, REQ_CONTROL,
+         "Resolve one entry", "`{resolved_by}`", "the item; the first resolver stays", p_id),
     MALS(HTTP_POST, "/logs/resolve-batch", mals_resolve_batch, SCOPE_MARK, REQ_CONTROL,
          "Resolve several entries", "`{ids, resolved_by}`", "`{resolved, not_found}`", NULL),
 
     GUIDE(HTTP_POST, "/log", guide_log, SCOPE_INGEST, REQ_INGEST, 0, "Take one event",
-          "any JSON object; `timestamp, agent, event, content` are known", "`{\"status\":\"logged\"}`",
-          NULL),
+          "any JSON object; `timestamp, agent, event, content` are known",
+          "`{\"status\":\"logged\"}`", NULL),
     GUIDE(HTTP_GET, "/logs/ws", guide_ws, SCOPE_READ, REQ_TAIL, ROUTE_STREAM | ROUTE_TICKET,
           "Live events by WebSocket", NULL,
           "first `{\"message\":\"Connected to log stream\"}`, then one event object a frame",
@@ -231,19 +279,23 @@ const struct route route_table[] = {
     GUIDE(HTTP_GET, "/stream", hook_stream, SCOPE_READ, REQ_TAIL, ROUTE_STREAM | ROUTE_TICKET,
           "Hook events by WebSocket", NULL,
           "first `{\"type\":\"initial\",\"data\":[...]}` with the newest 300, then "
-          "`{\"type\":\"event\",\"data\":{...}}`", p_ticket_only),
+          "`{\"type\":\"event\",\"data\":{...}}`",
+          p_ticket_only),
 
     { HTTP_GET, "/", ops_root, SCOPE_READ, SHAPE_NATIVE, ROUTE_HTML, "Operation",
       "The live page for a browser; for other clients what Elasticsearch shippers ask for", NULL,
       "HTML, or `{name, cluster_name, version, tagline}`", NULL, REQ_OPS },
-    OPS(HTTP_GET, "/health", ops_health, 0, ROUTE_PUBLIC, "Is it well? Without a key only the basics",
-        "`{status, db, version, timestamp, uptime_since, entries, agents, ...}`; counts are kept, not "
+    OPS(HTTP_GET, "/health", ops_health, 0, ROUTE_PUBLIC,
+        "Is it well? Without a key only the basics",
+        "`{status, db, version, timestamp, uptime_since, entries, agents, ...}`; counts are "
+        "kept, not "
         "computed"),
     OPS(HTTP_GET, "/ready", ops_ready, 0, ROUTE_PUBLIC, "Does it take entries now?",
         "200 `{\"ready\":true}`, or 503 with the reason"),
-    OPS(HTTP_GET, "/metrics", ops_metrics, SCOPE_READ, 0, "Metrics for Prometheus", "text format 0.0.4"),
-    OPS(HTTP_GET, "/api/v1/status", ops_status, SCOPE_READ, 0, "State of store, live tails and queries",
-        "JSON object"),
+    OPS(HTTP_GET, "/metrics", ops_metrics, SCOPE_READ, 0, "Metrics for Prometheus",
+        "text format 0.0.4"),
+    OPS(HTTP_GET, "/api/v1/status", ops_status, SCOPE_READ, 0,
+        "State of store, live tails and queries", "JSON object"),
     OPS(HTTP_GET, "/api/v1/integrity", ops_integrity, SCOPE_READ, 0,
         "Declared holes and damage found so far", "`{ok, gaps, corruptions, ...}`"),
     OPS(HTTP_GET, "/openapi.json", ops_openapi, 0, 0, "This table as OpenAPI 3.1", "JSON object"),
@@ -251,6 +303,9 @@ const struct route route_table[] = {
 const uint32_t route_count = sizeof route_table / sizeof *route_table;
 
 /* ---- matching ---- */
+
+/* lengths of paths without arguments, UINT8_MAX for the others */
+static uint8_t path_length[sizeof route_table / sizeof *route_table];
 
 static bool next_segment(str *rest, str *ret)
 {
@@ -266,7 +321,8 @@ static bool next_segment(str *rest, str *ret)
 }
 
 /* undecoded arguments into args; false: another path */
-static bool path_matches(const char *pattern, str path, str args[ROUTE_ARGS_MAX], uint32_t *ret_nargs)
+static bool path_matches(const char *pattern, str path, str args[ROUTE_ARGS_MAX],
+                         uint32_t *ret_nargs)
 {
     str want_rest = str_c(pattern), want, have;
     uint32_t n = 0;
@@ -309,6 +365,24 @@ static void allow_add(char allow[64], const char *method)
     snprintf(allow + n, 64 - n, "%s%s", n ? ", " : "", method);
 }
 
+/* The usual case: a path without arguments, written as in the table. */
+static const struct route *match_fixed(enum http_method method, str path)
+{
+    for (uint32_t i = 0; i < route_count; i++)
+        if (path_length[i] == path.n && route_table[i].method == method &&
+            memcmp(route_table[i].path, path.p, path.n) == 0)
+            return &route_table[i];
+    return NULL;
+}
+
+void routes_init(void)
+{
+    for (uint32_t i = 0; i < route_count; i++) {
+        size_t n = strlen(route_table[i].path);
+        path_length[i] = strchr(route_table[i].path, '{') ? UINT8_MAX : (uint8_t)n;
+    }
+}
+
 enum route_result route_match(enum http_method method, str path, struct arena *a,
                               const struct route **ret, str args[ROUTE_ARGS_MAX], char allow[64])
 {
@@ -317,7 +391,9 @@ enum route_result route_match(enum http_method method, str path, struct arena *a
     uint32_t n;
     const char *pattern = NULL; /* the first that fits decides which resource it is */
     allow[0] = '\0';
-    *ret = NULL;
+    *ret = match_fixed(want, path);
+    if (*ret)
+        return ROUTE_FOUND;
     for (uint32_t i = 0; i < route_count; i++) {
         if (pattern && strcmp(pattern, route_table[i].path) != 0)
             continue;

@@ -1,10 +1,10 @@
 /* rows.c: one page of entries in exact order, whatever order the engine reads them in.
  *
  * The order is (timestamp, seq), rising or falling, or timestamps falling with equal ones by rising
- * seq (Fleet). A heap keeps the best offset+limit keys (timestamp, seq) while the scan runs; once it
- * is full its worst key tells the scan what need not be read. For small pages the rows that are in
- * the heap when their block was seen are rendered at once. What is not rendered then (large pages,
- * much text) is fetched in a second scan by time and sequence number, FETCH rows at a time.
+ * seq (Fleet). A heap keeps the best offset+limit keys (timestamp, seq) while the scan runs; once
+ * it is full its worst key tells the scan what need not be read. For small pages the rows that are
+ * in the heap when their block was seen are rendered at once. What is not rendered then (large
+ * pages, much text) is fetched in a second scan by time and sequence number, FETCH rows at a time.
  *
  * Memory: 40 bytes a key, and about TEXT_BYTES of rendered rows. */
 #include <assert.h>
@@ -15,8 +15,8 @@
 #include "base/mem.h"
 #include "server/internal.h"
 
-#define KEYS_MAX (1u << 20)         /* offset + limit */
-#define EAGER_KEYS 2048             /* pages up to this are rendered while scanning */
+#define KEYS_MAX (1u << 20) /* offset + limit */
+#define EAGER_KEYS 2048     /* pages up to this are rendered while scanning */
 #define TEXT_BYTES ((size_t)32 << 20)
 #define FETCH 1024
 
@@ -217,8 +217,11 @@ int rows_each(struct job *j, const struct scan_plan *plan,
 static int pick_all(struct pick *p, struct rows_got *got, struct err *err)
 {
     const struct rows_want *w = p->w;
-    struct scan_plan plan = { .filter = w->filter, .order = w->oldest ? SCAN_OLDEST : SCAN_NEWEST,
-                              .seq_max = w->seq_max, .marks = true, .cancel = &p->j->ctl.cancel };
+    struct scan_plan plan = { .filter = w->filter,
+                              .order = w->oldest ? SCAN_OLDEST : SCAN_NEWEST,
+                              .seq_max = w->seq_max,
+                              .marks = true,
+                              .cancel = &p->j->ctl.cancel };
     struct scan *sc;
     struct scan_block sb;
     int rc = store_scan(p->j->s->store, &plan, &sc, err);
@@ -312,9 +315,8 @@ static int fetch(struct pick *p, struct key *keys, uint32_t n, struct err *err)
         return 0;
     qsort(missing, f.n, sizeof *missing, by_seq);
     struct arena *a = &p->j->arena;
-    struct pred *when = pred_and(
-        a, pred_time(a, t_min, t_max == TS_MAX ? TS_MAX : t_max + 1),
-        pred_seq_range(a, missing[0]->seq, missing[f.n - 1]->seq));
+    struct pred *when = pred_and(a, pred_time(a, t_min, t_max == TS_MAX ? TS_MAX : t_max + 1),
+                                 pred_seq_range(a, missing[0]->seq, missing[f.n - 1]->seq));
     if (!when)
         return err_nomem(err);
     struct scan_plan plan = { .filter = when, .order = SCAN_ANY, .marks = true };

@@ -72,7 +72,8 @@ static int check_config(struct server *s, struct err *err)
         s->loopback_only &= is_loopback(c->listen[i]);
     if (!s->loopback_only && !c->tls_cert && !c->insecure_http) {
         err_set(err, ERR_INVALID, "keys and logs would cross the network unencrypted");
-        err_hint(err, "give --tls-cert and --tls-key, or --insecure-http behind a proxy that encrypts");
+        err_hint(err,
+                 "give --tls-cert and --tls-key, or --insecure-http behind a proxy that encrypts");
         return ERR_INVALID;
     }
     if (!c->query_threads)
@@ -147,8 +148,11 @@ static int open_store(struct server *s, struct err *err)
     c->on_event = on_event;
     c->on_event_ctx = s;
     int rc = store_open(&s->store, s->io, c, err);
-    if (rc < 0)
+    if (rc < 0) {
+        struct err why = *err;
+        snprintf(err->msg, sizeof err->msg, "%.200s: %.300s", s->cfg.data_dir, why.msg);
         return rc;
+    }
     const struct id_gen *ids = store_ids(s->store);
     live_set_ids(s->live, ids);
     static const char label[] = "fleetlog query cursor";
@@ -189,10 +193,15 @@ static void set_url(struct server *s, uint32_t i, const char *address)
 
 static int start_network(struct server *s, struct err *err)
 {
-    struct net_config n = { .listen = s->cfg.listen, .nlisten = s->cfg.nlisten,
-                            .workers = s->cfg.workers, .tls_cert = s->cfg.tls_cert,
-                            .tls_key = s->cfg.tls_key, .limits = s->cfg.limits,
-                            .check = auth_check, .handle = server_handle, .ctx = s };
+    struct net_config n = { .listen = s->cfg.listen,
+                            .nlisten = s->cfg.nlisten,
+                            .workers = s->cfg.workers,
+                            .tls_cert = s->cfg.tls_cert,
+                            .tls_key = s->cfg.tls_key,
+                            .limits = s->cfg.limits,
+                            .check = auth_check,
+                            .handle = server_handle,
+                            .ctx = s };
     int rc = net_start(&s->net, &n, err);
     for (uint32_t i = 0; rc == 0 && i < s->nurls; i++)
         set_url(s, i, net_address(s->net, i));
@@ -268,6 +277,7 @@ int server_start(struct server **ret, const struct server_config *cfg, struct er
     s->cfg = *cfg;
     log_set_level(cfg->log_level);
     signal(SIGPIPE, SIG_IGN);
+    routes_init();
     int rc = start_parts(s, err);
     if (rc < 0) {
         server_stop(s);

@@ -22,29 +22,30 @@ struct server;
 
 /* Every text is borrowed until server_run returns or server_stop. */
 struct server_config {
-    const char *data_dir;          /* created (0700) when missing; required */
-    const char *const *listen;     /* --listen HOST:PORT, repeats; none = SERVER_LISTEN_DEFAULT */
+    const char *data_dir;      /* created (0700) when missing; required */
+    const char *const *listen; /* --listen HOST:PORT, repeats; none = SERVER_LISTEN_DEFAULT */
     uint32_t nlisten;
-    uint32_t workers;              /* --workers, 0 = number of cores */
-    uint32_t query_threads;        /* --query-threads, 0 = number of cores, at least 2 */
-    uint32_t query_queue;          /* queries waiting for a thread, past it 503; 0 = 256 */
-    int64_t query_timeout_ms;      /* longest a query may run; 0 = 60 s */
-    size_t query_memory_bytes;     /* of one query; 0 = QUERY_MEMORY_DEFAULT */
+    uint32_t workers;               /* --workers, 0 = number of cores */
+    uint32_t query_threads;         /* --query-threads, 0 = number of cores, at least 2 */
+    uint32_t query_queue;           /* queries waiting for a thread, past it 503; 0 = 256 */
+    int64_t query_timeout_ms;       /* longest a query may run; 0 = 60 s */
+    size_t query_memory_bytes;      /* of one query; 0 = QUERY_MEMORY_DEFAULT */
     const char *tls_cert, *tls_key; /* --tls-cert, --tls-key: PEM files, both or none */
-    bool insecure_http;            /* --insecure-http: an address other than loopback without TLS is
-                                      refused at start unless this is set (then it warns) */
+    bool insecure_http; /* --insecure-http: an address other than loopback without TLS is
+                           refused at start unless this is set (then it warns) */
     const char *const *allow_hosts; /* --allow-host NAME, repeats: further names this server answers
                                       to; "*" = any. Without keys only loopback names are known. */
     uint32_t nallow_hosts;
-    const char *static_keys[4];    /* values of FLEETLOG_API_KEY, MALS_API_KEY; NULL or "" = none.
-                                      They may do everything. */
-    bool exit_on_storage_failure;  /* --exit-on-storage-failure: stop (74) when the log cannot sync */
-    enum log_level log_level;      /* --log-level */
-    struct net_limits limits;      /* server_config_default fills in net_limits_default */
-    struct store_config store;     /* retention_ns (--retention), max_disk_bytes (--max-disk),
-                                      recovery_strict ..., no_fsync, ack_early, memtable_bytes;
-                                      on_durable, on_event, create, url and read_only are the
-                                      server's own and overwritten */
+    const char *static_keys[4]; /* values of FLEETLOG_API_KEY, MALS_API_KEY; NULL or "" = none.
+                                   They may do everything. */
+    bool
+        exit_on_storage_failure; /* --exit-on-storage-failure: stop (74) when the log cannot sync */
+    enum log_level log_level;    /* --log-level */
+    struct net_limits limits;    /* server_config_default fills in net_limits_default */
+    struct store_config store;   /* retention_ns (--retention), max_disk_bytes (--max-disk),
+                                    recovery_strict ..., no_fsync, ack_early, memtable_bytes;
+                                    on_durable, on_event, create, url and read_only are the
+                                    server's own and overwritten */
     /* Called once when connections are accepted; url is the first address, "http://127.0.0.1:8140".
      * NULL: "fleetlog listening on URL" is printed on stdout, one line an address, and flushed. */
     void (*ready)(void *ctx, const char *url);

@@ -4,8 +4,8 @@
 
 #include "server/internal.h"
 
-/* store_summary for a key without an agent pattern. For others only their agents, and the hours by a
- * scan. Memory from j->arena. */
+/* store_summary for a key without an agent pattern. For others only their agents, and the hours by
+ * a scan. Memory from j->arena. */
 int summary_get(struct job *j, struct store_summary *ret, struct err *err);
 
 #endif

@@ -3,16 +3,16 @@
  *   matcher thread: wake -> posts `task` -> worker: pump: live_take, write
  *   history: live_take runs on the query pool, its items are written by the worker when it is back
  *
- * A tail belongs to its worker. It is freed by its last reference: the worker's own (until `closed`),
- * the subscription's (until live released it), a posted task, pool work under way.
+ * A tail belongs to its worker. It is freed by its last reference: the worker's own (until
+ * `closed`), the subscription's (until live released it), a posted task, pool work under way.
  *
- *   gone     the peer went away; noticed in a callback of net, maybe in the middle of a write, so the
- *            rest is done by the next pump
- *   closing  we want to end it, but the pool is still reading history: hist_back goes on
- *   closed   answered or ended, the subscription given up: nothing is touched any more
+ *   gone     the peer went away; noticed in a callback of net, maybe in the middle of a write, so
+ * the rest is done by the next pump closing  we want to end it, but the pool is still reading
+ * history: hist_back goes on closed   answered or ended, the subscription given up: nothing is
+ * touched any more
  *
- * A slow client: net holds at most stream_bytes, the subscription LIVE_QUEUE_DEFAULT, what comes on top
- * is dropped by live and told with the next entry. */
+ * A slow client: net holds at most stream_bytes, the subscription LIVE_QUEUE_DEFAULT, what comes on
+ * top is dropped by live and told with the next entry. */
 #include <stdio.h>
 #include <string.h>
 
@@ -21,7 +21,7 @@
 
 #define TAKE 128
 #define KEEPALIVE_MS 15000
-#define RETRY_MS 100      /* the pool was full: history again after */
+#define RETRY_MS 100 /* the pool was full: history again after */
 #define TAIL_ARENA ((size_t)1 << 20)
 #define OUT_MAX ((size_t)256 << 20)
 #define POLL_BYTES ((size_t)8 << 20) /* an answer to a poll ends after this */
@@ -29,7 +29,7 @@
 struct tail {
     struct tail_spec spec;
     struct server *s;
-    struct call *c;         /* poll and SSE, until closed */
+    struct call *c; /* poll and SSE, until closed */
     struct ws *ws;
     struct net_worker *worker;
     struct principal who;
@@ -43,10 +43,10 @@ struct tail {
     struct query *query;
     struct arena arena;
     bool gone, closing, closed, stalled, in_history, timed_out;
-    int hist_n;             /* what the pool's live_take returned */
+    int hist_n; /* what the pool's live_take returned */
     struct err hist_err;
     struct live_item items[TAKE];
-    struct buf out;         /* poll: the entries so far */
+    struct buf out; /* poll: the entries so far */
     uint32_t n;
     uint64_t dropped;
 };
@@ -245,8 +245,8 @@ static void send(struct tail *t, str bytes)
 {
     if (t->gone)
         return;
-    bool room = t->spec.kind == TAIL_SSE ? http_stream_write(t->c->req, bytes)
-                                         : ws_send(t->ws, bytes);
+    bool room =
+        t->spec.kind == TAIL_SSE ? http_stream_write(t->c->req, bytes) : ws_send(t->ws, bytes);
     t->stalled |= !room;
 }
 
@@ -489,8 +489,12 @@ static int make_filter(struct tail *t, const struct pred **ret, struct err *err)
 
 static int subscribe(struct tail *t, struct err *err)
 {
-    struct live_opts o = { .view = t->spec.view, .wake = wake, .arg = t, .release = released,
-                           .after_seq = t->spec.after_seq, .store = t->s->store };
+    struct live_opts o = { .view = t->spec.view,
+                           .wake = wake,
+                           .arg = t,
+                           .release = released,
+                           .after_seq = t->spec.after_seq,
+                           .store = t->s->store };
     int rc = make_filter(t, &o.filter, err);
     if (rc < 0)
         return rc;

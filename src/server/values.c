@@ -1,7 +1,7 @@
 /* values.c: how often each value of a field occurs.
  *
- * Where a column is dictionary-coded, codes are counted and each distinct value is written out once a
- * block; elsewhere once a row. A value is told apart by its JSON text, so 5 and "5" are two. */
+ * Where a column is dictionary-coded, codes are counted and each distinct value is written out once
+ * a block; elsewhere once a row. A value is told apart by its JSON text, so 5 and "5" are two. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +14,7 @@
 struct counting {
     struct job *j;
     const struct fieldref *f;
-    struct smap map;   /* JSON text -> index into v, plus 1 */
+    struct smap map; /* JSON text -> index into v, plus 1 */
     struct value_count *v;
     uint32_t n, cap;
     uint64_t present;
