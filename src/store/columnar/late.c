@@ -366,7 +366,7 @@ int late_load(struct late *l, struct store *s, uint64_t number, struct err *err)
     if (rc)
         return rc;
     if (n < 12 || memcmp(p, STATE_MAGIC, 8) != 0 ||
-        get_le32(p + n - 4) != addr_crc(s, number, 0, p, n - 4)) {
+        crc_differs(get_le32(p + n - 4), addr_crc(s, number, 0, p, n - 4))) {
         mem_free(p);
         return err_set(err, ERR_CORRUPT, "%s: checksum does not match", path);
     }

@@ -307,7 +307,7 @@ static int replay(struct store *s, const char *p, size_t n, struct err *err)
         if (len > n - at - 8)
             break;
         str payload = { p + at + 8, len };
-        if (!len || record_crc(s, m->number, at, payload) != crc)
+        if (!len || crc_differs(crc, record_crc(s, m->number, at, payload)))
             break;
         int rc = apply_record(m, payload, err);
         if (rc)

@@ -655,7 +655,7 @@ static int copy_bytes(struct seg_writer *w, struct seg *from, uint64_t off, uint
     int rc = from->f->io->ops->pread(from->f, p, len, off, &got, err);
     if (rc)
         return rc;
-    if (got != len || addr_crc(w->s, from->m.id, off, p, len) != crc)
+    if (got != len || crc_differs(crc, addr_crc(w->s, from->m.id, off, p, len)))
         return err_set(err, ERR_CORRUPT, "segment %llu: checksum does not match at byte %llu",
                        (unsigned long long)from->m.id, (unsigned long long)off);
     *ret_off = here(w);

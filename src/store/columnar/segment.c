@@ -172,8 +172,8 @@ static int read_footer(struct seg *g, struct err *err)
         return rc;
     if (memcmp(head, SEG_MAGIC, 8) != 0 || memcmp(tail + 24, SEG_END_MAGIC, 8) != 0)
         return broken(g, err, "not a segment file");
-    if (get_le32(head + 60) != addr_crc(g->s, g->m.id, 0, head, 60) ||
-        get_le32(tail + 20) != addr_crc(g->s, g->m.id, size - SEG_TRAILER, tail, 20))
+    if (crc_differs(get_le32(head + 60), addr_crc(g->s, g->m.id, 0, head, 60)) ||
+        crc_differs(get_le32(tail + 20), addr_crc(g->s, g->m.id, size - SEG_TRAILER, tail, 20)))
         return broken(g, err, "header or trailer checksum does not match");
     if (get_le32(head + 8) != SEG_VERSION || get_le32(head + 20) != 0)
         return err_set(err, ERR_UNSUPPORTED, "segment %llu was written by a newer version",
@@ -187,7 +187,7 @@ static int read_footer(struct seg *g, struct err *err)
     rc = read_at(g, g->footer, (size_t)len, off, err);
     if (rc)
         return rc;
-    if (addr_crc(g->s, g->m.id, off, g->footer, (size_t)len) != get_le32(tail + 16))
+    if (crc_differs(get_le32(tail + 16), addr_crc(g->s, g->m.id, off, g->footer, (size_t)len)))
         return broken(g, err, "footer checksum does not match");
     return parse_footer(g, str_n(g->footer, (size_t)len), err);
 }
@@ -259,7 +259,7 @@ static int read_checked(struct sblock *sb, uint64_t off, uint32_t n, uint32_t cr
         return rc;
     memset(p + n, 0, 8);
     sb->bytes_read += n;
-    if (addr_crc(sb->g->s, sb->g->m.id, off, p, n) != crc)
+    if (crc_differs(crc, addr_crc(sb->g->s, sb->g->m.id, off, p, n)))
         return damaged(sb, err, "checksum does not match");
     *ret = p;
     return 0;

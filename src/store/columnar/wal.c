@@ -95,7 +95,7 @@ void wal_frame_encode(struct store *s, struct wal *w, uint64_t at, struct wal_fr
 static bool frame_parse(const struct store *s, const char *p, uint64_t file_no, uint64_t at,
                         struct wal_frame *f)
 {
-    if (get_le32(p) != WAL_FRAME_MAGIC || get_le32(p + 84) != crc32c(0, p, WAL_FRAME - 4))
+    if (get_le32(p) != WAL_FRAME_MAGIC || crc_differs(get_le32(p + 84), crc32c(0, p, WAL_FRAME - 4)))
         return false;
     *f = (struct wal_frame){ .type = (uint8_t)p[4], .flags = (uint8_t)p[5], .length = get_le32(p + 8),
                              .raw_n = get_le32(p + 12), .base_seq = get_le64(p + 16),
@@ -112,7 +112,7 @@ static bool frame_at(const struct store *s, const char *p, size_t n, uint64_t fi
 {
     return at + WAL_FRAME <= n && frame_parse(s, p + at, file_no, at, f) &&
            f->length <= n - at - WAL_FRAME &&
-           crc32c(0, p + at + WAL_FRAME, f->length) == f->payload_crc;
+           !crc_differs(f->payload_crc, crc32c(0, p + at + WAL_FRAME, f->length));
 }
 
 /* Looks from `at` on for an intact frame; UINT64_MAX when there is none. */
@@ -318,7 +318,7 @@ static int read_whole(struct store *s, uint64_t number, char **ret, size_t *ret_
 static bool header_ok(const struct store *s, uint64_t number, const char *p, size_t n)
 {
     return n >= WAL_HEADER && memcmp(p, WAL_MAGIC, 8) == 0 && memcmp(p + 16, s->uuid, 16) == 0 &&
-           get_le64(p + 32) == number && get_le32(p + 60) == crc32c(0, p, 60);
+           get_le64(p + 32) == number && !crc_differs(get_le32(p + 60), crc32c(0, p, 60));
 }
 
 /* prev_end of the file after the one at index i, 0 when that cannot be told */

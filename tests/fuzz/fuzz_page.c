@@ -1,0 +1,108 @@
+/* fuzz_page.c: pages of a segment: decoding hostile bytes, and encode -> decode on values made from the
+ * input, which must come back equal. */
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bits.h"
+#include "codec/page.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
+#define ROWS 300
+
+static void decode_hostile(const uint8_t *data, size_t n)
+{
+    if (n < 8)
+        return;
+    struct arena a;
+    struct err err = ERR_INIT;
+    struct page_out out;
+    arena_init(&a, 64u << 20);
+    uint32_t rows = data[1] + 1u, nvals = data[2] % rows + 1;
+    uint32_t raw = data[3] & 1 ? (uint32_t)(data[4] | data[5] << 8) : (uint32_t)n - 8;
+    enum page_class cls = data[0] % PAGE__CLASSES;
+    if (page_decode((str){ (const char *)data + 8, n - 8 }, cls, data[6] % 16, data[3] & 1, raw, rows, nvals, &a,
+                    &out, &err) == 0 && cls == PAGE_TEXT) {
+        volatile size_t sum = 0;
+        for (uint32_t r = 0; r < rows; r++) {
+            uint32_t k = out.codes ? out.codes[r] : r;
+            for (uint32_t i = out.off[k]; i < out.off[k + 1]; i++)
+                sum += (uint8_t)out.bytes[i];
+        }
+    }
+    arena_deinit(&a);
+}
+
+static uint32_t make_rows(const uint8_t *data, size_t n, uint16_t *rows)
+{
+    uint32_t k = 0;
+    for (uint32_t r = 0; r < ROWS; r++)
+        if (data[0] & 1 || data[r % n] & 2)
+            rows[k++] = (uint16_t)r;
+    return k;
+}
+
+static void round_trip(const uint8_t *data, size_t n)
+{
+    static uint16_t rows[ROWS];
+    static int64_t ints[ROWS];
+    static double doubles[ROWS];
+    static uint8_t bools[ROWS];
+    static str texts[ROWS];
+    if (n < 16)
+        return;
+    uint32_t nvals = make_rows(data, n, rows);
+    if (!nvals)
+        return;
+    for (uint32_t i = 0; i < nvals; i++) {
+        size_t at = (size_t)i * 3 % (n - 8);
+        memcpy(&ints[i], data + at, 8);
+        if (data[1] & 1)
+            ints[i] = ints[i] % 1000 * 1000000;
+        doubles[i] = data[1] & 2 ? (double)(ints[i] % 100000) / 100 : (double)ints[i];
+        bools[i] = data[at] & 1;
+        texts[i] = (str){ (const char *)data + at, data[at] % 8 };
+    }
+    struct page_in in = { .cls = data[2] % PAGE__CLASSES, .n = ROWS, .nvals = nvals,
+                          .rows = nvals == ROWS ? NULL : rows, .i64 = ints, .f64 = doubles, .b8 = bools,
+                          .text = texts };
+    struct page_scratch *s = page_scratch_new();
+    struct buf out;
+    struct arena a;
+    struct page_meta m;
+    struct page_out po;
+    struct err err = ERR_INIT;
+    buf_init(&out, 1u << 24);
+    arena_init(&a, 64u << 20);
+    if (!s || page_encode(&in, 1, s, &out, &m, &err) ||
+        page_decode(buf_str(&out), in.cls, m.encoding, m.zstd, m.raw_n, ROWS, nvals, &a, &po, &err))
+        abort();
+    for (uint32_t i = 0; i < nvals; i++) {
+        uint32_t r = nvals == ROWS ? i : rows[i];
+        if (po.present && !bit_get(po.present, r))
+            abort();
+        if (in.cls == PAGE_INT && po.i64[r] != ints[i])
+            abort();
+        if (in.cls == PAGE_F64 && memcmp(&po.f64[r], &doubles[i], 8) != 0)
+            abort();
+        if (in.cls == PAGE_BOOL && po.b8[r] != bools[i])
+            abort();
+        if (in.cls == PAGE_TEXT) {
+            uint32_t k = po.codes ? po.codes[r] : r;
+            if (!str_eq(texts[i], (str){ po.bytes + po.off[k], po.off[k + 1] - po.off[k] }))
+                abort();
+        }
+    }
+    page_scratch_free(s);
+    buf_deinit(&out);
+    arena_deinit(&a);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+    decode_hostile(data, n);
+    round_trip(data, n);
+    return 0;
+}
