@@ -165,8 +165,8 @@ static void trim(struct live_sub *s)
 /* goes on in history by one slice */
 static int history_step(struct live_sub *s, struct err *err)
 {
-    uint64_t cursor, upto;
-    bool end;
+    uint64_t cursor, upto = 0;
+    bool end = false;
     pthread_mutex_lock(&s->lock);
     enum sub_mode before = s->mode;
     cursor = s->cursor;
