@@ -79,7 +79,7 @@ static bool is_whole_json(str line)
     return ok;
 }
 
-/* '[' is an array; '{' is NDJSON when its first line is whole, else values over several lines */
+/* '[' is an array; '{' is NDJSON unless its first line plainly goes on in the next */
 static int recognise(struct import *im, struct feed *f, enum format *ret, struct err *err)
 {
     str head;
@@ -98,9 +98,7 @@ static int recognise(struct import *im, struct feed *f, enum format *ret, struct
         *ret = is_whole_json(first) || first.n == 1 || first.p[1] == '{' || first.p[1] == ' '
                    ? FORMAT_JSON : FORMAT_TEXT; /* "[2026-11-21 10:00] text" is a log line */
     else
-        *ret = is_whole_json(first) || nl == SIZE_MAX || head.n >= FEED_LINE_MAX ||
-                       first.p[first.n - 1] == '}'
-                   ? FORMAT_NDJSON : FORMAT_JSON;
+        *ret = first.n == 1 || strchr("{[,:", first.p[first.n - 1]) ? FORMAT_JSON : FORMAT_NDJSON;
     return 0;
 }
 

@@ -41,7 +41,7 @@ static int check(struct cli *c, struct io *io)
     } else if (judged) {
         str rest = buf_str(&text), line;
         while (rest.n && str_split(&rest, '\n', &line))
-            if (line.n) {
+            if (line.n && rest.n) { /* its last line is a summary: ours follows */
                 out_safe(o, line);
                 out_line(o);
             }

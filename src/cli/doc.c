@@ -14,6 +14,14 @@ static struct jv *node(struct arena *a, const struct json_tok *t, str key)
     return v->type == JSON_STR && !v->text.p && t->raw.n ? NULL : v;
 }
 
+/* the bracket just read: the tokenizer may stand some white space or a comma behind it */
+static size_t back_to(const char *text, size_t at, const char *brackets)
+{
+    while (at > 0 && text[at - 1] != brackets[0] && text[at - 1] != brackets[1])
+        at--;
+    return at ? at - 1 : 0;
+}
+
 int doc_parse(struct jv **ret, struct arena *a, str text, struct err *err)
 {
     struct jv *stack[JSON_DEPTH_MAX + 1], *tail[JSON_DEPTH_MAX + 1], *root = NULL;
@@ -36,7 +44,8 @@ int doc_parse(struct jv **ret, struct arena *a, str text, struct err *err)
         }
         if (t.type == JSON_OBJ_END || t.type == JSON_ARR_END) {
             depth--;
-            stack[depth]->text = (str){ copy + start[depth], json_offset(&r) - start[depth] };
+            stack[depth]->text = (str){ copy + start[depth],
+                                        back_to(copy, json_offset(&r), "}]") + 1 - start[depth] };
             continue;
         }
         if (depth == 0 && root)
@@ -57,7 +66,7 @@ int doc_parse(struct jv **ret, struct arena *a, str text, struct err *err)
             p->n++;
         }
         if (t.type == JSON_OBJ || t.type == JSON_ARR) {
-            start[depth] = json_offset(&r) - 1;
+            start[depth] = back_to(copy, json_offset(&r), "{[");
             stack[depth++] = v;
         }
     }
