@@ -1,4 +1,5 @@
-/* cli.c: one run of the program: parse, run the command, say what went wrong, choose the exit code. */
+/* cli.c: one run of the program: parse, run the command, say what went wrong, choose the exit code.
+ */
 #include "cli/cli.h"
 
 #include <signal.h>

@@ -18,7 +18,7 @@
 /* exit codes (docs/cli.md); those above 64 are sysexits.h's */
 enum exit_code {
     EXIT_DONE = 0,
-    EXIT_NONE = 1,         /* nothing found where finding was the point */
+    EXIT_NONE = 1, /* nothing found where finding was the point */
     EXIT_USAGE = 2,
     EXIT_DATA = 65,        /* corrupt store, refused entries */
     EXIT_UNREACHABLE = 69, /* no server, no data */
@@ -42,16 +42,16 @@ enum opt_type {
 };
 
 struct opt {
-    const char *name;    /* long name; NULL ends a table */
-    const char *alias;   /* another long name, or NULL */
-    char letter;         /* short name, or 0 */
+    const char *name;  /* long name; NULL ends a table */
+    const char *alias; /* another long name, or NULL */
+    char letter;       /* short name, or 0 */
     enum opt_type type;
     const char *arg;     /* what help calls the value */
     const char *def;     /* used when not given, and shown; may be NULL */
     const char *choices; /* "text|json" */
     const char *help;
-    int64_t min, max;    /* OPT_INT */
-    int64_t unit;        /* OPT_DUR */
+    int64_t min, max; /* OPT_INT */
+    int64_t unit;     /* OPT_DUR */
     bool repeats;
 };
 
@@ -69,8 +69,8 @@ struct command {
     const char *about;    /* paragraphs separated by an empty line; may be NULL */
     const struct opt *opts;
     const struct example *examples;
-    int min_args, max_args; /* positional; max -1 = any */
-    const char *complete;   /* what completes a positional: "file", "dir", a word list, NULL */
+    int min_args, max_args;    /* positional; max -1 = any */
+    const char *complete;      /* what completes a positional: "file", "dir", a word list, NULL */
     int (*run)(struct cli *c); /* exit code */
 };
 
@@ -100,7 +100,7 @@ int cli_main(int argc, char **argv);
 bool opt_given(const struct cli *c, const char *name);
 bool opt_on(const struct cli *c, const char *name);
 const char *opt_text(const struct cli *c, const char *name); /* default, or NULL */
-int64_t opt_num(const struct cli *c, const char *name);      /* INT, DUR (ns), BYTES; 0 when unset */
+int64_t opt_num(const struct cli *c, const char *name); /* INT, DUR (ns), BYTES; 0 when unset */
 ts_ns opt_time(const struct cli *c, const char *name, ts_ns unset);
 /* i-th value of a repeated option, NULL past the last */
 const char *opt_nth(const struct cli *c, const char *name, int i);

@@ -173,7 +173,8 @@ int client_new(struct client **ret, const struct client_conf *conf, struct err *
     if (rc == 0 && conf->key) {
         for (const char *p = conf->key; *p; p++)
             if ((unsigned char)*p <= ' ' || *p == 0x7f)
-                rc = err_set(err, ERR_INVALID, "the API key has spaces or control characters in it");
+                rc =
+                    err_set(err, ERR_INVALID, "the API key has spaces or control characters in it");
         if (rc == 0 && strlen(conf->key) > 512)
             rc = err_set(err, ERR_INVALID, "the API key is longer than 512 bytes");
         if (rc == 0)
@@ -253,8 +254,8 @@ static int refused(struct client *c, struct err *err)
 {
     static const struct {
         int status, code;
-    } map[] = { { 401, ERR_DENIED }, { 403, ERR_DENIED }, { 404, ERR_NOTFOUND },
-                { 409, ERR_CONFLICT }, { 429, ERR_BUSY }, { 503, ERR_BUSY } };
+    } map[] = { { 401, ERR_DENIED },   { 403, ERR_DENIED }, { 404, ERR_NOTFOUND },
+                { 409, ERR_CONFLICT }, { 429, ERR_BUSY },   { 503, ERR_BUSY } };
     int status = c->call->status, code = status < 500 ? ERR_INVALID : ERR_IO;
     for (size_t i = 0; i < sizeof(map) / sizeof(map[0]); i++)
         if (map[i].status == status)
@@ -346,7 +347,8 @@ static void set_up(struct client *c, struct call *call)
         curl_easy_setopt(h, CURLOPT_CAINFO, c->ca_file);
     curl_easy_setopt(h, CURLOPT_USERAGENT, "fleetlog/" FL_VERSION);
     curl_easy_setopt(h, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
-    curl_easy_setopt(h, CURLOPT_CONNECTTIMEOUT_MS, call->connect_ms ? (long)call->connect_ms : 5000L);
+    curl_easy_setopt(h, CURLOPT_CONNECTTIMEOUT_MS,
+                     call->connect_ms ? (long)call->connect_ms : 5000L);
     curl_easy_setopt(h, CURLOPT_TIMEOUT_MS, (long)call->timeout_ms);
     curl_easy_setopt(h, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, on_body);
@@ -420,7 +422,8 @@ struct client {
 int client_new(struct client **ret, const struct client_conf *conf, struct err *err)
 {
     (void)ret, (void)conf;
-    err_set(err, ERR_UNSUPPORTED, "this fleetlog was built without libcurl and cannot ask a server");
+    err_set(err, ERR_UNSUPPORTED,
+            "this fleetlog was built without libcurl and cannot ask a server");
     err_hint(err, "read a directory with --data-dir DIR");
     return ERR_UNSUPPORTED;
 }

@@ -1,7 +1,7 @@
 /* client.h: the one door to a server: HTTP by libcurl, blocking, one request at a time.
  *
- * Errors of the network come with the slug "unreachable" (exit 69); refusals of the server carry its
- * own sentence and hint. Nothing follows redirects; a proxy is never used for loopback. */
+ * Errors of the network come with the slug "unreachable" (exit 69); refusals of the server carry
+ * its own sentence and hint. Nothing follows redirects; a proxy is never used for loopback. */
 #ifndef FL_CLI_CLIENT_H
 #define FL_CLI_CLIENT_H
 
@@ -15,9 +15,9 @@
 struct client;
 
 struct client_conf {
-    const char *url;     /* "http://127.0.0.1:8140" */
-    const char *key;     /* bearer; NULL = none */
-    const char *ca_file; /* trust this certificate; NULL = the system's */
+    const char *url;          /* "http://127.0.0.1:8140" */
+    const char *key;          /* bearer; NULL = none */
+    const char *ca_file;      /* trust this certificate; NULL = the system's */
     const volatile int *stop; /* non-zero ends a transfer: ERR_CANCELED; may be NULL */
 };
 int client_new(struct client **ret, const struct client_conf *conf, struct err *err);
@@ -33,18 +33,19 @@ struct call {
     const char *idempotency_key;
     const char *accept;
     const char *last_event_id;
-    int64_t timeout_ms;   /* whole call; 0 = none */
-    int64_t connect_ms;   /* 0 = 5 s */
-    bool to_the_end;      /* conf.stop does not interrupt it */
-    /* body of a 2xx answer, piece by piece; false stops the transfer (ERR_CANCELED). NULL: see out */
+    int64_t timeout_ms; /* whole call; 0 = none */
+    int64_t connect_ms; /* 0 = 5 s */
+    bool to_the_end;    /* conf.stop does not interrupt it */
+    /* body of a 2xx answer, piece by piece; false stops the transfer (ERR_CANCELED). NULL: see out
+     */
     bool (*on_data)(void *ctx, str piece);
     void *ctx;
-    struct buf *out;      /* gets the body otherwise; may be NULL */
-    struct buf *refusal;  /* gets the body of an answer that is not 2xx; may be NULL */
+    struct buf *out;     /* gets the body otherwise; may be NULL */
+    struct buf *refusal; /* gets the body of an answer that is not 2xx; may be NULL */
     /* answered */
     int status;
-    int retry_after_s;    /* -1 when the server named none */
-    bool is_fleetlog;     /* said by its Server header */
+    int retry_after_s; /* -1 when the server named none */
+    bool is_fleetlog;  /* said by its Server header */
 };
 /* 0 for a 2xx answer; otherwise an error whose message is the server's own or curl's. */
 int client_call(struct client *c, struct call *call, struct err *err);

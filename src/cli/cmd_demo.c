@@ -23,24 +23,48 @@
 #define BATCH_MAX 500
 
 static const struct opt opts[] = {
-    { .name = "port", .type = OPT_INT, .arg = "N", .min = 0, .max = 65535,
+    { .name = "port",
+      .type = OPT_INT,
+      .arg = "N",
+      .min = 0,
+      .max = 65535,
       .help = "serve on 127.0.0.1:N (default: 8140, or a free port when that is taken)" },
-    { .name = "seed", .type = OPT_INT, .arg = "N", .min = 0, .max = INT64_MAX,
+    { .name = "seed",
+      .type = OPT_INT,
+      .arg = "N",
+      .min = 0,
+      .max = INT64_MAX,
       .help = "the same play every time (default: a new one)" },
-    { .name = "speed", .type = OPT_INT, .arg = "N", .def = "1", .min = 1, .max = 1000,
+    { .name = "speed",
+      .type = OPT_INT,
+      .arg = "N",
+      .def = "1",
+      .min = 1,
+      .max = 1000,
       .help = "so many times faster than life" },
-    { .name = "rate", .type = OPT_INT, .arg = "N", .def = "8", .min = 1, .max = 1000,
+    { .name = "rate",
+      .type = OPT_INT,
+      .arg = "N",
+      .def = "8",
+      .min = 1,
+      .max = 1000,
       .help = "entries a second, about, before --speed" },
-    { .name = "duration", .type = OPT_DUR, .arg = "TIME", .unit = NS_PER_S,
+    { .name = "duration",
+      .type = OPT_DUR,
+      .arg = "TIME",
+      .unit = NS_PER_S,
       .help = "end after this long (default: at Ctrl-C)" },
-    { .name = "replay", .letter = 'r', .type = OPT_FLAG,
+    { .name = "replay",
+      .letter = 'r',
+      .type = OPT_FLAG,
       .help = "tell the recorded runs in FILE... instead of inventing some" },
     { .name = NULL },
 };
 
 static const struct example examples[] = {
     { "fleetlog demo", "then open the URL it prints" },
-    { "fleetlog demo --seed 7 --speed 10 --duration 30s --data-dir ./demo", "the same again, faster, "
+    { "fleetlog demo --seed 7 --speed 10 --duration 30s --data-dir ./demo",
+      "the same again, faster, "
       "and kept" },
     { "fleetlog demo --replay tau-bench.json.gz run.traj session.jsonl", "real agents' runs" },
     { "fleetlog demo --url http://127.0.0.1:8140", "into a server that runs already" },
@@ -52,10 +76,10 @@ struct demo {
     struct play play;
     struct server *server;
     struct target target;
-    char temp[4096];    /* directory to remove at the end */
+    char temp[4096]; /* directory to remove at the end */
     char key[520];
     const char *url;
-    int64_t began;      /* monotonic ns */
+    int64_t began; /* monotonic ns */
     ts_ns began_wall;
     int64_t speed;
     int64_t written_ms; /* the invented play is written up to here */
@@ -101,7 +125,8 @@ static int start_server(struct demo *d)
         rc = target_dir(c, dir);
     } else {
         const char *tmp = getenv("TMPDIR");
-        snprintf(dir, sizeof(dir), "%s/fleetlog-demo-XXXXXX", tmp && strlen(tmp) < 30 ? tmp : "/tmp");
+        snprintf(dir, sizeof(dir), "%s/fleetlog-demo-XXXXXX",
+                 tmp && strlen(tmp) < 30 ? tmp : "/tmp");
         if (!mkdtemp(dir))
             return cli_fail(c, EXIT_IO, NULL, "cannot make %s: %s", dir, strerror(errno));
         snprintf(d->temp, sizeof(d->temp), "%s", dir);
@@ -121,7 +146,8 @@ static int start_server(struct demo *d)
     rc = target_key(c, d->key);
     if (rc)
         return rc;
-    struct client_conf conf = { .url = d->url, .key = d->key[0] ? d->key : NULL,
+    struct client_conf conf = { .url = d->url,
+                                .key = d->key[0] ? d->key : NULL,
                                 .stop = &target_stop };
     return client_new(&d->target.client, &conf, &err) < 0 ? cli_fail_err(c, &err) : 0;
 }
@@ -169,13 +195,22 @@ static void resolve_one(struct demo *d)
     buf_init(&id, 256);
     buf_init(&body, 1024);
     buf_init(&answer, 64u << 10);
-    struct data_query q = { .text = "level:error -resolved:true", .start = TS_MIN, .end = TS_MAX,
-                            .limit = 1, .on_row = on_open_error, .ctx = &id };
+    struct data_query q = { .text = "level:error -resolved:true",
+                            .start = TS_MIN,
+                            .end = TS_MAX,
+                            .limit = 1,
+                            .on_row = on_open_error,
+                            .ctx = &id };
     if (data_query(d->c, &d->target, &q, &res) == 0 && id.n) {
-        buf_printf(&body, "{\"ids\":[\"%.*s\"],\"by\":\"reviewer\",\"note\":\"fixed in the change "
-                   "under review\"}", STR_FMT(buf_str(&id)));
-        struct call call = { .method = "POST", .path = "/api/v1/resolve", .body = buf_str(&body),
-                             .type = "application/json", .out = &answer };
+        buf_printf(&body,
+                   "{\"ids\":[\"%.*s\"],\"by\":\"reviewer\",\"note\":\"fixed in the change "
+                   "under review\"}",
+                   STR_FMT(buf_str(&id)));
+        struct call call = { .method = "POST",
+                             .path = "/api/v1/resolve",
+                             .body = buf_str(&body),
+                             .type = "application/json",
+                             .out = &answer };
         d->resolved += client_call(d->target.client, &call, &err) == 0;
     }
     buf_deinit(&answer);
@@ -188,8 +223,12 @@ static int send_batch(struct demo *d)
     struct err err = ERR_INIT;
     if (!d->body.n)
         return 0;
-    struct call call = { .method = "POST", .path = "/api/v1/ingest", .body = buf_str(&d->body),
-                         .type = "application/x-ndjson", .to_the_end = true, .timeout_ms = 60000 };
+    struct call call = { .method = "POST",
+                         .path = "/api/v1/ingest",
+                         .body = buf_str(&d->body),
+                         .type = "application/x-ndjson",
+                         .to_the_end = true,
+                         .timeout_ms = 60000 };
     for (int attempt = 0;; attempt++) {
         if (client_call(d->target.client, &call, &err) == 0)
             break;
@@ -258,7 +297,8 @@ static void draw(struct demo *d, bool last)
 static void welcome(struct demo *d)
 {
     struct out *o = &d->c->out;
-    out_styled(o, STYLE_BOLD, d->replay ? "Recorded agents, told again" : "A fleet of agents at work");
+    out_styled(o, STYLE_BOLD,
+               d->replay ? "Recorded agents, told again" : "A fleet of agents at work");
     out_puts(o, "\n\n  open    ");
     out_style(o, STYLE_CYAN);
     out_safe(o, str_c(d->url));
@@ -321,8 +361,8 @@ static int prepare(struct demo *d)
         cast_mission(&d->play, i * 1300);
     d->written_ms = 3 * 1300;
     if (d->replay != (c->nargs > 0))
-        return cli_fail(c, EXIT_USAGE, NULL, d->replay ? "--replay needs files"
-                                                       : "files are for --replay");
+        return cli_fail(c, EXIT_USAGE, NULL,
+                        d->replay ? "--replay needs files" : "files are for --replay");
     for (int i = 0; i < c->nargs; i++)
         if (replay_file(&d->play, c->args[i], 0, &end, &runs, &err) < 0)
             return cli_fail_err(c, &err);
@@ -366,10 +406,11 @@ const struct command cmd_demo = {
     .name = "demo",
     .summary = "a server with a small fleet of agents at work, to look at",
     .synopsis = "[OPTIONS] [--replay FILE...]",
-    .about = "Starts a server and plays a fleet through it in real time: a planner, a coder, a "
-             "researcher and a reviewer with their tools, models, retries and failures. With --replay "
-             "it tells recorded runs instead: tau-bench or intercode JSON, SWE-agent .traj files, "
-             "Claude Code transcripts.",
+    .about =
+        "Starts a server and plays a fleet through it in real time: a planner, a coder, a "
+        "researcher and a reviewer with their tools, models, retries and failures. With --replay "
+        "it tells recorded runs instead: tau-bench or intercode JSON, SWE-agent .traj files, "
+        "Claude Code transcripts.",
     .opts = opts,
     .examples = examples,
     .max_args = -1,

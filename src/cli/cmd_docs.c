@@ -161,7 +161,7 @@ static const char *const man_tail =
     "answers, else the default directory is read: \\fB/var/lib/fleetlog\\fR for root,\n"
     "\\fB$XDG_DATA_HOME/fleetlog\\fR for others. An option beats the environment.\n"
     ".SH ENVIRONMENT\n"
-    "\\fBFLEETLOG_URL\\fR, \\fBFLEETLOG_DATA_DIR\\fR, \\fBFLEETLOG_API_KEY\\fR (the key itself; for\n"
+    "\\fBFLEETLOG_URL\\fR, \\fBFLEETLOG_DATA_DIR\\fR, \\fBFLEETLOG_API_KEY\\fR (the key itself;\nfor\n"
     "\\fBserve\\fR a key that may do everything), \\fBMALS_API_KEY\\fR (serve), \\fBNO_COLOR\\fR.\n"
     ".SH EXIT STATUS\n"
     "0 done; 1 nothing found where finding was the point; 2 usage; 65 damaged data or refused\n"
@@ -304,19 +304,20 @@ static void bash_values(struct out *o, const struct opt *const *all, int n)
 
 static void print_bash(struct out *o)
 {
-    out_puts(o, "# bash completion of fleetlog: eval \"$(fleetlog completion bash)\"\n"
-                "_fleetlog() {\n"
-                "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} cmd= i\n"
-                "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
-                "        case ${COMP_WORDS[i]} in\n"
-                "        -u|--url|-D|--data-dir|--log-dir|--key-file|--ca-file|--color|--retention) "
-                "((i++)) ;;\n"
-                "        -*) ;;\n"
-                "        *) cmd=${COMP_WORDS[i]}; break ;;\n"
-                "        esac\n"
-                "    done\n"
-                "    if [ -z \"$cmd\" ] && [[ $cur != -* ]]; then\n"
-                "        COMPREPLY=($(compgen -W \"");
+    out_puts(o,
+             "# bash completion of fleetlog: eval \"$(fleetlog completion bash)\"\n"
+             "_fleetlog() {\n"
+             "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} cmd= i\n"
+             "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
+             "        case ${COMP_WORDS[i]} in\n"
+             "        -u|--url|-D|--data-dir|--log-dir|--key-file|--ca-file|--color|--retention) "
+             "((i++)) ;;\n"
+             "        -*) ;;\n"
+             "        *) cmd=${COMP_WORDS[i]}; break ;;\n"
+             "        esac\n"
+             "    done\n"
+             "    if [ -z \"$cmd\" ] && [[ $cur != -* ]]; then\n"
+             "        COMPREPLY=($(compgen -W \"");
     command_names(o);
     out_puts(o, "\" -- \"$cur\")); return\n    fi\n    case $cmd in\n");
     for (const struct command *const *c = cli_commands; *c; c++) {
@@ -410,8 +411,8 @@ static void print_fish(struct out *o)
         int n = command_opts(*c, all, OPTS_MAX);
         for (int i = 0; i < n; i++) {
             const struct opt *p = all[i];
-            out_printf(o, "complete -c fleetlog -n '__fish_seen_subcommand_from %s' -l %s", (*c)->name,
-                       p->name);
+            out_printf(o, "complete -c fleetlog -n '__fish_seen_subcommand_from %s' -l %s",
+                       (*c)->name, p->name);
             if (p->letter)
                 out_printf(o, " -s %c", p->letter);
             if (p->type == OPT_CHOICE) {

@@ -11,20 +11,42 @@
 #include "cli/row.h"
 
 static const struct opt opts[] = {
-    { .name = "format", .letter = 'f', .type = OPT_CHOICE, .arg = "FORMAT", .def = "json",
-      .choices = "json|ndjson|csv|text", .help = "what to write" },
-    { .name = "output", .letter = 'o', .type = OPT_FILE, .arg = "FILE",
+    { .name = "format",
+      .letter = 'f',
+      .type = OPT_CHOICE,
+      .arg = "FORMAT",
+      .def = "json",
+      .choices = "json|ndjson|csv|text",
+      .help = "what to write" },
+    { .name = "output",
+      .letter = 'o',
+      .type = OPT_FILE,
+      .arg = "FILE",
       .help = "write here, appearing whole or not at all, instead of standard output" },
-    { .name = "agent", .letter = 'a', .type = OPT_TEXT, .arg = "NAME",
+    { .name = "agent",
+      .letter = 'a',
+      .type = OPT_TEXT,
+      .arg = "NAME",
       .help = "only this agent; * is a wildcard" },
-    { .name = "level", .letter = 'l', .type = OPT_CHOICE, .arg = "LEVEL",
+    { .name = "level",
+      .letter = 'l',
+      .type = OPT_CHOICE,
+      .arg = "LEVEL",
       .choices = "trace|debug|info|warn|error|critical",
       .help = "at least this severe" },
-    { .name = "pattern", .letter = 'p', .type = OPT_TEXT, .arg = "REGEX",
+    { .name = "pattern",
+      .letter = 'p',
+      .type = OPT_TEXT,
+      .arg = "REGEX",
       .help = "the message matches this regular expression" },
     { .name = "since", .letter = 's', .type = OPT_TIME, .arg = "TIME", .help = "from here on" },
     { .name = "until", .type = OPT_TIME, .arg = "TIME", .help = "before this moment" },
-    { .name = "limit", .letter = 'n', .type = OPT_INT, .arg = "N", .min = 1, .max = UINT32_MAX,
+    { .name = "limit",
+      .letter = 'n',
+      .type = OPT_INT,
+      .arg = "N",
+      .min = 1,
+      .max = UINT32_MAX,
       .help = "at most so many (default: all that match)" },
     { .name = NULL },
 };
@@ -37,7 +59,8 @@ static const struct example examples[] = {
     { NULL, NULL },
 };
 
-struct export {
+struct export
+{
     struct cli *c;
     struct out *o;
     const char *format;
@@ -132,7 +155,9 @@ static int export(struct cli *c, struct target *t, struct export *x)
     buf_init(&words, 64u << 10);
     buf_init(&text, 256u << 10);
     data_join_args(c, 0, &words);
-    struct data_query q = { .limit = (uint32_t)opt_num(c, "limit"), .ctx = x, .on_row = on_row,
+    struct data_query q = { .limit = (uint32_t)opt_num(c, "limit"),
+                            .ctx = x,
+                            .on_row = on_row,
                             .csv = strcmp(x->format, "csv") == 0 };
     q.unlimited = q.limit == 0;
     q.start = opt_time(c, "since", TS_MIN);

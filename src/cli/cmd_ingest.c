@@ -14,14 +14,27 @@
 #define FILES_MAX 4096
 
 static const struct opt opts[] = {
-    { .name = "format", .letter = 'f', .type = OPT_CHOICE, .arg = "FORMAT", .def = "auto",
+    { .name = "format",
+      .letter = 'f',
+      .type = OPT_CHOICE,
+      .arg = "FORMAT",
+      .def = "auto",
       .choices = "auto|ndjson|json|text",
       .help = "what the files hold: one JSON object a line, JSON values or an array, plain lines" },
-    { .name = "agent", .letter = 'a', .type = OPT_TEXT, .arg = "NAME",
+    { .name = "agent",
+      .letter = 'a',
+      .type = OPT_TEXT,
+      .arg = "NAME",
       .help = "agent of entries that name none" },
-    { .name = "follow", .letter = 'F', .type = OPT_FLAG,
+    { .name = "follow",
+      .letter = 'F',
+      .type = OPT_FLAG,
       .help = "keep reading as the files grow, through rename and truncation" },
-    { .name = "from", .type = OPT_CHOICE, .arg = "WHERE", .def = "start", .choices = "start|end",
+    { .name = "from",
+      .type = OPT_CHOICE,
+      .arg = "WHERE",
+      .def = "start",
+      .choices = "start|end",
       .help = "with --follow: read what is there already, or only what comes" },
     { .name = "json", .type = OPT_FLAG, .help = "the outcome as JSON" },
     { .name = "quiet", .letter = 'q', .type = OPT_FLAG, .help = "no progress and no summary" },
@@ -46,7 +59,7 @@ struct import {
     uint64_t done_bytes; /* of files finished */
     uint64_t seen;
     struct buf minified;
-    bool text_route;     /* the batch in hand is text */
+    bool text_route; /* the batch in hand is text */
 };
 
 /* The route knows one format a request: change between them only when nothing is in hand. */
@@ -96,7 +109,8 @@ static int recognise(struct import *im, struct feed *f, enum format *ret, struct
         *ret = FORMAT_TEXT;
     else if (t.p[0] == '[')
         *ret = is_whole_json(first) || first.n == 1 || first.p[1] == '{' || first.p[1] == ' '
-                   ? FORMAT_JSON : FORMAT_TEXT; /* "[2026-11-21 10:00] text" is a log line */
+                   ? FORMAT_JSON
+                   : FORMAT_TEXT; /* "[2026-11-21 10:00] text" is a log line */
     else
         *ret = first.n == 1 || strchr("{[,:", first.p[first.n - 1]) ? FORMAT_JSON : FORMAT_NDJSON;
     return 0;
@@ -145,9 +159,8 @@ static int drain(struct import *im, struct feed *f, enum format format)
         if (!str_trim(item).n)
             continue;
         im->seen++;
-        rc = format == FORMAT_JSON
-                 ? add_value(im, f, item)
-                 : sender_add(&im->s, item, feed_path(f), feed_line_no(f));
+        rc = format == FORMAT_JSON ? add_value(im, f, item)
+                                   : sender_add(&im->s, item, feed_path(f), feed_line_no(f));
         show_progress(im, f);
     }
     return rc;
@@ -224,9 +237,10 @@ static void report_json(struct import *im, double seconds)
     struct out *o = &im->c->out;
     struct buf b;
     buf_init(&b, 1u << 20);
-    buf_printf(&b, "{\"accepted\": %" PRIu64 ", \"rejected\": %" PRIu64 ", \"duplicates\": %" PRIu64
-               ", \"seconds\": %.3f, \"errors\": [", im->s.accepted, im->s.rejected,
-               im->s.duplicates, seconds);
+    buf_printf(&b,
+               "{\"accepted\": %" PRIu64 ", \"rejected\": %" PRIu64 ", \"duplicates\": %" PRIu64
+               ", \"seconds\": %.3f, \"errors\": [",
+               im->s.accepted, im->s.rejected, im->s.duplicates, seconds);
     for (uint32_t i = 0; i < im->s.nreasons; i++) {
         buf_puts(&b, i ? ", {\"file\": " : "{\"file\": ");
         json_put_str(&b, str_c(im->s.reasons[i].file));
@@ -255,10 +269,11 @@ static void report(struct import *im, double seconds)
         cli_note(im->c, "and %" PRIu64 " more", s->rejected - s->nreasons);
     if (opt_on(im->c, "quiet"))
         return;
-    out_printf(&im->c->out, "Accepted %s, rejected %s (%s in %.1f s, %s entries/s)\n",
-               fmt_count(s->accepted, a), fmt_count(s->rejected, r), fmt_bytes(im->done_bytes, bytes),
-               seconds, fmt_count((uint64_t)((double)s->accepted / (seconds > 0.001 ? seconds : 0.001)),
-                                  rate));
+    out_printf(
+        &im->c->out, "Accepted %s, rejected %s (%s in %.1f s, %s entries/s)\n",
+        fmt_count(s->accepted, a), fmt_count(s->rejected, r), fmt_bytes(im->done_bytes, bytes),
+        seconds,
+        fmt_count((uint64_t)((double)s->accepted / (seconds > 0.001 ? seconds : 0.001)), rate));
 }
 
 static enum format format_of(const char *name)
@@ -341,10 +356,11 @@ const struct command cmd_ingest = {
     .name = "ingest",
     .summary = "send entries from files or a pipe to a server",
     .synopsis = "[OPTIONS] [FILE...]",
-    .about = "Reads NDJSON, JSON or plain lines, gzip or zstd included, and sends them in batches. A "
-             "batch is stored once even if its answer was lost. When a server is busy or restarting "
-             "it waits. Entries that are refused are listed with file and line, and the exit code is "
-             "65.",
+    .about =
+        "Reads NDJSON, JSON or plain lines, gzip or zstd included, and sends them in batches. A "
+        "batch is stored once even if its answer was lost. When a server is busy or restarting "
+        "it waits. Entries that are refused are listed with file and line, and the exit code is "
+        "65.",
     .opts = opts,
     .examples = examples,
     .max_args = -1,

@@ -1,7 +1,7 @@
 /* cmd_keys.c: fleetlog keys: make, list and revoke API keys.
  *
- * A server named or found is asked. With --data-dir the directory's meta.db is opened directly, also
- * beside a running server: that notices within a second. */
+ * A server named or found is asked. With --data-dir the directory's meta.db is opened directly,
+ * also beside a running server: that notices within a second. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,14 +15,27 @@
 
 static const struct opt opts[] = {
     { .name = "name", .type = OPT_TEXT, .arg = "NAME", .help = "create: what to call it" },
-    { .name = "scope", .type = OPT_CHOICE, .arg = "SCOPE", .repeats = true,
+    { .name = "scope",
+      .type = OPT_CHOICE,
+      .arg = "SCOPE",
+      .repeats = true,
       .choices = "ingest|read|write-marks|admin",
       .help = "create: what it may do (default: ingest and read)" },
-    { .name = "agent", .type = OPT_TEXT, .arg = "GLOB",
+    { .name = "agent",
+      .type = OPT_TEXT,
+      .arg = "GLOB",
       .help = "create: only entries of these agents; * is a wildcard" },
-    { .name = "rate", .type = OPT_INT, .arg = "N", .def = "0", .min = 0, .max = UINT32_MAX,
+    { .name = "rate",
+      .type = OPT_INT,
+      .arg = "N",
+      .def = "0",
+      .min = 0,
+      .max = UINT32_MAX,
       .help = "create: entries a second it may send, 0 = any number" },
-    { .name = "expires", .type = OPT_DUR, .arg = "AGE", .unit = NS_PER_DAY,
+    { .name = "expires",
+      .type = OPT_DUR,
+      .arg = "AGE",
+      .unit = NS_PER_DAY,
       .help = "create: valid for so long, as 90d (default: for ever)" },
     { .name = "json", .type = OPT_FLAG, .help = "print JSON" },
     { .name = NULL },
@@ -40,7 +53,9 @@ static const struct example examples[] = {
 static const struct {
     const char *name;
     uint32_t bit;
-} scopes[] = { { "ingest", SCOPE_INGEST }, { "read", SCOPE_READ }, { "write-marks", SCOPE_MARK },
+} scopes[] = { { "ingest", SCOPE_INGEST },
+               { "read", SCOPE_READ },
+               { "write-marks", SCOPE_MARK },
                { "admin", SCOPE_ADMIN } };
 #define NSCOPES (sizeof(scopes) / sizeof(scopes[0]))
 
@@ -241,10 +256,12 @@ static void show_list(struct out *o, const struct jv *keys)
                "agents", "created", "state");
     out_style(o, STYLE_NONE);
     out_line(o);
-    JV_EACH(k, keys) {
+    JV_EACH(k, keys)
+    {
         struct buf list;
         buf_init(&list, 4096);
-        JV_EACH(s, jv_get(k, "scopes")) {
+        JV_EACH(s, jv_get(k, "scopes"))
+        {
             buf_puts(&list, list.n ? "," : "");
             buf_putstr(&list, s->text);
         }
@@ -353,9 +370,11 @@ const struct command cmd_keys = {
     .name = "keys",
     .summary = "make, list and revoke API keys",
     .synopsis = "create|list|revoke [ID] [OPTIONS]",
-    .about = "With --data-dir it works on the directory, also beside a running server, which notices "
-             "within a second; otherwise the server is asked, if one answers. The secret is shown once and stored "
-             "nowhere: only its hash is kept. Once any key exists a server asks everyone for one.",
+    .about =
+        "With --data-dir it works on the directory, also beside a running server, which notices "
+        "within a second; otherwise the server is asked, if one answers. The secret is shown "
+        "once and stored nowhere: only its hash is kept. Once any key exists a server asks "
+        "everyone for one.",
     .opts = opts,
     .examples = examples,
     .min_args = 1,

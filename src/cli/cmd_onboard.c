@@ -11,9 +11,16 @@
 #include "cli/target.h"
 
 static const struct opt opts[] = {
-    { .name = "retention", .type = OPT_DUR, .arg = "AGE", .def = "30d", .unit = NS_PER_DAY,
+    { .name = "retention",
+      .type = OPT_DUR,
+      .arg = "AGE",
+      .def = "30d",
+      .unit = NS_PER_DAY,
       .help = "what to write as the age at which entries go; a bare number is days" },
-    { .name = "output", .letter = 'o', .type = OPT_FILE, .arg = "FILE",
+    { .name = "output",
+      .letter = 'o',
+      .type = OPT_FILE,
+      .arg = "FILE",
       .help = "write here (default: fleetlog.conf in the data directory)" },
     { .name = "force", .type = OPT_FLAG, .help = "replace a file that is there" },
     { .name = NULL },
@@ -27,8 +34,8 @@ static const struct example examples[] = {
 
 static int write_file(struct cli *c, const char *path, str text)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC |
-                  (opt_on(c, "force") ? O_TRUNC : O_EXCL), 0600);
+    int fd =
+        open(path, O_WRONLY | O_CREAT | O_CLOEXEC | (opt_on(c, "force") ? O_TRUNC : O_EXCL), 0600);
     if (fd < 0 && errno == EEXIST)
         return cli_fail(c, EXIT_CONFIG, "--force replaces it", "%s is already there", path);
     if (fd < 0)

@@ -11,7 +11,12 @@
 #include "query/query.h"
 
 static const struct opt opts[] = {
-    { .name = "days", .letter = 'd', .type = OPT_INT, .arg = "N", .min = -36500, .max = 36500,
+    { .name = "days",
+      .letter = 'd',
+      .type = OPT_INT,
+      .arg = "N",
+      .min = -36500,
+      .max = 36500,
       .help = "delete entries whose time is more than N days ago" },
     { .name = "dry-run", .type = OPT_FLAG, .help = "only count" },
     { .name = "yes", .letter = 'y', .type = OPT_FLAG, .help = "do not ask" },
@@ -89,8 +94,9 @@ static int count_server(struct cli *c, struct target *t, const char *text, ts_ns
     buf_init(&query, 256u << 10);
     buf_puts(&query, text);
     buf_puts(&query, "\n| stats count() as n");
-    struct data_query q = { .text = query.p, .start = TS_MIN, .end = before, .on_row = on_count,
-                            .ctx = &k };
+    struct data_query q = {
+        .text = query.p, .start = TS_MIN, .end = before, .on_row = on_count, .ctx = &k
+    };
     int rc = data_query(c, t, &q, &res);
     buf_deinit(&query);
     *ret = k.n;
@@ -161,10 +167,12 @@ static int run(struct cli *c)
         }
     }
     if (rc == 0 && opt_on(c, "json"))
-        out_printf(&c->out, "{\"pruned\": %" PRIu64 ", \"retention_days\": %" PRId64
-                   ", \"dry_run\": %s}\n", dry ? 0 : n, days, dry ? "true" : "false");
+        out_printf(&c->out,
+                   "{\"pruned\": %" PRIu64 ", \"retention_days\": %" PRId64 ", \"dry_run\": %s}\n",
+                   dry ? 0 : n, days, dry ? "true" : "false");
     else if (rc == 0 && dry)
-        out_printf(&c->out, "Would prune %" PRIu64 " entries older than %" PRId64 " days.\n", n, days);
+        out_printf(&c->out, "Would prune %" PRIu64 " entries older than %" PRId64 " days.\n", n,
+                   days);
     else if (rc == 0)
         out_printf(&c->out, "Pruned %" PRIu64 " entries older than %" PRId64 " days.\n", n, days);
     buf_deinit(&words);
@@ -176,10 +184,11 @@ const struct command cmd_prune = {
     .name = "prune",
     .summary = "delete entries older than N days",
     .synopsis = "--days N [OPTIONS] [QUERY]",
-    .about = "Deletes by the time of the entries, at once and for good. On a terminal it says how many "
-             "and asks first. A server prunes by age; with a QUERY only what also matches it goes, "
-             "which needs a directory that no server holds. Automatic deletion is serve "
-             "--retention.",
+    .about =
+        "Deletes by the time of the entries, at once and for good. On a terminal it says how many "
+        "and asks first. A server prunes by age; with a QUERY only what also matches it goes, "
+        "which needs a directory that no server holds. Automatic deletion is serve "
+        "--retention.",
     .opts = opts,
     .examples = examples,
     .max_args = -1,

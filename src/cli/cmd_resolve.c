@@ -67,8 +67,9 @@ static int on_dir(struct cli *c, struct target *t, const char *by, const char *n
             buf_deinit(&lost);
             return cli_fail_err(c, &err);
         } else {
-            marks[n++] = (struct mark){ .seq = seq, .resolved = true, .by = str_c(by),
-                                        .note = str_c(note), .at = c->now };
+            marks[n++] = (struct mark){
+                .seq = seq, .resolved = true, .by = str_c(by), .note = str_c(note), .at = c->now
+            };
         }
     }
     int rc = n ? store_mark(t->store, marks, n, &applied, &err) : 0;
@@ -89,7 +90,7 @@ static int report(struct cli *c, const struct jv *root, str text)
     } else {
         out_printf(&c->out, "Resolved %lld of %d.\n", (long long)n, c->nargs);
         JV_EACH(v, missing)
-            cli_note(c, "no entry has the id %.*s", STR_FMT(v->text));
+        cli_note(c, "no entry has the id %.*s", STR_FMT(v->text));
     }
     return missing && missing->n ? EXIT_NONE : EXIT_DONE;
 }
@@ -129,8 +130,9 @@ const struct command cmd_resolve = {
     .name = "resolve",
     .summary = "mark entries as dealt with",
     .synopsis = "ID... --by NAME [OPTIONS]",
-    .about = "A mark is a fact beside the entry, which itself never changes. The first resolver stays. "
-             "Exit 1 when an id is unknown.",
+    .about =
+        "A mark is a fact beside the entry, which itself never changes. The first resolver stays. "
+        "Exit 1 when an id is unknown.",
     .opts = opts,
     .examples = examples,
     .min_args = 1,

@@ -9,26 +9,57 @@
 #define HELD_MAX 256 /* lines kept back to learn the width of the agent column */
 
 static const struct opt opts[] = {
-    { .name = "agent", .letter = 'a', .type = OPT_TEXT, .arg = "NAME",
+    { .name = "agent",
+      .letter = 'a',
+      .type = OPT_TEXT,
+      .arg = "NAME",
       .help = "only this agent; * is a wildcard" },
-    { .name = "level", .letter = 'l', .type = OPT_CHOICE, .arg = "LEVEL",
+    { .name = "level",
+      .letter = 'l',
+      .type = OPT_CHOICE,
+      .arg = "LEVEL",
       .choices = "trace|debug|info|warn|error|critical",
       .help = "at least this severe" },
-    { .name = "pattern", .letter = 'p', .type = OPT_TEXT, .arg = "REGEX",
+    { .name = "pattern",
+      .letter = 'p',
+      .type = OPT_TEXT,
+      .arg = "REGEX",
       .help = "the message matches this regular expression" },
-    { .name = "since", .letter = 's', .type = OPT_TIME, .arg = "TIME",
+    { .name = "since",
+      .letter = 's',
+      .type = OPT_TIME,
+      .arg = "TIME",
       .help = "from this moment on: 15m (ago), now-1h, today, 2026-11-21T10:00:00Z" },
     { .name = "until", .type = OPT_TIME, .arg = "TIME", .help = "before this moment" },
-    { .name = "limit", .letter = 'n', .type = OPT_INT, .arg = "N", .min = 1, .max = UINT32_MAX,
+    { .name = "limit",
+      .letter = 'n',
+      .type = OPT_INT,
+      .arg = "N",
+      .min = 1,
+      .max = UINT32_MAX,
       .help = "at most so many rows (default 100, tables 10000)" },
-    { .name = "offset", .type = OPT_INT, .arg = "N", .def = "0", .min = 0, .max = UINT32_MAX,
+    { .name = "offset",
+      .type = OPT_INT,
+      .arg = "N",
+      .def = "0",
+      .min = 0,
+      .max = UINT32_MAX,
       .help = "skip so many rows first" },
-    { .name = "format", .letter = 'f', .type = OPT_CHOICE, .arg = "FORMAT", .def = "text",
-      .choices = "text|json|ndjson|csv", .help = "how to print" },
+    { .name = "format",
+      .letter = 'f',
+      .type = OPT_CHOICE,
+      .arg = "FORMAT",
+      .def = "text",
+      .choices = "text|json|ndjson|csv",
+      .help = "how to print" },
     { .name = "json", .type = OPT_FLAG, .help = "short for --format json" },
-    { .name = "wide", .letter = 'w', .type = OPT_FLAG,
+    { .name = "wide",
+      .letter = 'w',
+      .type = OPT_FLAG,
       .help = "show long values whole on a terminal too" },
-    { .name = "quiet", .letter = 'q', .type = OPT_FLAG,
+    { .name = "quiet",
+      .letter = 'q',
+      .type = OPT_FLAG,
       .help = "print nothing; exit 1 when nothing is found" },
     { .name = "explain", .type = OPT_FLAG, .help = "show the plan instead of the rows" },
     { .name = NULL },
@@ -37,7 +68,8 @@ static const struct opt opts[] = {
 static const struct example examples[] = {
     { "fleetlog search 'level:error \"connection refused\"'", "errors with these words" },
     { "fleetlog search --agent 'coder*' --since 1h", "the last hour of some agents" },
-    { "fleetlog search 'tool:* duration_ms>2s' --format csv", "slow tool calls, for a spreadsheet" },
+    { "fleetlog search 'tool:* duration_ms>2s' --format csv",
+      "slow tool calls, for a spreadsheet" },
     { "fleetlog search 'level:warn | stats count() as n by agent | sort by n desc'",
       "a table: who warns most" },
     { "fleetlog search --quiet 'level:critical' --since 5m || echo calm", "in a script" },
@@ -50,11 +82,11 @@ struct search {
     enum shape shape;
     bool quiet;
     struct renderer r;
-    struct table *held;  /* rows of a table, all of them */
-    struct buf first;    /* the first lines of entries, newline after each */
+    struct table *held; /* rows of a table, all of them */
+    struct buf first;   /* the first lines of entries, newline after each */
     uint64_t rows, nheld;
     bool is_table, streaming;
-    int bad;             /* exit code of a row that could not be shown */
+    int bad; /* exit code of a row that could not be shown */
 };
 
 static bool show_entry(struct search *s, str line)
@@ -145,7 +177,8 @@ static void finish(struct search *s, const struct data_result *res)
 {
     struct cli *c = s->c;
     if (s->shape == SHAPE_JSON)
-        out_printf(&c->out, "%s],\n  \"count\": %llu,\n  \"offset\": %lld,\n  \"truncated\": %s\n}\n",
+        out_printf(&c->out,
+                   "%s],\n  \"count\": %llu,\n  \"offset\": %lld,\n  \"truncated\": %s\n}\n",
                    s->rows ? "\n  " : "", (unsigned long long)s->rows,
                    (long long)opt_num(c, "offset"), res->truncated ? "true" : "false");
     if (s->shape != SHAPE_TEXT)
@@ -176,7 +209,9 @@ static int run(struct cli *c)
     buf_init(&text, 256u << 10);
     buf_init(&s.first, 256u << 20);
     data_join_args(c, 0, &words);
-    struct data_query q = { .limit = (uint32_t)opt_num(c, "limit"), .ctx = &s, .on_row = on_row,
+    struct data_query q = { .limit = (uint32_t)opt_num(c, "limit"),
+                            .ctx = &s,
+                            .on_row = on_row,
                             .offset = (uint32_t)opt_num(c, "offset"),
                             .csv = s.shape == SHAPE_CSV };
     q.start = opt_time(c, "since", TS_MIN);
@@ -216,9 +251,10 @@ const struct command cmd_search = {
     .name = "search",
     .summary = "find entries, or make tables of them",
     .synopsis = "[OPTIONS] [QUERY]",
-    .about = "QUERY is the query language of docs/query-language.md: words, \"phrases\", field:value, "
-             "level:warn, after:now-1h, AND OR NOT, then pipes such as '| stats count() by agent'. "
-             "The filters given as options narrow it further. Newest entries come first.",
+    .about =
+        "QUERY is the query language of docs/query-language.md: words, \"phrases\", field:value, "
+        "level:warn, after:now-1h, AND OR NOT, then pipes such as '| stats count() by agent'. "
+        "The filters given as options narrow it further. Newest entries come first.",
     .opts = opts,
     .examples = examples,
     .max_args = -1,

@@ -57,13 +57,11 @@ static void label(struct out *o, const char *text)
 
 static void put_span(struct out *o, const struct jv *root)
 {
-    const struct jv *from = jv_get(root, "earliest_ts"), *to =
-        jv_get(root, "latest_ts");
+    const struct jv *from = jv_get(root, "earliest_ts"), *to = jv_get(root, "latest_ts");
     char a[TS_TEXT_MAX], b[TS_TEXT_MAX], d[32];
     ts_ns x, y;
     if (!jv_is(from, JSON_NUM) || !jv_is(to, JSON_NUM) ||
-        !ts_from_seconds_f64(jv_num(from, 0), &x) ||
-        !ts_from_seconds_f64(jv_num(to, 0), &y))
+        !ts_from_seconds_f64(jv_num(from, 0), &x) || !ts_from_seconds_f64(jv_num(to, 0), &y))
         return;
     ts_format(x, 0, a);
     ts_format(y, 0, b);
@@ -100,7 +98,8 @@ static void put_levels(struct out *o, const struct jv *levels, double total)
         out_printf(o, "%14s %6.1f%%  ", fmt_count((uint64_t)n, text),
                    total > 0 ? (double)n * 100 / total : 0);
         out_style(o, style_of_level(str_c(order[i])) == STYLE_ALARM
-                         ? STYLE_RED : style_of_level(str_c(order[i])));
+                         ? STYLE_RED
+                         : style_of_level(str_c(order[i])));
         out_bar(o, (double)n, max, 32);
         out_style(o, STYLE_NONE);
         out_line(o);
@@ -130,7 +129,8 @@ static void put_agents(struct out *o, const struct jv *agents, double total, siz
     struct count *list = arena_array(&a, all ? all : 1, sizeof(*list));
     if (!list)
         return;
-    JV_EACH(v, agents) {
+    JV_EACH(v, agents)
+    {
         list[n] = (struct count){ v->key, jv_int(v, 0), n };
         n++;
     }
@@ -172,14 +172,16 @@ static void put_hours(struct out *o, const struct jv *hours)
     int64_t last = INT64_MIN;
     ts_ns t;
     char text[32], iso[TS_TEXT_MAX];
-    JV_EACH(v, hours) {
+    JV_EACH(v, hours)
+    {
         snprintf(text, sizeof(text), "%.*s:00Z", STR_FMT(str_sub(v->key, 0, 16)));
         if (ts_parse_iso(str_c(text), &t) && t / (3600 * NS_PER_S) > last)
             last = t / (3600 * NS_PER_S);
     }
     if (last == INT64_MIN)
         return;
-    JV_EACH(v, hours) {
+    JV_EACH(v, hours)
+    {
         snprintf(text, sizeof(text), "%.*s:00Z", STR_FMT(str_sub(v->key, 0, 16)));
         int64_t at = ts_parse_iso(str_c(text), &t) ? last - t / (3600 * NS_PER_S) : -1;
         if (at >= 0 && at < HOURS_SHOWN)
@@ -251,7 +253,8 @@ static int print_agents_json(struct cli *c, const struct jv *agents)
     struct buf quoted;
     buf_init(&quoted, 1u << 20);
     out_puts(o, "{\n  \"agents\": {");
-    JV_EACH(v, agents) {
+    JV_EACH(v, agents)
+    {
         buf_reset(&quoted);
         json_put_str(&quoted, v->key);
         out_puts(o, first ? "\n    " : ",\n    ");
@@ -259,7 +262,8 @@ static int print_agents_json(struct cli *c, const struct jv *agents)
         out_printf(o, ": %lld", (long long)jv_int(v, 0));
         first = false;
     }
-    out_printf(o, "%s},\n  \"count\": %zu\n}\n", first ? "" : "\n  ", agents ? (size_t)agents->n : 0);
+    out_printf(o, "%s},\n  \"count\": %zu\n}\n", first ? "" : "\n  ",
+               agents ? (size_t)agents->n : 0);
     buf_deinit(&quoted);
     return EXIT_DONE;
 }

@@ -13,21 +13,46 @@
 #include "cli/row.h"
 
 static const struct opt opts[] = {
-    { .name = "lines", .letter = 'n', .type = OPT_INT, .arg = "N", .def = "10", .min = 0,
-      .max = 10000, .help = "entries of the past to begin with" },
-    { .name = "agent", .letter = 'a', .type = OPT_TEXT, .arg = "NAME",
+    { .name = "lines",
+      .letter = 'n',
+      .type = OPT_INT,
+      .arg = "N",
+      .def = "10",
+      .min = 0,
+      .max = 10000,
+      .help = "entries of the past to begin with" },
+    { .name = "agent",
+      .letter = 'a',
+      .type = OPT_TEXT,
+      .arg = "NAME",
       .help = "only this agent; * is a wildcard" },
-    { .name = "level", .letter = 'l', .type = OPT_CHOICE, .arg = "LEVEL",
+    { .name = "level",
+      .letter = 'l',
+      .type = OPT_CHOICE,
+      .arg = "LEVEL",
       .choices = "trace|debug|info|warn|error|critical",
       .help = "at least this severe" },
-    { .name = "pattern", .letter = 'p', .type = OPT_TEXT, .arg = "REGEX",
+    { .name = "pattern",
+      .letter = 'p',
+      .type = OPT_TEXT,
+      .arg = "REGEX",
       .help = "the message matches this regular expression" },
-    { .name = "format", .letter = 'f', .type = OPT_CHOICE, .arg = "FORMAT", .def = "text",
-      .choices = "text|ndjson", .help = "how to print" },
+    { .name = "format",
+      .letter = 'f',
+      .type = OPT_CHOICE,
+      .arg = "FORMAT",
+      .def = "text",
+      .choices = "text|ndjson",
+      .help = "how to print" },
     { .name = "json", .type = OPT_FLAG, .help = "short for --format ndjson" },
-    { .name = "wide", .letter = 'w', .type = OPT_FLAG,
+    { .name = "wide",
+      .letter = 'w',
+      .type = OPT_FLAG,
       .help = "show long values whole on a terminal too" },
-    { .name = "timeout", .type = OPT_DUR, .arg = "TIME", .unit = NS_PER_S,
+    { .name = "timeout",
+      .type = OPT_DUR,
+      .arg = "TIME",
+      .unit = NS_PER_S,
       .help = "stop after this long (a bare number is seconds; default: never)" },
     { .name = NULL },
 };
@@ -44,13 +69,13 @@ struct tail {
     struct cli *c;
     struct renderer r;
     bool json;
-    uint64_t last_seq;   /* highest sequence number known: resume behind it */
+    uint64_t last_seq; /* highest sequence number known: resume behind it */
     bool have_seq;
     uint64_t shown, dropped;
-    struct arena past;   /* history, newest first as it came */
+    struct arena past; /* history, newest first as it came */
     str *lines;
     uint32_t nlines, cap;
-    int64_t deadline;    /* monotonic ns, 0 = none */
+    int64_t deadline; /* monotonic ns, 0 = none */
 };
 
 static void show(struct tail *t, str line)
@@ -141,8 +166,7 @@ static bool on_event(void *ctx, const struct sse_event *ev)
     struct tail *t = ctx;
     if (str_eq(ev->type, STR("dropped")) || str_eq(ev->type, STR("drop"))) {
         report_drop(t, ev->data);
-    } else if (!ev->type.n || str_eq(ev->type, STR("message")) ||
-               str_eq(ev->type, STR("entry"))) {
+    } else if (!ev->type.n || str_eq(ev->type, STR("message")) || str_eq(ev->type, STR("entry"))) {
         struct buf line; /* the tokenizer wants room behind the text */
         buf_init(&line, 64u << 20);
         buf_putstr(&line, ev->data);
@@ -185,8 +209,11 @@ static int follow_once(struct tail *t, struct target *target, const char *query,
     snprintf(last, sizeof(last), "%llu", (unsigned long long)t->last_seq);
     snprintf(from, sizeof(from), "%s", t->have_seq ? last : "now");
     url_param(&path, "from", str_c(from));
-    struct call call = { .method = "GET", .path = path.p, .accept = "text/event-stream",
-                         .last_event_id = t->have_seq ? last : NULL, .on_data = sse_feed,
+    struct call call = { .method = "GET",
+                         .path = path.p,
+                         .accept = "text/event-stream",
+                         .last_event_id = t->have_seq ? last : NULL,
+                         .on_data = sse_feed,
                          .ctx = sse };
     if (t->deadline)
         call.timeout_ms = (t->deadline - clock_mono()) / 1000000 + 1;
@@ -264,9 +291,10 @@ const struct command cmd_tail = {
     .name = "tail",
     .summary = "watch entries arrive",
     .synopsis = "[OPTIONS] [QUERY]",
-    .about = "Shows the last entries that match, then every new one the moment it is stored. QUERY is "
-             "a filter without pipes. When the connection breaks it resumes where it was. Ctrl-C "
-             "ends it.",
+    .about =
+        "Shows the last entries that match, then every new one the moment it is stored. QUERY is "
+        "a filter without pipes. When the connection breaks it resumes where it was. Ctrl-C "
+        "ends it.",
     .opts = opts,
     .examples = examples,
     .max_args = -1,

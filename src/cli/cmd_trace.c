@@ -18,7 +18,9 @@
 static const struct opt opts[] = {
     { .name = "json", .type = OPT_FLAG, .help = "the entries as JSON, ascending" },
     { .name = "flat", .type = OPT_FLAG, .help = "the entries ascending, no tree" },
-    { .name = "wide", .letter = 'w', .type = OPT_FLAG,
+    { .name = "wide",
+      .letter = 'w',
+      .type = OPT_FLAG,
       .help = "inputs, outputs and ids too, long values whole" },
     { .name = NULL },
 };
@@ -37,11 +39,11 @@ struct item {
 };
 
 struct node {
-    const struct item *start, *end; /* entries that told of it; end also for a closed span */
-    const struct item *log;         /* a plain entry: a leaf of its own */
+    const struct item *start, *end;     /* entries that told of it; end also for a closed span */
+    const struct item *log;             /* a plain entry: a leaf of its own */
     uint32_t parent, first, last, next; /* node indexes + 1 */
     ts_ns at;
-    double ms;  /* < 0 unknown */
+    double ms; /* < 0 unknown */
     bool failed, shown;
 };
 
@@ -219,8 +221,8 @@ static uint32_t order_children(struct trace *t)
     sorting = t;
     qsort(ids, t->nnodes, sizeof(*ids), nodes_by_time);
     for (uint32_t i = 0; i < t->nnodes; i++) {
-        struct node *p = t->nodes[ids[i] - 1].parent
-                             ? &t->nodes[t->nodes[ids[i] - 1].parent - 1] : NULL;
+        struct node *p =
+            t->nodes[ids[i] - 1].parent ? &t->nodes[t->nodes[ids[i] - 1].parent - 1] : NULL;
         uint32_t *head = p ? &p->first : &first, *end = p ? &p->last : &last;
         if (*end)
             t->nodes[*end - 1].next = ids[i];
@@ -259,8 +261,10 @@ static str first_text(const struct item *a, const struct item *b, const char *na
 static void put_span(struct renderer *r, const struct node *n)
 {
     static const char *const all[] = { /* texts and what the tree itself says; --wide shows more */
-        "input", "output", "call_id", "service", "tool", "kind", "operation", "span_id",
-        "parent_id", "trace_id", "session_id", "duration_ms", "status", "event", NULL
+                                       "input",     "output",   "call_id",    "service",
+                                       "tool",      "kind",     "operation",  "span_id",
+                                       "parent_id", "trace_id", "session_id", "duration_ms",
+                                       "status",    "event",    NULL
     };
     const char *const *skip = r->brief ? all : all + 5;
     struct out *o = r->o;
@@ -274,8 +278,9 @@ static void put_span(struct renderer *r, const struct node *n)
     if (!name.n)
         name = first_text(n->start, n->end, "event");
     out_style(o, n->failed ? STYLE_RED : running ? STYLE_YELLOW : STYLE_GREEN);
-    out_puts(o, n->failed ? (utf8 ? "✗ " : "x ") : running ? (utf8 ? "… " : ". ")
-                                                           : (utf8 ? "✓ " : "+ "));
+    out_puts(o, n->failed ? (utf8 ? "✗ " : "x ")
+                : running ? (utf8 ? "… " : ". ")
+                          : (utf8 ? "✓ " : "+ "));
     out_style(o, STYLE_NONE);
     put_agent(o, first_text(n->start, n->end, "agent"));
     out_style(o, STYLE_BOLD);
@@ -297,8 +302,8 @@ static void put_span(struct renderer *r, const struct node *n)
 
 static void put_log(struct renderer *r, const struct node *n)
 {
-    static const char *const all[] = { "input", "output", "service", "event", "trace_id", "span_id",
-                                       "session_id", "parent_id", NULL };
+    static const char *const all[] = { "input",   "output",     "service",   "event", "trace_id",
+                                       "span_id", "session_id", "parent_id", NULL };
     const char *const *skip = r->brief ? all : all + 4;
     struct out *o = r->o;
     str level = jrow_text(&n->log->row, "level"), message = jrow_text(&n->log->row, "message");
@@ -432,8 +437,12 @@ static int run(struct cli *c)
     buf_init(&text, 64u << 10);
     buf_puts(&text, "trace_id=");
     data_quote(&text, id);
-    struct data_query q = { .text = text.p, .start = TS_MIN, .end = TS_MAX, .ctx = &t,
-                            .limit = ENTRIES_MAX, .on_row = on_row };
+    struct data_query q = { .text = text.p,
+                            .start = TS_MIN,
+                            .end = TS_MAX,
+                            .ctx = &t,
+                            .limit = ENTRIES_MAX,
+                            .on_row = on_row };
     rc = data_query(c, &target, &q, &res);
     if (rc == 0 && t.bad)
         rc = cli_fail_err(c, &t.err);

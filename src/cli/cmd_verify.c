@@ -17,7 +17,8 @@ static const struct example examples[] = {
 
 static void put_json(struct out *o, const struct verify_report *r)
 {
-    out_printf(o, "{\"ok\": %s, \"files\": %llu, \"bytes\": %llu, \"blocks\": %llu, \"pages\": %llu, "
+    out_printf(o,
+               "{\"ok\": %s, \"files\": %llu, \"bytes\": %llu, \"blocks\": %llu, \"pages\": %llu, "
                "\"rows\": %llu, \"problems\": %llu}\n",
                r->problems ? "false" : "true", (unsigned long long)r->files,
                (unsigned long long)r->bytes, (unsigned long long)r->blocks,
@@ -58,9 +59,9 @@ static int check(struct cli *c, struct io *io)
     }
     buf_deinit(&text);
     if (!judged)
-        return err.code == ERR_NOTFOUND
-                   ? cli_fail(c, EXIT_UNREACHABLE, NULL, "there is no fleetlog data here: %s", err.msg)
-                   : cli_fail_err(c, &err);
+        return err.code == ERR_NOTFOUND ? cli_fail(c, EXIT_UNREACHABLE, NULL,
+                                                   "there is no fleetlog data here: %s", err.msg)
+                                        : cli_fail_err(c, &err);
     return rep.problems ? EXIT_DATA : EXIT_DONE;
 }
 
@@ -82,8 +83,10 @@ static int run(struct cli *c)
                    : cli_fail_err(c, &err);
     buf_init(&url, 1024);
     if (store_lock_owner(io, &url))
-        rc = cli_fail(c, EXIT_LOCKED, "stop it first; while it runs, GET /api/v1/integrity tells "
-                      "what it knows", "a server holds %s and is writing there (%s)", dir,
+        rc = cli_fail(c, EXIT_LOCKED,
+                      "stop it first; while it runs, GET /api/v1/integrity tells "
+                      "what it knows",
+                      "a server holds %s and is writing there (%s)", dir,
                       url.n ? url.p : "no address");
     else
         rc = check(c, io);
@@ -96,8 +99,9 @@ const struct command cmd_verify = {
     .name = "verify",
     .summary = "check every byte of a data directory",
     .synopsis = "[--data-dir DIR] [--json]",
-    .about = "Reads all files, checks every checksum and decodes every page; prints a line for each "
-             "problem. Nothing is changed. The directory must not be in use.",
+    .about =
+        "Reads all files, checks every checksum and decodes every page; prints a line for each "
+        "problem. Nothing is changed. The directory must not be in use.",
     .opts = opts,
     .examples = examples,
     .run = run,

@@ -13,8 +13,8 @@
 /* what stands in a file but is about this one run */
 static bool not_for_files(const char *name)
 {
-    static const char *const names[] = { "help", "version", "config", "url", "key-file", "ca-file",
-                                         "color", NULL };
+    static const char *const names[] = { "help",     "version", "config", "url",
+                                         "key-file", "ca-file", "color",  NULL };
     for (int i = 0; names[i]; i++)
         if (strcmp(names[i], name) == 0)
             return true;
@@ -71,8 +71,8 @@ static int set_value(struct cli *c, const char *path, int line, const struct opt
     const char *why = NULL;
     if (o->type == OPT_FLAG) {
         if (strcmp(value, "true") != 0 && strcmp(value, "false") != 0)
-            return cli_fail(c, EXIT_CONFIG, NULL, "%s:%d: %s is true or false, not '%s'", path, line,
-                            o->name, value);
+            return cli_fail(c, EXIT_CONFIG, NULL, "%s:%d: %s is true or false, not '%s'", path,
+                            line, o->name, value);
         if (strcmp(value, "false") == 0)
             return 0;
         value = NULL;
@@ -160,8 +160,10 @@ void config_write(struct buf *out, const struct command *cmd, const char *retent
 {
     const struct opt *all[CLI_SET_MAX];
     int n = command_opts(cmd, all, CLI_SET_MAX);
-    buf_puts(out, "# fleetlog configuration: `fleetlog serve` reads it from its data directory, or with\n"
-                  "# --config FILE. Lines are key = value; what the command line says wins.\n");
+    buf_puts(
+        out,
+        "# fleetlog configuration: `fleetlog serve` reads it from its data directory, or with\n"
+        "# --config FILE. Lines are key = value; what the command line says wins.\n");
     for (int i = 0; i < n; i++) {
         const struct opt *o = all[i];
         if (not_for_files(o->name) || strcmp(o->name, "data-dir") == 0)
@@ -178,6 +180,8 @@ void config_write(struct buf *out, const struct command *cmd, const char *retent
             buf_printf(out, "%s = %s\n", o->name, retention);
         else
             buf_printf(out, "#%s = %s\n", o->name,
-                       o->type == OPT_FLAG ? "false" : o->def ? o->def : o->arg);
+                       o->type == OPT_FLAG ? "false"
+                       : o->def            ? o->def
+                                           : o->arg);
     }
 }

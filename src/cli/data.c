@@ -224,7 +224,8 @@ static void put_number(struct params *p, const char *name, uint32_t n)
         put(p, name, str_c(text), false);
 }
 
-static void put_query(struct params *p, const struct data_query *q, const char *format, bool explain)
+static void put_query(struct params *p, const struct data_query *q, const char *format,
+                      bool explain)
 {
     if (!p->json)
         buf_puts(&p->b, "/api/v1/query");
@@ -289,15 +290,15 @@ static int query_whole(struct cli *c, struct target *t, const struct data_query 
         rc = cli_fail(c, EXIT_DATA, NULL, "the server's answer is not understood: %s", err.msg);
     } else {
         JV_EACH(w, jv_get(root, "warnings"))
-            cli_note(c, "%.*s", STR_FMT(w->text));
+        cli_note(c, "%.*s", STR_FMT(w->text));
         if (jv_is(jv_get(root, "incomplete"), JSON_TRUE))
             cli_note(c, "the answer is incomplete: %.*s",
                      STR_FMT(jv_get_str(root, "incomplete_why")));
         s->ret->truncated = jv_is(jv_get(root, "truncated"), JSON_TRUE);
         s->ret->watermark = (uint64_t)jv_int(jv_get(root, "watermark"), 0);
         JV_EACH(row, jv_get(root, "rows"))
-            if (!emit(s, row->text))
-                break;
+        if (!emit(s, row->text))
+            break;
     }
     arena_deinit(&a);
     buf_deinit(&body);
@@ -432,8 +433,11 @@ int data_call(struct cli *c, struct target *t, const char *method, const char *p
               struct buf *out, int *ret_status)
 {
     struct err err = ERR_INIT;
-    struct call call = { .method = method, .path = path, .body = body,
-                         .type = body.p ? "application/json" : NULL, .out = out };
+    struct call call = { .method = method,
+                         .path = path,
+                         .body = body,
+                         .type = body.p ? "application/json" : NULL,
+                         .out = out };
     int rc = client_call(t->client, &call, &err);
     if (ret_status)
         *ret_status = call.status;

@@ -8,23 +8,24 @@
 
 struct data_query {
     const char *text;
-    ts_ns start, end;  /* inclusive, exclusive; TS_MIN / TS_MAX = open */
-    uint32_t limit;    /* 0 = the language's default */
+    ts_ns start, end; /* inclusive, exclusive; TS_MIN / TS_MAX = open */
+    uint32_t limit;   /* 0 = the language's default */
     bool unlimited;
     uint32_t offset;
-    bool csv;          /* pieces of CSV instead of rows of JSON */
+    bool csv; /* pieces of CSV instead of rows of JSON */
     /* one JSON row (readable 32 bytes past its end), or a piece of CSV; false stops */
     bool (*on_row)(void *ctx, str row);
     void *ctx;
-    int64_t shift;     /* bytes put before the user's own text: for positions in errors */
+    int64_t shift; /* bytes put before the user's own text: for positions in errors */
 };
 struct data_result {
     uint64_t rows;
-    bool truncated; /* a default limit cut the answer */
+    bool truncated;     /* a default limit cut the answer */
     uint64_t watermark; /* highest sequence number the answer could see; 0 when unknown */
 };
 /* 0 or an exit code, having said what is wrong; warnings of the answer become notes. */
-int data_query(struct cli *c, struct target *t, const struct data_query *q, struct data_result *ret);
+int data_query(struct cli *c, struct target *t, const struct data_query *q,
+               struct data_result *ret);
 /* the plan as JSON text */
 int data_explain(struct cli *c, struct target *t, const struct data_query *q, struct buf *out);
 /* The user's query and the filters given as options (--agent --level --pattern, those that are not

@@ -1,9 +1,9 @@
 /* demo_cast.c: the invented fleet: who is in it, what it works on, and how things go wrong.
  *
- * A mission is one trace. The planner splits a task; coder and researcher work with tools and models
- * below it, now and then failing and trying again; the reviewer accepts or sends back. Every span is
- * two entries, a start and an end, so that a running one can be seen running. The coder's session
- * goes on from mission to mission and its context grows, as sessions do. */
+ * A mission is one trace. The planner splits a task; coder and researcher work with tools and
+ * models below it, now and then failing and trying again; the reviewer accepts or sends back. Every
+ * span is two entries, a start and an end, so that a running one can be seen running. The coder's
+ * session goes on from mission to mission and its context grows, as sessions do. */
 #include <stdio.h>
 #include <string.h>
 
@@ -16,18 +16,18 @@ static const struct task {
 } tasks[] = {
     { "Fix the flaky checkout test", "webshop", "src/checkout/cart.py", "tests/test_cart.py",
       "python decimal rounding half even currency", "orders" },
-    { "Add pagination to the invoices endpoint", "billing", "api/invoices.go", "api/invoices_test.go",
-      "keyset pagination postgres vs offset", "invoices" },
-    { "Find why nightly exports take two hours", "warehouse", "jobs/export.sql", "jobs/test_export.py",
-      "postgres sequential scan large join hash spill", "shipments" },
+    { "Add pagination to the invoices endpoint", "billing", "api/invoices.go",
+      "api/invoices_test.go", "keyset pagination postgres vs offset", "invoices" },
+    { "Find why nightly exports take two hours", "warehouse", "jobs/export.sql",
+      "jobs/test_export.py", "postgres sequential scan large join hash spill", "shipments" },
     { "Upgrade the HTTP client and its callers", "gateway", "lib/client.ts", "lib/client.test.ts",
       "undici breaking changes keepalive", "requests" },
-    { "Write the onboarding guide for agents", "handbook", "docs/onboarding.md", "docs/links_test.py",
-      "developer onboarding checklist examples", "pages" },
+    { "Write the onboarding guide for agents", "handbook", "docs/onboarding.md",
+      "docs/links_test.py", "developer onboarding checklist examples", "pages" },
     { "Stop duplicate mails after a retry", "notifier", "worker/send.rb", "worker/send_spec.rb",
       "idempotency key queue at least once delivery", "mail_log" },
-    { "Support dark mode in the settings page", "dashboard", "web/Settings.tsx", "web/Settings.test.tsx",
-      "css prefers-color-scheme best practice", "preferences" },
+    { "Support dark mode in the settings page", "dashboard", "web/Settings.tsx",
+      "web/Settings.test.tsx", "css prefers-color-scheme best practice", "preferences" },
     { "Reduce memory use of the importer", "ingestor", "src/reader.c", "tests/reader_test.c",
       "streaming parser memory bound arena allocator", "imports" },
 };
@@ -35,7 +35,9 @@ static const struct task {
 static const struct {
     const char *name;
     double in_usd, out_usd; /* a million tokens */
-} models[] = { { "claude-sonnet-4-5", 3, 15 }, { "claude-haiku-4-5", 1, 5 }, { "gpt-5-mini", 0.25, 2 },
+} models[] = { { "claude-sonnet-4-5", 3, 15 },
+               { "claude-haiku-4-5", 1, 5 },
+               { "gpt-5-mini", 0.25, 2 },
                { "qwen3-coder-480b", 0.4, 1.6 } };
 
 struct mission {
@@ -124,15 +126,16 @@ static void pass(struct mission *m, int64_t lo, int64_t hi)
 }
 
 /* A model call; rate limits are waited for, mostly with success. */
-static void think(struct mission *m, const struct span *parent, const char *agent, const char *prompt,
-                  const char *answer)
+static void think(struct mission *m, const struct span *parent, const char *agent,
+                  const char *prompt, const char *answer)
 {
-    int which = (int)play_rand(m->p, 4), tries = play_chance(m->p, 12) ? 1 + (int)play_rand(m->p, 3) : 0;
+    int which = (int)play_rand(m->p, 4),
+        tries = play_chance(m->p, 12) ? 1 + (int)play_rand(m->p, 3) : 0;
     char text[160];
     for (int i = 1; i <= tries; i++) {
         struct line l;
-        snprintf(text, sizeof(text), "rate limited by %s (429), retry %d in %d s", models[which].name,
-                 i, 1 << i);
+        snprintf(text, sizeof(text), "rate limited by %s (429), retry %d in %d s",
+                 models[which].name, i, 1 << i);
         line_begin(&l, m->p, agent, i == 3 ? "error" : "warn", text);
         line_str(&l, "event", "rate_limit");
         line_str(&l, "error_type", "RateLimitError");
@@ -177,20 +180,21 @@ static void think(struct mission *m, const struct span *parent, const char *agen
 
 /* ---- tools, and what goes wrong with them ---- */
 
-#define BASH_FAILURE \
-    "Traceback (most recent call last):\n" \
-    "  File \"%s\", line %d, in test_total\n" \
-    "    assert cart.total() == Decimal('19.99')\n" \
-    "AssertionError: assert Decimal('19.98') == Decimal('19.99')\n" \
+#define BASH_FAILURE                                                                               \
+    "Traceback (most recent call last):\n"                                                         \
+    "  File \"%s\", line %d, in test_total\n"                                                      \
+    "    assert cart.total() == Decimal('19.99')\n"                                                \
+    "AssertionError: assert Decimal('19.98') == Decimal('19.99')\n"                                \
     "1 failed, 41 passed in 3.12s"
 
-static void tool_bash(struct mission *m, const struct span *parent, const char *agent, bool may_fail)
+static void tool_bash(struct mission *m, const struct span *parent, const char *agent,
+                      bool may_fail)
 {
     char input[200], output[600];
     snprintf(input, sizeof(input), "{\"command\":\"make test FILE=%s\"}", m->task->test);
     for (int attempt = 1; attempt <= 2; attempt++) {
-        struct span s = span_start(m, parent, agent, "execute_tool bash", "bash", "run the tests",
-                                   input);
+        struct span s =
+            span_start(m, parent, agent, "execute_tool bash", "bash", "run the tests", input);
         if (may_fail && attempt == 1 && play_chance(m->p, 45)) {
             if (play_chance(m->p, 30)) {
                 m->t += 30000 / 4;
@@ -216,16 +220,18 @@ static void tool_read(struct mission *m, const struct span *parent, const char *
 {
     char input[160], output[300];
     snprintf(input, sizeof(input), "{\"path\":\"%s\"}", m->task->file);
-    struct span s = span_start(m, parent, agent, "execute_tool read_file", "read_file",
-                               m->task->file, input);
+    struct span s =
+        span_start(m, parent, agent, "execute_tool read_file", "read_file", m->task->file, input);
     pass(m, 8, 60);
     if (play_chance(m->p, 6)) {
         snprintf(output, sizeof(output), "ENOENT: no such file: %s", m->task->file);
         span_end(m, &s, "FileNotFoundError", output, NULL);
         return;
     }
-    snprintf(output, sizeof(output), "# %s, %d lines\ndef total(self):\n    return sum(line.price * "
-             "line.count for line in self.lines)\n", m->task->file, (int)play_between(m->p, 40, 700));
+    snprintf(output, sizeof(output),
+             "# %s, %d lines\ndef total(self):\n    return sum(line.price * "
+             "line.count for line in self.lines)\n",
+             m->task->file, (int)play_between(m->p, 40, 700));
     span_end(m, &s, NULL, "read_file: done", output);
 }
 
@@ -244,8 +250,9 @@ static void tool_search(struct mission *m, const struct span *parent)
                        m->task->query, input);
         pass(m, 400, 1500);
     }
-    span_end(m, &s, NULL, "web_search: 10 results",
-             "1. A practical guide\n2. Answers of the community\n3. The specification, section 4.2");
+    span_end(
+        m, &s, NULL, "web_search: 10 results",
+        "1. A practical guide\n2. Answers of the community\n3. The specification, section 4.2");
 }
 
 static void tool_sql(struct mission *m, const struct span *parent)
@@ -253,8 +260,8 @@ static void tool_sql(struct mission *m, const struct span *parent)
     char input[240];
     snprintf(input, sizeof(input), "{\"sql\":\"SELECT status, count(*) FROM %s GROUP BY 1\"}",
              m->task->table);
-    struct span s = span_start(m, parent, "researcher", "execute_tool sql", "sql", m->task->table,
-                               input);
+    struct span s =
+        span_start(m, parent, "researcher", "execute_tool sql", "sql", m->task->table, input);
     pass(m, 15, 900);
     if (play_chance(m->p, 10)) {
         char text[160];
@@ -290,8 +297,8 @@ static void code(struct mission *m, const struct span *root, bool second)
     tool_read(m, &s, "coder");
     think(m, &s, "coder", "Here is the file. Write the change.",
           "I will round once at the end and add a test for three thirds.");
-    struct span e = span_start(m, &s, "coder", "execute_tool edit_file", "edit_file", m->task->file,
-                               NULL);
+    struct span e =
+        span_start(m, &s, "coder", "execute_tool edit_file", "edit_file", m->task->file, NULL);
     pass(m, 20, 120);
     span_end(m, &e, NULL, "edit_file: 2 hunks applied", NULL);
     tool_bash(m, &s, "coder", !second);
@@ -304,8 +311,8 @@ static void code(struct mission *m, const struct span *root, bool second)
 
 static bool review(struct mission *m, const struct span *root, bool again)
 {
-    struct span s = span_start(m, root, "reviewer", "invoke_agent reviewer", NULL, "read the change",
-                               NULL);
+    struct span s =
+        span_start(m, root, "reviewer", "invoke_agent reviewer", NULL, "read the change", NULL);
     think(m, &s, "reviewer", "Review this diff for correctness and style.",
           again ? "Good now." : "The rounding is right; a name misleads.");
     bool accept = again || play_chance(m->p, 65);
@@ -345,8 +352,8 @@ void cast_mission(struct play *p, int64_t at_ms)
     snprintf(text, sizeof(text), "new task for %s: %s", m.task->repo, m.task->title);
     say(&m, NULL, "planner", "info", "user_message", text);
     pass(&m, 50, 300);
-    struct span root = span_start(&m, NULL, "planner", "invoke_agent planner", NULL, m.task->title,
-                                  NULL);
+    struct span root =
+        span_start(&m, NULL, "planner", "invoke_agent planner", NULL, m.task->title, NULL);
     think(&m, &root, "planner", m.task->title,
           "1. look at the code  2. ask the researcher  3. change  4. test  5. review");
     say(&m, &root, "planner", "debug", "plan", "five steps, two agents, one reviewer");

@@ -43,7 +43,9 @@ static struct run run_begin(struct replay *r, const char *agent, const char *ses
     for (int i = 1; i < LANES; i++)
         if (r->lanes[i] < r->lanes[best])
             best = i;
-    struct run run = { .p = r->p, .agent = agent, .lane = &r->lanes[best],
+    struct run run = { .p = r->p,
+                       .agent = agent,
+                       .lane = &r->lanes[best],
                        .t = r->lanes[best] + play_between(r->p, 200, 2500) };
     hex_id(r->p, run.trace, 32);
     snprintf(run.session, sizeof(run.session), "%s", session);
@@ -161,16 +163,19 @@ static void verdict(struct run *run, const char *agent, double reward, const cha
 static void tau_run(struct replay *r, const struct jv *one)
 {
     char session[80];
-    snprintf(session, sizeof(session), "task-%lld-%lld", (long long)jv_int(jv_get(one, "task_id"), 0),
+    snprintf(session, sizeof(session), "task-%lld-%lld",
+             (long long)jv_int(jv_get(one, "task_id"), 0),
              (long long)jv_int(jv_get(one, "trial"), 0));
     struct run run = run_begin(r, "assistant", session);
-    JV_EACH(m, jv_get(one, "traj")) {
+    JV_EACH(m, jv_get(one, "traj"))
+    {
         str role = jv_get_str(m, "role"), content = jv_get_str(m, "content");
         if (str_eq(role, STR("tool"))) {
             tool_result(&run, jv_get_str(m, "name"), jv_get_str(m, "tool_call_id"), content);
         } else if (str_eq(role, STR("assistant"))) {
             turn(&run, "assistant", "info", "assistant_message", content);
-            JV_EACH(call, jv_get(m, "tool_calls")) {
+            JV_EACH(call, jv_get(m, "tool_calls"))
+            {
                 const struct jv *f = jv_get(call, "function");
                 tool_call(&run, jv_get_str(f, "name"), jv_get_str(call, "id"),
                           jv_get_str(f, "arguments"));
@@ -202,7 +207,8 @@ static bool intercode_run(struct replay *r, const struct jv *one)
     turn(&run, "user", "info", "user_message", jv_get_str(one, "query"));
     const struct jv *o = seen->first, *w = rewards ? rewards->first : NULL;
     double reward = 0;
-    JV_EACH(a, actions) {
+    JV_EACH(a, actions)
+    {
         char call[9];
         hex_id(run.p, call, 8);
         tool_call(&run, str_c(tool), str_c(call), jv_str(a));
@@ -221,15 +227,15 @@ static bool intercode_run(struct replay *r, const struct jv *one)
 static void swe_run(struct replay *r, const struct jv *root)
 {
     struct run run = run_begin(r, "swe-agent", "swe-agent");
-    JV_EACH(step, jv_get(root, "trajectory")) {
+    JV_EACH(step, jv_get(root, "trajectory"))
+    {
         char call[9];
         hex_id(run.p, call, 8);
         turn(&run, run.agent, "info", "thought", jv_get_str(step, "thought"));
         tool_call(&run, STR("shell"), str_c(call), jv_get_str(step, "action"));
         tool_result(&run, STR("shell"), str_c(call), jv_get_str(step, "observation"));
     }
-    turn(&run, run.agent, "info", "submission",
-         jv_get_str(jv_get(root, "info"), "submission"));
+    turn(&run, run.agent, "info", "submission", jv_get_str(jv_get(root, "info"), "submission"));
     run_end(r, &run);
 }
 
@@ -249,7 +255,9 @@ static void claude_part(struct run *run, const char *who, const struct jv *part)
     } else if (str_eq(type, STR("tool_result"))) {
         const struct jv *c = jv_get(part, "content");
         tool_result(run, STR_NULL, jv_get_str(part, "tool_use_id"),
-                    jv_is(c, JSON_STR) ? c->text : c ? c->text : STR_NULL);
+                    jv_is(c, JSON_STR) ? c->text
+                    : c                ? c->text
+                                       : STR_NULL);
     }
 }
 
@@ -271,7 +279,7 @@ static bool claude_line(struct replay *r, struct run *run, bool *begun, const st
     if (jv_is(content, JSON_STR))
         turn(run, who, "info", user ? "user_message" : "assistant_message", content->text);
     JV_EACH(part, jv_is(content, JSON_ARR) ? content : NULL)
-        claude_part(run, who, part);
+    claude_part(run, who, part);
     return true;
 }
 
@@ -316,14 +324,14 @@ static void by_shape(struct replay *r, const struct jv *root)
 {
     if (jv_is(root, JSON_ARR)) {
         JV_EACH(one, root)
-            if (jv_is(jv_get(one, "traj"), JSON_ARR))
-                tau_run(r, one);
+        if (jv_is(jv_get(one, "traj"), JSON_ARR))
+            tau_run(r, one);
     } else if (jv_is(jv_get(root, "trajectory"), JSON_ARR)) {
         swe_run(r, root);
     } else {
         const struct jv *logs = jv_get(root, "logs"); /* some files keep the runs below this */
         JV_EACH(one, logs ? logs : root)
-            (void)intercode_run(r, one);
+        (void)intercode_run(r, one);
     }
 }
 

@@ -84,8 +84,8 @@ const struct jv *jv_get(const struct jv *object, const char *key)
     if (!object || object->type != JSON_OBJ)
         return NULL;
     JV_EACH(v, object)
-        if (str_eq(v->key, want))
-            return v;
+    if (str_eq(v->key, want))
+        return v;
     return NULL;
 }
 

@@ -17,7 +17,7 @@ struct jv {
     str key;             /* inside an object */
     str text;            /* STR: unescaped; NUM: as written; OBJ, ARR: source */
     struct jv *first, *next;
-    uint32_t n;          /* children */
+    uint32_t n; /* children */
 };
 
 /* `text` is copied. ERR_INVALID (err->pos), ERR_NOMEM. */
@@ -29,7 +29,7 @@ str jv_get_str(const struct jv *object, const char *key);
 bool jv_is(const struct jv *v, enum json_type type);
 double jv_num(const struct jv *v, double unset);
 int64_t jv_int(const struct jv *v, int64_t unset);
-#define JV_EACH(it, parent) \
+#define JV_EACH(it, parent)                                                                        \
     for (const struct jv *it = (parent) ? (parent)->first : NULL; it; it = it->next)
 
 #endif

@@ -1,6 +1,7 @@
 /* feed.c: raw bytes -> inflated bytes -> lines or values.
  *
- *   fd -> raw (64 KiB) -> inflate (none, gzip, zstd) -> text -> cut at newlines or at JSON's own ends
+ *   fd -> raw (64 KiB) -> inflate (none, gzip, zstd) -> text -> cut at newlines or at JSON's own
+ * ends
  *
  * `text` holds what is inflated and not yet handed out; `at` is where the next item begins. */
 #include "cli/feed.h"
@@ -158,7 +159,8 @@ static int inflate_zstd(struct feed *f, char *room, size_t n, size_t *ret, struc
     ZSTD_outBuffer out = { room, n, 0 };
     size_t rc = ZSTD_decompressStream(f->zstd, &out, &in);
     if (ZSTD_isError(rc))
-        return err_set(err, ERR_INVALID, "%s is not valid zstd: %s", f->path, ZSTD_getErrorName(rc));
+        return err_set(err, ERR_INVALID, "%s is not valid zstd: %s", f->path,
+                       ZSTD_getErrorName(rc));
     f->raw_at += in.pos;
     f->member_done = rc == 0;
     *ret = out.pos;
@@ -199,8 +201,10 @@ static int more(struct feed *f, struct err *err)
                 return rc;
             if (n == 0 && f->eof)
                 return f->member_done ? FEED_END
-                                      : err_set(err, ERR_INVALID, "%s ends in the middle of its "
-                                                "compressed data", f->path);
+                                      : err_set(err, ERR_INVALID,
+                                                "%s ends in the middle of its "
+                                                "compressed data",
+                                                f->path);
         }
         buf_advance(&f->text, n);
         if (n)
@@ -263,7 +267,8 @@ static int peek_byte(struct feed *f, struct err *err)
     return (unsigned char)f->text.p[f->at];
 }
 
-/* Past white space (counting lines) and, inside an array, commas. The byte there, 256 at the end. */
+/* Past white space (counting lines) and, inside an array, commas. The byte there, 256 at the end.
+ */
 static int skip_space(struct feed *f, bool commas, struct err *err)
 {
     for (;;) {

@@ -34,7 +34,7 @@ int feed_value(struct feed *f, str *ret, struct err *err);
 int feed_chunk(struct feed *f, str *ret, struct err *err);
 /* the first bytes, unread: for telling formats apart */
 int feed_peek(struct feed *f, str *ret, struct err *err);
-uint64_t feed_line_no(const struct feed *f); /* of the item last returned, from 1 */
+uint64_t feed_line_no(const struct feed *f);   /* of the item last returned, from 1 */
 uint64_t feed_raw_bytes(const struct feed *f); /* bytes of the file read so far */
 uint64_t feed_size(const struct feed *f);      /* of the file; 0 when it is not a regular one */
 const char *feed_path(const struct feed *f);

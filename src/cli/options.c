@@ -91,10 +91,19 @@ bool bytes_parse(str s, uint64_t *ret)
         str name;
         double factor;
     } units[] = {
-        { STR("kib"), 1024.0 }, { STR("mib"), 1048576.0 }, { STR("gib"), 1073741824.0 },
-        { STR("tib"), 1099511627776.0 }, { STR("kb"), 1e3 }, { STR("mb"), 1e6 },
-        { STR("gb"), 1e9 }, { STR("tb"), 1e12 }, { STR("k"), 1024.0 }, { STR("m"), 1048576.0 },
-        { STR("g"), 1073741824.0 }, { STR("t"), 1099511627776.0 }, { STR("b"), 1.0 },
+        { STR("kib"), 1024.0 },
+        { STR("mib"), 1048576.0 },
+        { STR("gib"), 1073741824.0 },
+        { STR("tib"), 1099511627776.0 },
+        { STR("kb"), 1e3 },
+        { STR("mb"), 1e6 },
+        { STR("gb"), 1e9 },
+        { STR("tb"), 1e12 },
+        { STR("k"), 1024.0 },
+        { STR("m"), 1048576.0 },
+        { STR("g"), 1073741824.0 },
+        { STR("t"), 1099511627776.0 },
+        { STR("b"), 1.0 },
     };
     double factor = 1, v;
     for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
@@ -180,9 +189,7 @@ bool opt_check(const struct opt *o, const char *value, const char **why)
         text[i] = 0;
         return in_choices(o->choices, s);
     case OPT_FILE:
-    case OPT_DIR:
-        snprintf(text, sizeof(text), "needs a path");
-        return s.n > 0;
+    case OPT_DIR: snprintf(text, sizeof(text), "needs a path"); return s.n > 0;
     case OPT_FLAG:
     case OPT_TEXT: break;
     }
@@ -350,7 +357,8 @@ static int pass(struct cli *c, struct parse *p, int argc, char **argv, bool *ret
         if (c->nset == CLI_SET_MAX)
             return usage_hint(c, "too many options");
         for (char *letter = optarg; o->type == OPT_CHOICE && *letter; letter++)
-            *letter = *letter >= 'A' && *letter <= 'Z' ? (char)(*letter + 32) : *letter; /* ERROR, as Fleet writes it */
+            *letter = *letter >= 'A' && *letter <= 'Z' ? (char)(*letter + 32)
+                                                       : *letter; /* ERROR, as Fleet writes it */
         c->set[c->nset].opt = o;
         c->set[c->nset++].value = o->type == OPT_FLAG ? NULL : optarg;
         if (strcmp(o->name, "help") == 0)

@@ -198,8 +198,8 @@ static bool listed(const char *const *names, str name)
 
 void render_rest(struct renderer *r, const struct jrow *row, const char *const *skip)
 {
-    static const char *const never[] = { "id", "seq", "received_at", "timestamp", "level", "agent",
-                                         "message", "key_id", NULL };
+    static const char *const never[] = { "id",    "seq",     "received_at", "timestamp", "level",
+                                         "agent", "message", "key_id",      NULL };
     for (uint32_t i = 0; i < row->n; i++) {
         const struct row_field *f = &row->f[i];
         if (listed(never, f->name) || listed(skip, f->name))

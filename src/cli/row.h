@@ -1,7 +1,7 @@
 /* row.h: one row of an answer, taken apart and shown.
  *
- * Rows come as JSON text, the same from a server and from a directory, so both print alike. A row is
- * an entry when it has seq, timestamp and received_at; else it is a line of a table. */
+ * Rows come as JSON text, the same from a server and from a directory, so both print alike. A row
+ * is an entry when it has seq, timestamp and received_at; else it is a line of a table. */
 #ifndef FL_CLI_ROW_H
 #define FL_CLI_ROW_H
 

@@ -57,15 +57,17 @@ static bool account(struct sender *s, str text)
         ok = true;
         s->accepted += (uint64_t)jv_int(jv_get(root, "accepted"), 0);
         s->duplicates += (uint64_t)jv_int(jv_get(root, "duplicates"), 0);
-        JV_EACH(e, jv_get(root, "errors")) {
+        JV_EACH(e, jv_get(root, "errors"))
+        {
             int64_t i = jv_int(jv_get(e, "index"), -1);
             char reason[200];
             bool known = i >= 0 && i < s->n;
-            str why = jv_get_str(e, "reason"); /* "entry 17: …" counts within the batch: line is better */
+            str why = jv_get_str(e, "reason"); /* "entry 17: …" counts within a batch */
             size_t colon = str_starts(why, STR("entry ")) ? str_find(why, STR(": ")) : SIZE_MAX;
             why = colon == SIZE_MAX ? why : str_skip(why, colon + 2);
             snprintf(reason, sizeof(reason), "%.*s", STR_FMT(why));
-            sender_reject(s, known ? s->origin[i].file : "?", known ? s->origin[i].line : 0, reason);
+            sender_reject(s, known ? s->origin[i].file : "?", known ? s->origin[i].line : 0,
+                          reason);
             described++;
         }
         if (rejected > described)
@@ -139,9 +141,13 @@ int sender_flush(struct sender *s)
     if (!s->n)
         return 0;
     snprintf(key, sizeof(key), "cli-%s-%llu", s->run, (unsigned long long)s->batches++);
-    struct call call = { .method = "POST", .path = s->path, .body = buf_str(&s->body),
-                         .type = "application/x-ndjson", .idempotency_key = key,
-                         .timeout_ms = 120000, .to_the_end = true };
+    struct call call = { .method = "POST",
+                         .path = s->path,
+                         .body = buf_str(&s->body),
+                         .type = "application/x-ndjson",
+                         .idempotency_key = key,
+                         .timeout_ms = 120000,
+                         .to_the_end = true };
     buf_reset(&s->packed);
     if (s->body.n >= 512 && zip_encode(ZIP_ZSTD, buf_str(&s->body), &s->packed, &err) == 0 &&
         buf_ok(&s->packed) && s->packed.n < s->body.n) {

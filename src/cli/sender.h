@@ -18,8 +18,8 @@
 struct sender {
     struct cli *c;
     struct client *client;
-    char path[1200];         /* route with its parameters */
-    int64_t patience_ns;     /* how long to wait for a server; 0 = for ever */
+    char path[1200];     /* route with its parameters */
+    int64_t patience_ns; /* how long to wait for a server; 0 = for ever */
     struct buf body, packed;
     struct {
         const char *file;
@@ -36,7 +36,7 @@ struct sender {
         char reason[200];
     } reasons[SENDER_REASONS];
     uint32_t nreasons;
-    int64_t waited_note;     /* said that we wait */
+    int64_t waited_note; /* said that we wait */
 };
 /* `path` is the route with its parameters. */
 int sender_init(struct sender *s, struct cli *c, struct client *client, const char *path);

@@ -115,8 +115,10 @@ static int use_url(struct cli *c, struct target *t, const char *url)
         if (!read_key(path, t->key))
             t->key[0] = 0;
     }
-    struct client_conf conf = { .url = url, .key = t->key[0] ? t->key : NULL,
-                                .ca_file = opt_text(c, "ca-file"), .stop = &target_stop };
+    struct client_conf conf = { .url = url,
+                                .key = t->key[0] ? t->key : NULL,
+                                .ca_file = opt_text(c, "ca-file"),
+                                .stop = &target_stop };
     if (client_new(&t->client, &conf, &err) < 0)
         return cli_fail_err(c, &err);
     return 0;
@@ -128,12 +130,13 @@ static bool answers(struct target *t)
     struct err err = ERR_INIT;
     struct buf body;
     buf_init(&body, 64u << 10);
-    struct call call = { .method = "GET", .path = "/health", .connect_ms = 500,
-                         .timeout_ms = 2000, .out = &body };
+    struct call call = {
+        .method = "GET", .path = "/health", .connect_ms = 500, .timeout_ms = 2000, .out = &body
+    };
     int rc = client_call(t->client, &call, &err);
     buf_deinit(&body);
-    return call.is_fleetlog && (rc == 0 || call.status == 401 || call.status == 403 ||
-                                call.status == 503);
+    return call.is_fleetlog &&
+           (rc == 0 || call.status == 401 || call.status == 403 || call.status == 503);
 }
 
 static int no_store(struct cli *c, const struct target *t, bool named)

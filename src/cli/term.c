@@ -26,8 +26,8 @@ void term_init(struct term *t, int fd, enum color_mode mode)
     t->fd = fd;
     t->tty = isatty(fd) == 1;
     bool dumb = !term || !*term || strcmp(term, "dumb") == 0;
-    t->color = mode == COLOR_ALWAYS ||
-               (mode == COLOR_AUTO && t->tty && !(no_color && *no_color) && !dumb);
+    t->color =
+        mode == COLOR_ALWAYS || (mode == COLOR_AUTO && t->tty && !(no_color && *no_color) && !dumb);
     t->cols = 80;
     if (t->tty && ioctl(fd, TIOCGWINSZ, &ws) == 0 && ws.ws_col >= 20)
         t->cols = ws.ws_col;
@@ -132,8 +132,8 @@ void out_safe(struct out *o, str s)
 /* JSON has already escaped C0; these are left that a terminal might obey */
 static bool unsafe_in_json(uint32_t cp)
 {
-    return cp == 0x7f || (cp >= 0x80 && cp <= 0x9f) || cp == 0x61c || cp == 0x200e || cp == 0x200f ||
-           (cp >= 0x202a && cp <= 0x202e) || (cp >= 0x2066 && cp <= 0x2069);
+    return cp == 0x7f || (cp >= 0x80 && cp <= 0x9f) || cp == 0x61c || cp == 0x200e ||
+           cp == 0x200f || (cp >= 0x202a && cp <= 0x202e) || (cp >= 0x2066 && cp <= 0x2069);
 }
 
 void out_json(struct out *o, str s)
@@ -164,9 +164,10 @@ void out_pad(struct out *o, int columns)
 void out_style(struct out *o, enum style s)
 {
     static const char *const codes[] = {
-        [STYLE_NONE] = "0", [STYLE_BOLD] = "1", [STYLE_DIM] = "2", [STYLE_RED] = "31",
-        [STYLE_GREEN] = "32", [STYLE_YELLOW] = "33", [STYLE_BLUE] = "34", [STYLE_MAGENTA] = "35",
-        [STYLE_CYAN] = "36", [STYLE_ALARM] = "1;97;41",
+        [STYLE_NONE] = "0",        [STYLE_BOLD] = "1",     [STYLE_DIM] = "2",
+        [STYLE_RED] = "31",        [STYLE_GREEN] = "32",   [STYLE_YELLOW] = "33",
+        [STYLE_BLUE] = "34",       [STYLE_MAGENTA] = "35", [STYLE_CYAN] = "36",
+        [STYLE_ALARM] = "1;97;41",
     };
     if (o->term.color)
         buf_printf(&o->b, "\x1b[%sm", codes[s]);
@@ -333,8 +334,8 @@ static void draw(struct progress *p, uint64_t bytes, uint64_t entries, double se
         share = 1;
     if (p->total) {
         for (int i = 0; i < cells; i++) {
-            const char *cell = i < (int)(share * cells + 0.5) ? (utf8 ? "━" : "=")
-                                                              : (utf8 ? "─" : " ");
+            const char *cell =
+                i < (int)(share * cells + 0.5) ? (utf8 ? "━" : "=") : (utf8 ? "─" : " ");
             at += snprintf(bar + at, sizeof(bar) - (size_t)at, "%s", cell);
         }
     }

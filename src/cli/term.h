@@ -37,15 +37,24 @@ bool out_flush(struct out *o);
 void out_put(struct out *o, str s);
 void out_puts(struct out *o, const char *z);
 void out_printf(struct out *o, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void out_line(struct out *o); /* newline; the place where flushing happens */
+void out_line(struct out *o);        /* newline; the place where flushing happens */
 void out_safe(struct out *o, str s); /* escaped, on one line */
-/* JSON text as it is; on a terminal DEL, C1 and bidi controls become \u escapes: still the same JSON */
+/* JSON text as it is; on a terminal DEL, C1 and bidi controls become \u escapes: still the same
+ * JSON */
 void out_json(struct out *o, str s);
 void out_pad(struct out *o, int columns);
 
 enum style {
-    STYLE_NONE, STYLE_BOLD, STYLE_DIM, STYLE_RED, STYLE_GREEN, STYLE_YELLOW, STYLE_BLUE,
-    STYLE_MAGENTA, STYLE_CYAN, STYLE_ALARM
+    STYLE_NONE,
+    STYLE_BOLD,
+    STYLE_DIM,
+    STYLE_RED,
+    STYLE_GREEN,
+    STYLE_YELLOW,
+    STYLE_BLUE,
+    STYLE_MAGENTA,
+    STYLE_CYAN,
+    STYLE_ALARM
 };
 void out_style(struct out *o, enum style s); /* nothing without colour; STYLE_NONE resets */
 void out_styled(struct out *o, enum style s, const char *z);
@@ -72,8 +81,8 @@ bool term_utf8(void); /* does the locale speak UTF-8? */
 /* ---- progress on stderr, terminals only ---- */
 struct progress {
     struct term *t;
-    const char *verb;   /* "importing" */
-    uint64_t total;     /* bytes, 0 = unknown */
+    const char *verb;       /* "importing" */
+    uint64_t total;         /* bytes, 0 = unknown */
     int64_t started, drawn; /* monotonic ns */
     bool shown;
 };

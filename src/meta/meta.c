@@ -56,8 +56,8 @@ struct meta {
     uint32_t nsnap;
     struct entry fixed[STATIC_MAX];
     uint32_t nfixed;
-    int64_t version;              /* data_version of the snapshot */
-    _Atomic int64_t checked_at;   /* monotonic */
+    int64_t version;            /* data_version of the snapshot */
+    _Atomic int64_t checked_at; /* monotonic */
 };
 
 static const char schema[] =
@@ -194,7 +194,8 @@ static int load_rows(struct meta *m, struct entry **ret, uint32_t *ret_n, struct
     sqlite3_stmt *st = NULL;
     struct entry *rows = NULL;
     uint32_t n = 0, cap = 0;
-    int rc = sqlite3_prepare_v2(m->db, "SELECT " KEY_COLUMNS " FROM keys ORDER BY id", -1, &st, NULL);
+    int rc =
+        sqlite3_prepare_v2(m->db, "SELECT " KEY_COLUMNS " FROM keys ORDER BY id", -1, &st, NULL);
     if (rc != SQLITE_OK)
         return db_err(m, rc, err, "read keys");
     while ((rc = sqlite3_step(st)) == SQLITE_ROW && n < KEYS_MAX) {
@@ -257,8 +258,7 @@ static void recheck(struct meta *m)
 {
     int64_t now = mono_now();
     int64_t last = atomic_load_explicit(&m->checked_at, memory_order_relaxed);
-    if (now - last < RECHECK_NS ||
-        !atomic_compare_exchange_strong(&m->checked_at, &last, now) ||
+    if (now - last < RECHECK_NS || !atomic_compare_exchange_strong(&m->checked_at, &last, now) ||
         pthread_mutex_trylock(&m->db_lock) != 0)
         return;
     struct err err = ERR_INIT;
