@@ -142,6 +142,7 @@ static void think(struct mission *m, const struct span *parent, const char *agen
         line_str(&l, "model", models[which].name);
         line_num(&l, "retry", i);
         common(m, &l, NULL);
+        line_str(&l, "span_id", parent ? parent->id : NULL);
         line_end(&l, m->t);
         m->t += 1000 << i;
     }

@@ -136,13 +136,14 @@ static void put_value(struct renderer *r, const struct row_field *f)
     bool quote = f->type == JSON_STR && !plain_value(f->text);
     if (r->cut && (int)shown.n > VALUE_CUT)
         shown = safe_cut(shown, VALUE_CUT);
+    const char *mark = str_chr(f->text, '"') == SIZE_MAX ? "\"" : "'";
     if (quote)
-        out_puts(r->o, "\"");
+        out_puts(r->o, mark);
     out_safe(r->o, shown);
     if (shown.n < f->text.n)
         put_cut(r->o, f->text.n - shown.n);
     if (quote)
-        out_puts(r->o, "\"");
+        out_puts(r->o, mark);
 }
 
 static void put_pairs(struct renderer *r, str prefix, const struct row_field *f, int depth);
@@ -200,9 +201,11 @@ void render_rest(struct renderer *r, const struct jrow *row, const char *const *
 {
     static const char *const never[] = { "id",    "seq",     "received_at", "timestamp", "level",
                                          "agent", "message", "key_id",      NULL };
+    /* whoever follows these asks for the trace; --wide shows them */
+    static const char *const ids[] = { "span_id", "parent_id", "call_id", NULL };
     for (uint32_t i = 0; i < row->n; i++) {
         const struct row_field *f = &row->f[i];
-        if (listed(never, f->name) || listed(skip, f->name))
+        if (listed(never, f->name) || listed(skip, f->name) || (r->cut && listed(ids, f->name)))
             continue;
         if (str_eq(f->name, STR("kind")) && str_eq(f->text, STR("log")))
             continue;
