@@ -81,7 +81,7 @@ class Play(CliTest):
         parents = {e["parent_id"] for e in entries if "parent_id" in e}
         self.assertLessEqual(parents, spans)
         model = [e for e in entries if "model" in e and e.get("kind") == "span"][0]
-        self.assertGreater(model["tokens"]["input"], 0)
+        self.assertGreater(model["tokens.input"], 0)
         self.assertGreater(model["cost_usd"], 0)
         self.assertTrue(any(e["level"] == "error" for e in entries))
 
