@@ -121,7 +121,7 @@ static int take_line(struct cli *c, const char *path, int line, char *text, int 
 int config_load(struct cli *c, const char *path)
 {
     static char text[CONFIG_MAX + 1]; /* values stay as long as the process */
-    size_t n;
+    size_t n = 0;
     int nset = c->nset, number = 0, rc = read_all(c, path, text, &n);
     if (rc)
         return rc;

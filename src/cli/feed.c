@@ -350,7 +350,7 @@ int feed_value(struct feed *f, str *ret, struct err *err)
             break;
         }
     }
-    size_t n;
+    size_t n = 0;
     f->item_line = f->line_no;
     int rc = value_length(f, &n, err);
     if (rc < 0)
