@@ -25,7 +25,7 @@
 #define GROUP_BYTES (4u << 20)       /* a commit group: payload bytes */
 #define QUEUE_BYTES (64u << 20)      /* batches waiting for the writer; past it ERR_BUSY */
 #define ACTIVE_HARD_FACTOR 4         /* active memtable past this many times its limit: ERR_BUSY */
-#define SMALL_CHUNK_ROWS 1024        /* chunks below are joined ... */
+#define SMALL_CHUNK_ROWS 256        /* chunks below are joined ... */
 #define SMALL_CHUNKS_MAX 512         /* ... when there are this many */
 #define ARENA_MAX ((size_t)2 << 30)
 #define PATH_MAX_STORE 64
