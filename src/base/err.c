@@ -31,7 +31,8 @@ static int known(int code)
     return code < 0 && -code < CODES_N;
 }
 
-static void fill(struct err *e, int code, int64_t pos, const char *fmt, va_list ap)
+__attribute__((format(printf, 4, 0))) static void fill(struct err *e, int code, int64_t pos,
+                                                       const char *fmt, va_list ap)
 {
     char msg[ERR_MSG_MAX]; /* the arguments may point into *e */
     vsnprintf(msg, sizeof(msg), fmt, ap);
