@@ -67,7 +67,7 @@ static void keep_errors(struct ingest_op *op, const struct ingest_result *r)
     buf_putc(&b, '[');
     for (uint32_t i = 0; i < r->nerrors; i++) {
         const struct ingest_error *e = &r->errors[i];
-        op->by_agent |= str_starts(e->reason, STR("this API key may not write"));
+        op->by_agent |= str_find(e->reason, STR("API key may not write as agent")) != SIZE_MAX;
         if (i)
             buf_putc(&b, ',');
         if (is_mals(op->dialect))

@@ -219,7 +219,7 @@ static int parse_key(struct call *c, struct api_key *k, struct err *err)
     k->rate = (uint32_t)rate;
     m = rc == 0 ? jobject_get(&o, "expires") : NULL;
     if (m && m->type != JSON_NULL &&
-        (!jmember_str(m, a, &text) || !time_parse(text, server_now(c->s), &k->expires) ||
+        (!jmember_str(m, a, &text) || !moment_parse(text, server_now(c->s), &k->expires) ||
          k->expires <= server_now(c->s)))
         rc = err_set(err, ERR_INVALID, "expires must be a time to come, such as now+30d");
     return rc;

@@ -308,7 +308,7 @@ static bool param_order(struct call *c, struct request *r)
 static bool param_tz(struct call *c, struct request *r)
 {
     str s;
-    if (!param_str(c, "tz", &s) || timezone_parse(s, &r->o.tz_minutes))
+    if (!param_str(c, "tz", &s) || offset_parse(s, &r->o.tz_minutes))
         return true;
     reply_bad_param(c, "tz", "must be an offset like +02:00");
     return false;

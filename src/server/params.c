@@ -126,7 +126,7 @@ static bool now_parse(str s, ts_ns now, ts_ns *ret)
     return !(minus ? __builtin_sub_overflow(now, d, ret) : __builtin_add_overflow(now, d, ret));
 }
 
-bool time_parse(str s, ts_ns now, ts_ns *ret)
+bool moment_parse(str s, ts_ns now, ts_ns *ret)
 {
     return now_parse(s, now, ret) || ts_parse_any(s, ret);
 }
@@ -137,7 +137,7 @@ bool param_time(struct call *c, const char *name, ts_ns *v)
     ts_ns t;
     if (!get(c, name, &s))
         return true;
-    if (s.n && time_parse(s, server_now(c->s), &t)) {
+    if (s.n && moment_parse(s, server_now(c->s), &t)) {
         *v = t;
         return true;
     }
@@ -171,7 +171,7 @@ bool param_duration(struct call *c, const char *name, int64_t bare_unit, int64_t
     return true;
 }
 
-bool timezone_parse(str s, int32_t *ret_minutes)
+bool offset_parse(str s, int32_t *ret_minutes)
 {
     if (str_eq(s, STR("Z")) || str_eq_ci(s, STR("utc"))) {
         *ret_minutes = 0;

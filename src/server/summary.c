@@ -50,7 +50,7 @@ static int count_hours(void *arg, const struct scan_block *sb, struct err *err)
         }
         if (h->n == h->cap) {
             squeeze(h);
-            if (h->n > h->cap / 2) {
+            if (h->n >= h->cap / 2) {
                 uint32_t cap = h->cap ? h->cap * 2 : 256;
                 h->h = arena_grow(&h->j->arena, h->h, h->n, cap, sizeof *h->h);
                 if (!h->h)

@@ -1,0 +1,229 @@
+"""POST /api/v1/ingest: what is taken, what is refused and how, repeats, and the books."""
+import gzip
+import json
+import threading
+import unittest
+import zlib
+
+from fleetlog import Server
+
+
+class Ingest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server().start()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.close()
+
+    def post(self, body, query=None, **headers):
+        headers = {k.replace("_", "-"): v for k, v in headers.items()}
+        return self.server.post("/api/v1/ingest", body, query=query, headers=headers)
+
+    def rows(self, q):
+        r = self.server.get("/api/v1/query", query={"q": q, "limit": 10000, "order": "asc"})
+        self.assertEqual(r.status, 200, r)
+        return r.json()["rows"]
+
+    def messages(self, agent):
+        return [r["message"] for r in self.rows("agent:" + agent)]
+
+
+class TestShapes(Ingest):
+    def test_one_object(self):
+        r = self.post({"agent": "one", "message": "hello"})
+        self.assertEqual(r.status, 200, r)
+        got = r.json()
+        self.assertEqual((got["accepted"], got["rejected"], got["duplicates"], got["errors"]),
+                         (1, 0, 0, []))
+        self.assertEqual(got["first_seq"], got["last_seq"])
+        self.assertEqual(self.rows("agent:one")[0]["seq"], got["first_seq"])
+
+    def test_an_array(self):
+        got = self.post([{"agent": "arr", "message": str(i)} for i in range(5)]).json()
+        self.assertEqual(got["accepted"], 5)
+        self.assertEqual(got["last_seq"] - got["first_seq"], 4)
+        self.assertEqual(self.messages("arr"), ["0", "1", "2", "3", "4"])
+
+    def test_ndjson_with_blank_lines_and_no_last_newline(self):
+        body = '{"agent":"nd","message":"a"}\n\n{"agent":"nd","message":"b"}\r\n' \
+               '{"agent":"nd","message":"c"}'
+        self.assertEqual(self.post(body, Content_Type="application/x-ndjson").json()["accepted"], 3)
+        self.assertEqual(self.messages("nd"), ["a", "b", "c"])
+
+    def test_plain_text_lines(self):
+        r = self.post("first line\nsecond line\n", query={"agent": "txt"},
+                      Content_Type="text/plain")
+        self.assertEqual((r.status, r.json()["accepted"]), (200, 2))
+        self.assertEqual(self.messages("txt"), ["first line", "second line"])
+        r = self.post("third line", query={"agent": "txt", "format": "text"})
+        self.assertEqual(r.json()["accepted"], 1)
+
+    def test_json_sent_as_text_plain_is_json(self):
+        r = self.post('{"agent":"tp","message":"x"}', Content_Type="text/plain;charset=UTF-8")
+        self.assertEqual(r.json()["accepted"], 1)
+        self.assertEqual(self.messages("tp"), ["x"])
+
+    def test_a_default_agent(self):
+        self.post([{"message": "a"}, {"agent": "own", "message": "b"}], query={"agent": "dflt"})
+        self.assertEqual(self.messages("dflt"), ["a"])
+        self.assertEqual(self.messages("own"), ["b"])
+
+    def test_compressed_bodies(self):
+        plain = json.dumps([{"agent": "zip", "message": "m%d" % i} for i in range(50)]).encode()
+        for name, packed in (("gzip", gzip.compress(plain)), ("deflate", zlib.compress(plain))):
+            r = self.post(packed, Content_Encoding=name)
+            self.assertEqual((r.status, r.json()["accepted"]), (200, 50), name)
+        self.assertEqual(len(self.messages("zip")), 100)
+        self.assertEqual(self.post(b"not gzip", Content_Encoding="gzip").status, 400)
+        self.assertEqual(self.post(plain, Content_Encoding="br").status, 415)
+
+    def test_a_big_body_goes_through_the_pool(self):
+        entries = [{"agent": "big", "message": "line %d " % i + "x" * 200} for i in range(10000)]
+        body = "".join(json.dumps(e) + "\n" for e in entries)
+        self.assertGreater(len(body), 2 << 20)
+        r = self.post(body, Content_Type="application/x-ndjson")
+        self.assertEqual((r.status, r.json()["accepted"]), (200, 10000))
+        self.assertEqual(self.messages("big"), [e["message"] for e in entries])
+
+    def test_an_empty_array_and_an_empty_body(self):
+        r = self.post([])
+        self.assertEqual((r.status, r.json()["accepted"]), (200, 0))
+        self.assertIn(self.post("").status, (200, 400))
+
+
+class TestRefusals(Ingest):
+    def test_one_bad_entry_is_400_and_says_why(self):
+        r = self.post({"agent": "bad", "message": "x", "timestamp": "soon"})
+        self.assertEqual(r.status, 400)
+        got = r.json()
+        self.assertTrue(got["error"]["code"] and got["error"]["message"])
+        self.assertEqual((got["accepted"], got["rejected"]), (0, 1))
+        self.assertEqual(got["errors"][0]["index"], 0)
+        self.assertTrue(got["errors"][0]["reason"])
+
+    def test_the_good_ones_of_a_mixed_batch_are_kept(self):
+        body = [{"agent": "mix", "message": "a"}, {"agent": "mix", "timestamp": "soon"},
+                {"agent": "mix", "message": "c"}, 7]
+        r = self.post(body)
+        self.assertEqual(r.status, 200, r)
+        got = r.json()
+        self.assertEqual((got["accepted"], got["rejected"]), (2, 2))
+        self.assertEqual([e["index"] for e in got["errors"]], [1, 3])
+        self.assertEqual(self.messages("mix"), ["a", "c"])
+
+    def test_atomic_refuses_all(self):
+        body = [{"agent": "atom", "message": "a"}, {"agent": "atom", "timestamp": "soon"}]
+        r = self.post(body, query={"atomic": "true"})
+        self.assertEqual(r.status, 400, r)
+        self.assertEqual(r.json()["accepted"], 0)
+        self.assertEqual(self.rows("agent:atom"), [])
+        self.assertEqual(self.post(body[:1], query={"atomic": "true"}).json()["accepted"], 1)
+
+    def test_a_broken_line_costs_only_itself(self):
+        body = '{"agent":"brk","message":"a"}\n{"agent":\n{"agent":"brk","message":"c"}\n'
+        r = self.post(body, Content_Type="application/x-ndjson")
+        self.assertEqual(r.status, 200, r)
+        self.assertEqual((r.json()["accepted"], r.json()["rejected"]), (2, 1))
+        self.assertEqual(self.messages("brk"), ["a", "c"])
+
+    def test_nonsense_is_400(self):
+        for body in ("nonsense", '{"a":', "[1,2", '"text"', "1", "\x00"):
+            r = self.post(body)
+            self.assertEqual(r.status, 400, (body, r))
+            self.assertTrue(r.json()["error"]["message"], body)
+
+    def test_invalid_utf8_is_400(self):
+        self.assertEqual(self.post(b'{"agent":"u","message":"\xff\xfe"}').status, 400)
+
+    def test_foreign_media_types_are_415(self):
+        for t in ("image/png", "multipart/form-data; boundary=x", "application/x-protobuf"):
+            r = self.post('{"message":"x"}', Content_Type=t)
+            self.assertEqual((r.status, r.json()["error"]["code"]),
+                             (415, "unsupported_media_type"), t)
+
+    def test_bad_parameters(self):
+        for name, value in (("atomic", "maybe"), ("format", "xml")):
+            r = self.post({"message": "x"}, query={name: value})
+            self.assertEqual(r.status, 400)
+            self.assertIn(name, r.json()["error"]["message"])
+
+    def test_server_fields_cannot_be_set(self):
+        self.post({"agent": "assign", "message": "x", "seq": 1, "received_at": "1999-01-01T00:00:00Z",
+                   "key_id": 9, "resolved": True})
+        row = self.rows("agent:assign")[0]
+        self.assertGreater(row["seq"], 1)
+        self.assertGreater(row["received_at"], "2020")
+        self.assertNotEqual(row.get("key_id"), 9)
+        self.assertNotEqual(row.get("resolved"), True)
+
+
+class TestRepeats(Ingest):
+    def test_a_repeat_stores_nothing_and_gets_the_first_answer(self):
+        body = json.dumps([{"agent": "idem", "message": str(i)} for i in range(3)])
+        first = self.post(body, Idempotency_Key="k-1")
+        again = self.post(body, Idempotency_Key="k-1")
+        self.assertEqual((first.status, again.status), (200, 200))
+        a, b = first.json(), again.json()
+        self.assertEqual((a["accepted"], a["duplicates"]), (3, 0))
+        self.assertEqual((b["accepted"], b["duplicates"]), (3, 3))
+        self.assertEqual((a["first_seq"], a["last_seq"]), (b["first_seq"], b["last_seq"]))
+        self.assertEqual(len(self.messages("idem")), 3)
+
+    def test_another_body_under_the_same_key_is_409(self):
+        self.post({"agent": "conf", "message": "a"}, Idempotency_Key="k-2")
+        r = self.post({"agent": "conf", "message": "b"}, Idempotency_Key="k-2")
+        self.assertEqual((r.status, r.json()["error"]["code"]), (409, "conflict"))
+        self.assertEqual(self.messages("conf"), ["a"])
+
+    def test_keys_are_checked(self):
+        self.assertEqual(self.post({"message": "x"}, Idempotency_Key="k" * 256).status, 400)
+
+    def test_concurrent_repeats_store_once(self):
+        body = json.dumps({"agent": "race", "message": "once"})
+        answers = []
+
+        def send():
+            answers.append(self.post(body, Idempotency_Key="k-race").json())
+
+        threads = [threading.Thread(target=send) for _ in range(12)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        self.assertEqual(self.messages("race"), ["once"])
+        self.assertEqual(len({a["first_seq"] for a in answers}), 1)
+        self.assertEqual(sum(a["duplicates"] for a in answers), 11)
+
+    def test_a_repeat_is_known_after_kill_and_restart(self):
+        with Server() as s:
+            headers = {"Idempotency-Key": "k-restart"}
+            first = s.post("/api/v1/ingest", {"message": "x"}, headers=headers).json()
+            s.kill()
+            s.start()
+            again = s.post("/api/v1/ingest", {"message": "x"}, headers=headers).json()
+            self.assertEqual((again["first_seq"], again["duplicates"]), (first["first_seq"], 1))
+            self.assertEqual(len(s.get("/api/v1/query").json()["rows"]), 1)
+
+
+class TestBooks(unittest.TestCase):
+    def test_received_is_stored_plus_duplicate_plus_rejected_plus_failed(self):
+        with Server() as s:
+            s.post("/api/v1/ingest", [{"message": "a"}, {"timestamp": "soon"}, {"message": "b"}])
+            for _ in range(2):
+                s.post("/api/v1/ingest", {"message": "c"}, headers={"Idempotency-Key": "k"})
+            s.post("/ingest", [{"agent": "x"}])
+            s.post("/logs", {"message": "no agent"})
+            s.post("/log", {"agent": "g"})
+            got = s.get("/api/v1/status").json()["ingest"]
+            self.assertEqual(got["received"], got["stored"] + got["duplicate"] + got["rejected"]
+                             + got["failed"])
+            self.assertEqual((got["stored"], got["duplicate"], got["rejected"]), (4, 1, 3))
+            text = s.get("/metrics").text()
+            self.assertIn("fleetlog_entries_received_total %d\n" % got["received"], text)
+            self.assertIn("fleetlog_entries_stored_total 4\n", text)
+
+
+if __name__ == "__main__":
+    unittest.main()
