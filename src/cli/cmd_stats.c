@@ -68,7 +68,7 @@ static void put_span(struct out *o, const struct jv *root)
     label(o, "Time");
     out_printf(o, "%s  to  %s", a, b);
     out_style(o, STYLE_DIM);
-    out_printf(o, "  (%s)", fmt_duration_s((double)(y / NS_PER_S) - (double)(x / NS_PER_S), d));
+    out_printf(o, "  (%s)", fmt_duration_s(((double)y - (double)x) / 1e9, d));
     out_style(o, STYLE_NONE);
     out_line(o);
 }
