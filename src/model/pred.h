@@ -92,5 +92,7 @@ enum prune pred_prune(const struct pred *p, const struct block_stats *st);
 
 /* for explain and tests: "(level>=warn AND message:word(refused))" */
 void pred_put_text(struct buf *b, const struct pred *p);
+/* JSON array, one object a leaf: {"test":"...","indexes":["token filter", ...]}: what pruning can use */
+void pred_put_tests(struct buf *b, const struct pred *p);
 
 #endif

@@ -223,13 +223,11 @@ done:
 }
 
 /* Rows whose column `f` passes fn, for the two leaves about one special field. */
-static int eval_special(const struct pred *p, struct block *b, enum field f, const uint64_t *sel,
-                        uint64_t *out, struct err *err)
+static int eval_special(const struct pred *p, struct block *b, const uint64_t *sel, uint64_t *out,
+                        struct err *err)
 {
-    str name = field_table[f].name;
-    struct fieldref ref = { .field = f, .key = name, .hash = field_dotted_hash(name) };
     uint32_t cols[V__COUNT];
-    uint32_t n = block_find(b, &ref, cols, V__COUNT);
+    uint32_t n = block_find(b, &p->scope.fields[0], cols, V__COUNT);
     bits_zero(out, b->n);
     for (uint32_t k = 0; k < n && k < V__COUNT; k++) {
         const struct colv *c;
@@ -276,9 +274,9 @@ static int eval(const struct pred *p, struct block *b, const uint64_t *sel, uint
             out[i] = sel[i] & ~out[i];
         return rc;
     case P_LEVEL:
-        return eval_special(p, b, F_LEVEL, sel, out, err);
+        return eval_special(p, b, sel, out, err);
     case P_RESOLVED:
-        rc = eval_special(p, b, F_RESOLVED, sel, out, err);
+        rc = eval_special(p, b, sel, out, err);
         for (size_t i = 0; i < words && !p->resolved; i++)
             out[i] = sel[i] & ~out[i];
         return rc;

@@ -271,7 +271,13 @@ struct pred *pred_seq_range(struct arena *a, uint64_t from, uint64_t to_incl)
 
 struct pred *pred_levels(struct arena *a, uint32_t mask)
 {
-    struct pred *p = leaf(a, P_LEVEL, NULL, COST_EXISTS);
+    struct fieldref f = canonical_ref(F_LEVEL);
+    return pred_levels_in(a, &f, mask);
+}
+
+struct pred *pred_levels_in(struct arena *a, const struct fieldref *f, uint32_t mask)
+{
+    struct pred *p = field_leaf(a, P_LEVEL, f, COST_EXISTS);
     if (p)
         p->levels = mask & ((1u << LV__COUNT) - 1);
     return p;
@@ -289,7 +295,8 @@ struct pred *pred_level_is(struct arena *a, enum level lv)
 
 struct pred *pred_resolved(struct arena *a, bool resolved)
 {
-    struct pred *p = leaf(a, P_RESOLVED, NULL, COST_EXISTS);
+    struct fieldref f = canonical_ref(F_RESOLVED);
+    struct pred *p = field_leaf(a, P_RESOLVED, &f, COST_EXISTS);
     if (p)
         p->resolved = resolved;
     return p;

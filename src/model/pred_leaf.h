@@ -61,7 +61,8 @@ struct pred *pred_exists(struct arena *a, const struct fieldref *f);
 /* numbers, instants and strings that are wholly a number; or strings by bytes for quoted bounds */
 struct pred *pred_range(struct arena *a, const struct fieldref *f, const struct pred_bound *lo,
                         const struct pred_bound *hi);
-/* bit lv of mask: that level matches */
+/* bit lv of mask: that level matches; f is the level or a column computed from it */
+struct pred *pred_levels_in(struct arena *a, const struct fieldref *f, uint32_t mask);
 struct pred *pred_levels(struct arena *a, uint32_t mask);
 /* "10.0.0.0/8", "2001:db8::/32" or a single address; ERR_INVALID when it is neither */
 int pred_ip(struct pred **ret, struct arena *a, const struct fieldref *f, str range, struct err *err);
@@ -70,6 +71,10 @@ int pred_regex_in(struct pred **ret, struct arena *a, const struct pred_scope *s
 
 /* Remembers where in the query text a leaf stands; errors found while running name it. */
 void pred_set_pos(struct pred *p, int64_t pos);
+
+/* The value of an attribute in an object of the column rest, VAL_ABSENT when it is not in there. Text
+ * that needs unescaping is copied into the arena. */
+int rest_value(str object, const struct fieldref *f, struct arena *a, struct val *ret, struct err *err);
 
 /* Is s wholly a JSON number (a leading '+' allowed)? Fills integral, i, d of *ret. */
 bool pred_number(str s, struct pred_bound *ret);

@@ -117,3 +117,67 @@ void pred_put_text(struct buf *b, const struct pred *p)
         break;
     }
 }
+
+/* ---- leaves and the statistics they can use ---- */
+
+static void put_index(struct buf *b, bool *first, const char *name)
+{
+    if (!*first)
+        buf_putc(b, ',');
+    buf_printf(b, "\"%s\"", name);
+    *first = false;
+}
+
+static void put_indexes(struct buf *b, const struct pred *p)
+{
+    const struct test *t = &p->test;
+    bool first = true;
+    if (p->kind == P_LEVEL)
+        put_index(b, &first, "levels");
+    if (p->kind == P_EXISTS && !p->scope.any)
+        put_index(b, &first, "columns");
+    if (p->kind != P_TEST || p->scope.any)
+        return;
+    put_index(b, &first, "columns");
+    enum field f = p->scope.n == 1 ? p->scope.fields[0].field : F_NONE;
+    if (f == F_TIMESTAMP)
+        put_index(b, &first, "time bounds");
+    else if (f == F_SEQ)
+        put_index(b, &first, "sequence bounds");
+    else if (t->num)
+        put_index(b, &first, "minimum and maximum");
+    if (t->st == S_EQ || t->st == S_BYTES || (t->st == S_GLOB && t->part[0].n))
+        put_index(b, &first, "text bounds");
+    if (t->st == S_EQ)
+        put_index(b, &first, "value filter");
+    if (t->pat.ntokens)
+        put_index(b, &first, "token filter");
+}
+
+static void put_leaves(struct buf *b, const struct pred *p, bool *first)
+{
+    for (uint32_t i = 0; i < p->nkids; i++)
+        put_leaves(b, p->kids[i], first);
+    if (p->nkids || p->kind == P_TRUE || p->kind == P_FALSE)
+        return;
+    struct buf text;
+    buf_init(&text, (size_t)1 << 20);
+    pred_put_text(&text, p);
+    buf_puts(b, *first ? "{\"test\":" : ",{\"test\":");
+    json_put_str(b, buf_str(&text));
+    buf_puts(b, ",\"indexes\":[");
+    put_indexes(b, p);
+    buf_puts(b, "]}");
+    if (!buf_ok(&text))
+        b->bad = BUF_NOMEM;
+    buf_deinit(&text);
+    *first = false;
+}
+
+void pred_put_tests(struct buf *b, const struct pred *p)
+{
+    bool first = true;
+    buf_putc(b, '[');
+    put_leaves(b, p, &first);
+    buf_putc(b, ']');
+}

@@ -4,6 +4,7 @@
 
 #include "base/num.h"
 #include "base/utf8.h"
+#include "codec/json.h"
 #include "model/pred_int.h"
 
 bool glob_match(const str *part, uint32_t nparts, str s)
@@ -140,14 +141,13 @@ static uint32_t hex4(const char *p)
     return v;
 }
 
-/* Resolves the escapes of a JSON string (known to be well formed) into r->leaf. */
-static int unescape(str raw, struct pred_run *r, str *ret, struct err *err)
+/* Resolves the escapes of a JSON string (known to be well formed) into out. */
+static int unescape_into(struct buf *out, str raw, struct err *err)
 {
-    buf_reset(&r->leaf);
     for (size_t i = 0; i < raw.n;) {
         const char *e = memchr(raw.p + i, '\\', raw.n - i);
         size_t n = (e ? (size_t)(e - raw.p) : raw.n) - i;
-        buf_put(&r->leaf, raw.p + i, n);
+        buf_put(out, raw.p + i, n);
         i += n;
         if (i + 1 >= raw.n)
             break;
@@ -160,16 +160,23 @@ static int unescape(str raw, struct pred_run *r, str *ret, struct err *err)
                 cp = 0x10000 + ((cp & 0x3ff) << 10) + (hex4(raw.p + i + 2) & 0x3ff);
                 i += 6;
             }
-            char out[4];
-            buf_put(&r->leaf, out, utf8_put(cp, out));
+            char utf8[4];
+            buf_put(out, utf8, utf8_put(cp, utf8));
             continue;
         }
         static const char from[] = "bfnrt", to[] = "\b\f\n\r\t";
         const char *at = memchr(from, c, 5);
-        buf_putc(&r->leaf, at ? to[at - from] : c);
+        buf_putc(out, at ? to[at - from] : c);
     }
+    return buf_ok(out) ? 0 : err_nomem(err);
+}
+
+static int unescape(str raw, struct pred_run *r, str *ret, struct err *err)
+{
+    buf_reset(&r->leaf);
+    int rc = unescape_into(&r->leaf, raw, err);
     *ret = buf_str(&r->leaf);
-    return buf_ok(&r->leaf) ? 0 : err_nomem(err);
+    return rc;
 }
 
 /* end of the string whose opening quote is at s.p[i]; *ret_escaped when it has a backslash */
@@ -265,21 +272,94 @@ static int rest_member(const struct pred *p, const struct fieldref *f, str key, 
     return test_json(p, value, r, ret, err);
 }
 
+/* The member at *i of an object: its key between the quotes and its value; false at the end. */
+static bool rest_next(str object, size_t *i, str *key, bool *escaped, str *value)
+{
+    if (*i >= object.n || object.p[*i] != '"')
+        return false;
+    size_t end = string_end(object, *i, escaped);
+    *key = (str){ object.p + *i + 1, end - *i - 1 };
+    size_t from = end + 2, to = from < object.n ? value_end(object, from) : from;
+    if (to > object.n)
+        return false;
+    *value = (str){ object.p + from, to - from };
+    *i = to + 1;
+    return true;
+}
+
 int test_rest(const struct pred *p, const struct fieldref *f, str object, struct pred_run *r, bool *ret,
               struct err *err)
 {
+    str key, value;
+    bool escaped;
     *ret = false;
-    for (size_t i = 1; i < object.n && object.p[i] == '"' && !*ret;) {
-        bool escaped;
-        size_t end = string_end(object, i, &escaped);
-        str key = { object.p + i + 1, end - i - 1 };
-        size_t from = end + 2, to = from < object.n ? value_end(object, from) : from;
-        if (to > object.n)
-            break;
-        int rc = rest_member(p, f, key, escaped, (str){ object.p + from, to - from }, r, ret, err);
+    for (size_t i = 1; !*ret && rest_next(object, &i, &key, &escaped, &value);) {
+        int rc = rest_member(p, f, key, escaped, value, r, ret, err);
         if (rc)
             return rc;
-        i = to + 1;
+    }
+    return 0;
+}
+
+static struct val number_val(str s)
+{
+    struct val v = { .t = V_NUM, .s = s };
+    struct num_dec dec;
+    int64_t i;
+    double d;
+    if (!num_scan(s, &dec))
+        return VAL_ABSENT;
+    switch (json_number(s, dec.integral, &i, &d)) {
+    case JNUM_I64:
+        return (struct val){ .t = V_I64, .i = i };
+    case JNUM_F64:
+        return (struct val){ .t = V_F64, .d = d };
+    case JNUM_TEXT:
+        break;
+    }
+    return v;
+}
+
+static int json_val(str s, struct arena *a, struct val *ret, struct err *err)
+{
+    char c = s.n ? s.p[0] : 'n';
+    if (c == '"' && s.n >= 2) {
+        str raw = { s.p + 1, s.n - 2 };
+        *ret = (struct val){ .t = V_STR, .s = raw };
+        if (str_chr(raw, '\\') == SIZE_MAX)
+            return 0;
+        struct buf b;
+        buf_init(&b, raw.n + BUF_PAD);
+        int rc = unescape_into(&b, raw, err);
+        ret->s = arena_dup(a, buf_str(&b));
+        buf_deinit(&b);
+        return rc ? rc : ret->s.p ? 0 : err_nomem(err);
+    }
+    if (c == '{' || c == '[')
+        *ret = (struct val){ .t = V_JSON, .s = s };
+    else if (c == 't' || c == 'f')
+        *ret = (struct val){ .t = V_BOOL, .b = c == 't' };
+    else if (c == 'n')
+        *ret = (struct val){ .t = V_NULL };
+    else
+        *ret = number_val(s);
+    return 0;
+}
+
+int rest_value(str object, const struct fieldref *f, struct arena *a, struct val *ret, struct err *err)
+{
+    str key, value;
+    bool escaped;
+    *ret = VAL_ABSENT;
+    for (size_t i = 1; rest_next(object, &i, &key, &escaped, &value);) {
+        struct val name = { .s = key };
+        int rc = 0;
+        if (escaped)
+            rc = json_val((str){ key.p - 1, key.n + 2 }, a, &name, err);
+        if (rc)
+            return rc;
+        if (fieldref_matches(f, name.s, field_dotted_hash(name.s)))
+            return json_val(value, a, ret, err);
     }
     return 0;
 }

@@ -70,7 +70,7 @@ struct query_sink {
 };
 struct query_ctl {
     volatile int cancel;   /* set from any thread to stop: ERR_CANCELED */
-    int64_t deadline_ms;   /* 0 = none; past it ERR_TIMEOUT */
+    int64_t deadline_ms;   /* counted from the call of query_run; 0 = none; past it ERR_TIMEOUT */
     size_t memory_bytes;   /* 0 = QUERY_MEMORY_DEFAULT; past it ERR_LIMIT naming the pipe */
 };
 struct query_result {
@@ -115,7 +115,9 @@ struct query_writer {
     /* private */
     const struct query_cell *cols;
     uint32_t ncols;
+    struct held *held;
     struct arena arena;
+    struct text_table *table;
 };
 int query_writer_init(struct query_writer *w, enum query_format f, struct buf *out, struct err *err);
 int query_writer_end(struct query_writer *w, struct err *err); /* closes the array */

@@ -1,0 +1,58 @@
+/* agg.h: the functions of stats, each one struct agg_fn in one table.
+ *
+ * A function keeps a state a group (fixed size, zeroed at birth; what grows hangs off it and is counted
+ * against the budget). States never depend on the order rows come in. */
+#ifndef FL_QUERY_AGG_H
+#define FL_QUERY_AGG_H
+
+#include "query/exact.h"
+#include "query/internal.h"
+
+struct agg_fn;
+
+/* one call as written: p95(duration_ms) if (level:error) as slow */
+struct agg {
+    const struct agg_fn *fn;
+    bool has_ref;
+    struct fieldref ref;
+    double q;            /* percentile, 0 .. 1 */
+    uint64_t max;        /* values(x, n) */
+    struct pred *cond;   /* NULL = every row */
+    struct qcol col;
+};
+
+/* what add and result may need besides the state */
+struct agg_env {
+    struct run *r;
+    const struct agg *agg;
+    ts_ns t;      /* of the row */
+    uint64_t seq;
+    uint32_t group;
+    double seconds;  /* result of rate: the span counted over */
+    void *shared;    /* of the call, all groups: made by the first add, freed by shared_free */
+};
+
+enum agg_flag {
+    AGG_OPTIONAL = 1, /* the field may be left out */
+    AGG_TYPED = 2,    /* the result is a value of the field: shown as one (times, levels) */
+    AGG_PLACED = 4    /* looks at time and seq of rows */
+};
+
+struct agg_fn {
+    const char *name;
+    unsigned flags;
+    size_t size;
+    /* v is never null; with no field v is NULL. 0 or < 0 */
+    int (*add)(struct agg_env *e, void *state, const struct val *v, struct err *err);
+    /* text of the result lives in r->arena or in the state */
+    int (*result)(struct agg_env *e, void *state, struct val *ret, struct err *err);
+    void (*clear)(void *state); /* frees what hangs off; may be NULL */
+    void (*shared_free)(void *shared);
+};
+
+/* by name; the q of p50 .. p999 goes into *ret_q. NULL = unknown */
+const struct agg_fn *agg_find(str name, double *ret_q);
+extern const char *const agg_names[];
+extern const uint32_t agg_nnames;
+
+#endif

@@ -1,0 +1,228 @@
+/* agg_collect.c: see agg_collect.h. */
+#include "query/agg_collect.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "model/view.h"
+
+#define COUNTED "stats"
+
+/* ---- one value ---- */
+
+int held_set(struct run *r, struct held *h, const struct val *v, ts_ns t, uint64_t seq, struct err *err)
+{
+    size_t n = v->t >= V_STR ? v->s.n : 0;
+    if (n > h->cap) {
+        char *text = mem_realloc(h->text, n);
+        if (!text)
+            return err_nomem(err);
+        r->kept_bytes += n - h->cap;
+        h->text = text;
+        h->cap = n;
+    }
+    h->v = *v;
+    h->set = true;
+    h->t = t;
+    h->seq = seq;
+    if (v->t >= V_STR) {
+        if (n)
+            memcpy(h->text, v->s.p, n);
+        h->v.s = (str){ h->text, n };
+    }
+    return run_room(r, COUNTED, err);
+}
+
+void held_clear(void *state)
+{
+    mem_free(((struct held *)state)->text);
+}
+
+/* ---- percentiles ---- */
+
+int numbers_add(struct agg_env *e, void *state, const struct val *v, struct err *err)
+{
+    struct numbers *s = state;
+    double d;
+    if (!val_is_num(v, &d) || !isfinite(d))
+        return 0;
+    if (s->n == s->cap) {
+        size_t cap = s->cap ? s->cap * 2 : 16;
+        double *more = mem_realloc(s->v, cap * sizeof *more);
+        if (!more)
+            return err_nomem(err);
+        e->r->kept_bytes += (cap - s->cap) * sizeof *more;
+        s->v = more;
+        s->cap = cap;
+        int rc = run_room(e->r, COUNTED, err);
+        if (rc)
+            return rc;
+    }
+    s->v[s->n++] = d;
+    return 0;
+}
+
+static int double_cmp(const void *x, const void *y)
+{
+    double a = *(const double *)x, b = *(const double *)y;
+    return (a > b) - (a < b);
+}
+
+/* between the two neighbouring ranks, linearly: of 1 2 3 4 the median is 2.5 */
+int numbers_result(struct agg_env *e, void *state, struct val *ret, struct err *err)
+{
+    struct numbers *s = state;
+    (void)err;
+    *ret = VAL_ABSENT;
+    if (!s->n)
+        return 0;
+    qsort(s->v, s->n, sizeof *s->v, double_cmp);
+    double at = e->agg->q * (double)(s->n - 1);
+    size_t i = (size_t)floor(at);
+    double part = at - floor(at), d = s->v[i];
+    if (part > 0 && i + 1 < s->n)
+        d += (s->v[i + 1] - d) * part;
+    *ret = val_normal((struct val){ .t = V_F64, .d = d });
+    return 0;
+}
+
+void numbers_clear(void *state)
+{
+    mem_free(((struct numbers *)state)->v);
+}
+
+/* ---- values(x, n) ---- */
+
+int sample_add(struct agg_env *e, void *state, const struct val *v, struct err *err)
+{
+    struct sample *s = state;
+    uint64_t max = e->agg->max;
+    if (!s->h) {
+        s->h = mem_zarray((size_t)max + 1, sizeof *s->h);
+        if (!s->h)
+            return err_nomem(err);
+        e->r->kept_bytes += ((size_t)max + 1) * sizeof *s->h;
+    }
+    uint32_t lo = 0, hi = s->n;
+    while (lo < hi) {
+        uint32_t mid = (lo + hi) / 2;
+        int c = val_cmp(v, &s->h[mid].v);
+        if (c == 0)
+            return 0;
+        if (c < 0)
+            hi = mid;
+        else
+            lo = mid + 1;
+    }
+    if (lo == max)
+        return 0;
+    struct held spare = s->h[s->n]; /* past the end there is always room for one */
+    memmove(s->h + lo + 1, s->h + lo, (s->n - lo) * sizeof *s->h);
+    s->h[lo] = (struct held){ .text = spare.text, .cap = spare.cap };
+    if (s->n < max)
+        s->n++;
+    return held_set(e->r, &s->h[lo], v, 0, 0, err);
+}
+
+int sample_result(struct agg_env *e, void *state, struct val *ret, struct err *err)
+{
+    struct sample *s = state;
+    struct buf b;
+    buf_init(&b, (size_t)64 << 20);
+    buf_putc(&b, '[');
+    for (uint32_t i = 0; i < s->n; i++) {
+        if (i)
+            buf_putc(&b, ',');
+        view_put_val(&b, e->agg->ref.field, val_normal(s->h[i].v));
+    }
+    buf_putc(&b, ']');
+    *ret = (struct val){ .t = V_JSON, .s = arena_dup(&e->r->arena, buf_str(&b)) };
+    int rc = !buf_ok(&b) ? err_nomem(err) : !ret->s.p ? run_nomem(e->r, COUNTED, err) : 0;
+    buf_deinit(&b);
+    return rc;
+}
+
+void sample_clear(void *state)
+{
+    struct sample *s = state;
+    if (!s->h)
+        return;
+    /* the spare slot holds a text too */
+    for (uint32_t i = 0; i <= s->n; i++)
+        mem_free(s->h[i].text);
+    mem_free(s->h);
+}
+
+/* ---- count_distinct ---- */
+
+struct pair_set {
+    struct intern values;
+    uint64_t *slots; /* group << 32 | value, plus 1; 0 = free */
+    size_t n, cap;
+};
+
+static bool pairs_grow(struct pair_set *p, struct run *r)
+{
+    size_t cap = p->cap ? p->cap * 2 : 256;
+    uint64_t *slots = mem_zarray(cap, sizeof *slots);
+    if (!slots)
+        return false;
+    for (size_t i = 0; i < p->cap; i++) {
+        if (!p->slots[i])
+            continue;
+        size_t k = hash_mix(p->slots[i]) & (cap - 1);
+        while (slots[k])
+            k = (k + 1) & (cap - 1);
+        slots[k] = p->slots[i];
+    }
+    r->kept_bytes += (cap - p->cap) * sizeof *slots;
+    mem_free(p->slots);
+    p->slots = slots;
+    p->cap = cap;
+    return true;
+}
+
+int distinct_add(struct agg_env *e, void *state, const struct val *v, struct err *err)
+{
+    struct pair_set *p = e->shared;
+    uint32_t id;
+    if (!p) {
+        p = mem_zalloc(sizeof *p);
+        if (!p)
+            return err_nomem(err);
+        intern_init(&p->values, e->r, COUNTED);
+        e->shared = p;
+    }
+    int rc = intern_val(&p->values, *v, &id, err);
+    if (rc)
+        return rc;
+    if (p->n * 2 >= p->cap) {
+        if (!pairs_grow(p, e->r))
+            return err_nomem(err);
+        rc = run_room(e->r, COUNTED, err);
+        if (rc)
+            return rc;
+    }
+    uint64_t key = ((uint64_t)e->group << 32 | id) + 1;
+    size_t k = hash_mix(key) & (p->cap - 1);
+    while (p->slots[k] && p->slots[k] != key)
+        k = (k + 1) & (p->cap - 1);
+    if (!p->slots[k]) {
+        p->slots[k] = key;
+        p->n++;
+        ++*(uint64_t *)state;
+    }
+    return 0;
+}
+
+void distinct_free(void *shared)
+{
+    struct pair_set *p = shared;
+    if (!p)
+        return;
+    intern_deinit(&p->values);
+    mem_free(p->slots);
+    mem_free(p);
+}

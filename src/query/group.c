@@ -1,0 +1,298 @@
+/* group.c: see group.h. */
+#include "query/group.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+int grouper_init(struct grouper *g, struct run *r, const char *pipe, const struct group_key *keys,
+                 uint32_t nkeys, struct err *err)
+{
+    *g = (struct grouper){ .r = r, .pipe = pipe, .keys = keys, .nkeys = nkeys };
+    smap_init(&g->tuples, SMAP_BORROW);
+    g->its = mem_zalloc((nkeys + 1) * sizeof *g->its);
+    g->gid = mem_zalloc(BLOCK_ROWS_MAX * sizeof *g->gid);
+    g->vid = mem_alloc((size_t)BLOCK_ROWS_MAX * (nkeys + 1) * sizeof *g->vid);
+    if (!g->its || !g->gid || !g->vid)
+        return err_nomem(err);
+    for (uint32_t i = 0; i < nkeys; i++)
+        intern_init(&g->its[i], r, pipe);
+    if (nkeys == 0)
+        g->n = 1;
+    return 0;
+}
+
+void grouper_deinit(struct grouper *g)
+{
+    for (uint32_t i = 0; i < g->nkeys && g->its; i++)
+        intern_deinit(&g->its[i]);
+    smap_deinit(&g->tuples);
+    mem_free(g->its);
+    mem_free(g->gid);
+    mem_free(g->vid);
+    mem_free(g->of);
+    mem_free(g->codes);
+    *g = (struct grouper){ 0 };
+}
+
+/* ---- values of one key ---- */
+
+static struct val bucket_val(const struct group_key *k, struct val v)
+{
+    double x, w = k->width.integral ? (double)k->width.i : k->width.d;
+    if (v.t == V_I64 && k->width.integral)
+        return (struct val){ .t = V_I64, .i = floor_div(v.i, k->width.i) * k->width.i };
+    if (!val_is_num(&v, &x))
+        return VAL_ABSENT;
+    return val_normal((struct val){ .t = V_F64, .d = floor(x / w) * w });
+}
+
+static struct val key_val(const struct grouper *g, const struct group_key *k, struct val v)
+{
+    if (k->kind == KEY_FIELD || v.t == V_NULL)
+        return v;
+    if (k->kind == KEY_BUCKET)
+        return bucket_val(k, v);
+    if (v.t != V_I64)
+        return VAL_ABSENT;
+    return (struct val){ .t = V_I64, .i = time_bucket(v.i, k->step, g->r->q->o.tz_minutes) };
+}
+
+/* every row through its dictionary code */
+static int number_codes(struct grouper *g, uint32_t key, const struct colv *col, const struct chunk *c,
+                        uint32_t *out, struct err *err)
+{
+    if (g->ncodes < col->ndict) {
+        uint32_t *codes = mem_realloc(g->codes, (size_t)col->ndict * sizeof *codes);
+        if (!codes)
+            return err_nomem(err);
+        g->codes = codes;
+        g->ncodes = col->ndict;
+    }
+    memset(g->codes, 0xff, (size_t)col->ndict * sizeof *g->codes);
+    uint32_t null = UINT32_MAX, n = c->b->n;
+    for (size_t i = bits_next(c->sel, 0, n); i < n; i = bits_next(c->sel, i + 1, n)) {
+        bool has = colv_has(col, (uint32_t)i);
+        uint32_t *at = has ? &g->codes[col->codes[i]] : &null;
+        if (*at == UINT32_MAX) {
+            struct val v = has ? colv_val(col, (uint32_t)i) : VAL_ABSENT;
+            int rc = intern_val(&g->its[key], key_val(g, &g->keys[key], v), at, err);
+            if (rc)
+                return rc;
+        }
+        out[i] = *at;
+    }
+    return 0;
+}
+
+static int number_rows(struct grouper *g, uint32_t key, const struct chunk *c, uint32_t *out, struct err *err)
+{
+    struct access a;
+    int rc = access_open(&a, c->b, &g->keys[key].ref, err);
+    if (rc)
+        return rc;
+    if (a.n == 1 && a.c[0]->codes && !a.made && !a.rest)
+        return number_codes(g, key, a.c[0], c, out, err);
+    struct val last = { .t = V_NULL };
+    uint32_t last_id = UINT32_MAX, n = c->b->n;
+    for (size_t i = bits_next(c->sel, 0, n); i < n; i = bits_next(c->sel, i + 1, n)) {
+        struct val v;
+        rc = access_get(&a, (uint32_t)i, &v, err);
+        if (rc)
+            return rc;
+        v = key_val(g, &g->keys[key], v);
+        bool same = last_id != UINT32_MAX && v.t == last.t && v.t < V_STR && v.t != V_F64 &&
+                    (v.t == V_NULL || (v.t == V_BOOL ? v.b == last.b : v.i == last.i));
+        if (!same)
+            rc = intern_val(&g->its[key], v, &last_id, err);
+        if (rc)
+            return rc;
+        last = v;
+        out[i] = last_id;
+    }
+    return 0;
+}
+
+/* ---- groups ---- */
+
+static int tuple_add(struct grouper *g, const uint32_t *ids, uint32_t *ret, struct err *err)
+{
+    struct run *r = g->r;
+    if (g->n == g->cap) {
+        uint32_t cap = g->cap ? g->cap * 2 : 64;
+        size_t size = g->nkeys * sizeof *g->of;
+        uint32_t *of = mem_realloc(g->of, cap * size);
+        if (!of)
+            return err_nomem(err);
+        r->kept_bytes += (cap - g->cap) * (size + sizeof(struct smap_slot) * 2);
+        g->of = of;
+        g->cap = cap;
+    }
+    int rc = run_room(r, g->pipe, err);
+    if (rc)
+        return rc;
+    str key = arena_dup(&r->arena, (str){ (const char *)ids, g->nkeys * sizeof *ids });
+    if (!key.p)
+        return run_nomem(r, g->pipe, err);
+    uint64_t *slot = smap_put(&g->tuples, key, NULL);
+    if (!slot)
+        return err_nomem(err);
+    memcpy(g->of + (size_t)g->n * g->nkeys, ids, g->nkeys * sizeof *ids);
+    *slot = g->n;
+    *ret = g->n++;
+    return 0;
+}
+
+int grouper_rows(struct grouper *g, const struct chunk *c, struct err *err)
+{
+    uint32_t n = c->b->n, nk = g->nkeys;
+    if (nk == 0)
+        return 0; /* gid is all 0 */
+    for (uint32_t k = 0; k < nk; k++) {
+        int rc = number_rows(g, k, c, nk == 1 ? g->gid : g->vid + (size_t)k * BLOCK_ROWS_MAX, err);
+        if (rc)
+            return rc;
+    }
+    if (nk == 1) {
+        g->n = g->its[0].n;
+        return 0;
+    }
+    uint32_t ids[64], last[64], last_gid = UINT32_MAX;
+    for (size_t i = bits_next(c->sel, 0, n); i < n; i = bits_next(c->sel, i + 1, n)) {
+        for (uint32_t k = 0; k < nk; k++)
+            ids[k] = g->vid[(size_t)k * BLOCK_ROWS_MAX + i];
+        if (last_gid == UINT32_MAX || memcmp(ids, last, nk * sizeof *ids) != 0) {
+            uint64_t *slot = smap_get(&g->tuples, (str){ (const char *)ids, nk * sizeof *ids });
+            int rc = 0;
+            if (slot)
+                last_gid = (uint32_t)*slot;
+            else
+                rc = tuple_add(g, ids, &last_gid, err);
+            if (rc)
+                return rc;
+            memcpy(last, ids, nk * sizeof *ids);
+        }
+        g->gid[i] = last_gid;
+    }
+    return 0;
+}
+
+struct val grouper_val(const struct grouper *g, uint32_t group, uint32_t key)
+{
+    uint32_t id = g->nkeys == 1 ? group : g->of[(size_t)group * g->nkeys + key];
+    return g->its[key].vals[id];
+}
+
+static int group_cmp(const void *x, const void *y, void *arg)
+{
+    const struct grouper *g = arg;
+    for (uint32_t k = 0; k < g->nkeys; k++) {
+        struct val a = grouper_val(g, *(const uint32_t *)x, k), b = grouper_val(g, *(const uint32_t *)y, k);
+        int c = val_cmp(&a, &b);
+        if (c)
+            return c;
+    }
+    return 0;
+}
+
+int grouper_sorted(const struct grouper *g, uint32_t **ret, struct err *err)
+{
+    uint32_t *order = mem_array(g->n + 1, sizeof *order);
+    if (!order)
+        return err_nomem(err);
+    for (uint32_t i = 0; i < g->n; i++)
+        order[i] = i;
+    qsort_r(order, g->n, sizeof *order, group_cmp, (void *)(uintptr_t)g);
+    *ret = order;
+    return 0;
+}
+
+/* ---- parsing ---- */
+
+static int parse_time_key(struct parser *p, struct group_key *key, struct qcol *col)
+{
+    struct qname time = { .text = field_table[F_TIMESTAMP].name, .pos = (int64_t)p->pos };
+    key->kind = KEY_TIME;
+    int rc = lex_duration(p, &key->step, "the step of time()");
+    if (!rc && lex_char(p, ',')) /* time(1h, received_at) */
+        rc = lex_name(p, &time, "a time field");
+    if (!rc)
+        rc = lex_expect(p, ')', "after the step of time()");
+    if (!rc && p->schema && !schema_find(p->schema, time.text) && schema_find(p->schema, STR("time")))
+        time.text = STR("time");
+    if (!rc)
+        rc = schema_resolve(p, &time, &key->ref);
+    if (!rc)
+        rc = schema_computed(p, STR("time"), F_TIMESTAMP, col);
+    return rc;
+}
+
+static int parse_bucket_key(struct parser *p, struct group_key *key, struct qcol *col)
+{
+    struct qname name;
+    key->kind = KEY_BUCKET;
+    int rc = lex_name(p, &name, "the field of bucket()");
+    if (!rc)
+        rc = lex_expect(p, ',', "before the width of bucket()");
+    int64_t at = (int64_t)p->pos;
+    if (!rc)
+        rc = lex_number(p, &key->width, "the width of bucket()");
+    if (!rc && !(key->width.integral ? key->width.i > 0 : key->width.d > 0))
+        rc = parse_error(p, at, "the width of bucket() must be above 0");
+    if (!rc)
+        rc = lex_expect(p, ')', "after the width of bucket()");
+    if (!rc)
+        rc = schema_resolve(p, &name, &key->ref);
+    return rc ? rc : schema_computed(p, name.text, F_NONE, col);
+}
+
+int parse_by_one(struct parser *p, struct group_key *key, struct qcol *col)
+{
+    struct qname name;
+    *key = (struct group_key){ .kind = KEY_FIELD };
+    int rc = lex_name(p, &name, "a field");
+    if (rc)
+        return rc;
+    bool call = !name.backticks && lex_peek(p, 0) == '(';
+    if (call) {
+        p->pos++;
+        if (str_eq(name.text, STR("time")))
+            rc = parse_time_key(p, key, col);
+        else if (str_eq(name.text, STR("bucket")))
+            rc = parse_bucket_key(p, key, col);
+        else
+            rc = parse_error(p, name.pos, "'%.*s()' is no way to group; time() and bucket() are",
+                             STR_FMT(name.text));
+    } else {
+        rc = schema_resolve(p, &name, &key->ref);
+        col->name = name.text;
+        col->ref = key->ref;
+    }
+    if (!rc && lex_word(p, "as")) {
+        struct qname as;
+        rc = lex_name(p, &as, "a name after as");
+        if (!rc)
+            rc = schema_computed(p, as.text, col->ref.field, col);
+    }
+    return rc;
+}
+
+int parse_by(struct parser *p, struct by_args *ret)
+{
+    enum { KEYS_MAX = 16 };
+    ret->keys = arena_zalloc(p->a, KEYS_MAX * sizeof *ret->keys);
+    ret->cols = arena_zalloc(p->a, KEYS_MAX * sizeof *ret->cols);
+    ret->n = 0;
+    if (!ret->keys || !ret->cols)
+        return err_nomem(p->err);
+    do {
+        if (ret->n == KEYS_MAX)
+            return parse_error(p, (int64_t)p->pos, "more than %d fields to group by", KEYS_MAX);
+        int rc = parse_by_one(p, &ret->keys[ret->n], &ret->cols[ret->n]);
+        if (rc)
+            return rc;
+        ret->n++;
+    } while (lex_char(p, ','));
+    return 0;
+}

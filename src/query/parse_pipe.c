@@ -1,0 +1,96 @@
+/* parse_pipe.c: the pipes behind a filter: one table of those there are, one of those to come. */
+#include "query/internal.h"
+
+static const struct pipe_def *const pipes[] = { &pipe_where, &pipe_fields, &pipe_drop,     &pipe_rename, &pipe_sort,
+                                                &pipe_limit, &pipe_head,   &pipe_offset,   &pipe_tail,   &pipe_stats,
+                                                &pipe_top,   &pipe_uniq,   &pipe_timeline, &pipe_count,  &pipe_dedup };
+#define NPIPES (sizeof pipes / sizeof *pipes)
+
+/* in the language, not in this version */
+static const char *const later[] = { "eval",     "extract", "parse",  "rare",   "values", "facets",    "sample",
+                                     "patterns", "context", "trace",  "sessions", "lookup", "join",    "union",
+                                     "anomalies", "compare" };
+#define NLATER (sizeof later / sizeof *later)
+
+int parse_name_list(struct parser *p, struct qname **ret, uint32_t *ret_n, const char *what)
+{
+    struct qname *names = NULL;
+    uint32_t n = 0;
+    do {
+        struct qname *more = arena_grow(p->a, names, n, n + 1, sizeof *more);
+        if (!more)
+            return err_nomem(p->err);
+        names = more;
+        int rc = lex_name(p, &names[n], what);
+        if (rc)
+            return rc;
+        n++;
+    } while (lex_char(p, ','));
+    *ret = names;
+    *ret_n = n;
+    return 0;
+}
+
+static int unknown_pipe(struct parser *p, const struct qname *name)
+{
+    const char *names[NPIPES + NLATER];
+    for (size_t i = 0; i < NLATER; i++) {
+        if (str_eq(name->text, str_c(later[i]))) {
+            parse_error(p, name->pos, "the pipe '%s' is not available in this version", later[i]);
+            return ERR_INVALID;
+        }
+    }
+    for (size_t i = 0; i < NPIPES; i++)
+        names[i] = pipes[i]->name;
+    parse_error(p, name->pos, "there is no pipe '%.*s'", STR_FMT(name->text));
+    err_hint(p->err, "a '|' in text must be quoted");
+    parse_hint_near(p, name->text, names, NPIPES);
+    return ERR_INVALID;
+}
+
+static int parse_pipe(struct parser *p, struct pipe **ret)
+{
+    struct qname name;
+    int rc = lex_name(p, &name, "a pipe such as stats, sort or limit");
+    if (rc)
+        return rc;
+    const struct pipe_def *def = NULL;
+    for (size_t i = 0; i < NPIPES && !name.backticks; i++)
+        if (str_eq(name.text, str_c(pipes[i]->name)))
+            def = pipes[i];
+    if (!def)
+        return unknown_pipe(p, &name);
+    struct pipe *pipe = arena_zalloc(p->a, sizeof *pipe);
+    if (!pipe)
+        return err_nomem(p->err);
+    pipe->def = def;
+    pipe->pos = name.pos;
+    pipe->in = pipe->out = p->schema;
+    rc = def->parse(p, pipe);
+    if (rc)
+        return rc;
+    pipe->text = str_sub(p->text, (size_t)name.pos, p->pos - (size_t)name.pos);
+    p->schema = pipe->out;
+    *ret = pipe;
+    return 0;
+}
+
+int parse_pipes(struct parser *p)
+{
+    struct pipe **tail = &p->q->pipes;
+    for (;;) {
+        lex_blank(p);
+        if (p->pos == p->text.n)
+            return 0;
+        if (lex_peek(p, 0) != '|')
+            return parse_error(p, (int64_t)p->pos, lex_peek(p, 0) == ')' ? "a ')' without its '('"
+                                                                         : "expected '|' or the end here");
+        p->pos++;
+        if (++p->q->npipes > QUERY_PIPES_MAX)
+            return parse_error(p, (int64_t)p->pos, "more than %d pipes", QUERY_PIPES_MAX);
+        int rc = parse_pipe(p, tail);
+        if (rc)
+            return rc;
+        tail = &(*tail)->next;
+    }
+}

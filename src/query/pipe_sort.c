@@ -1,0 +1,200 @@
+/* pipe_sort.c: `sort by a desc, b`.
+ *
+ * Rows are kept with their keys copied beside them; when only the first k are wanted (a limit follows, or
+ * the answer's own) no more than k are kept, as a heap with the worst on top. Ties go by sequence number,
+ * in tables by the order they came in. */
+#include "query/internal.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+#define KEYS_MAX 16
+
+struct sort_key {
+    struct fieldref ref;
+    bool desc;
+};
+struct sort_args {
+    struct sort_key keys[KEYS_MAX];
+    uint32_t n;
+};
+
+struct sort_op {
+    struct op op;
+    struct kept **rows; /* a heap, worst first, when bounded */
+    size_t n, cap;
+    uint64_t arrived;
+};
+
+static int sort_parse(struct parser *p, struct pipe *pipe)
+{
+    struct sort_args *a = arena_zalloc(p->a, sizeof *a);
+    if (!a)
+        return err_nomem(p->err);
+    pipe->args = a;
+    lex_word(p, "by");
+    do {
+        struct qname name;
+        if (a->n == KEYS_MAX)
+            return parse_error(p, (int64_t)p->pos, "more than %d fields to sort by", KEYS_MAX);
+        int rc = lex_name(p, &name, "a field to sort by");
+        if (!rc)
+            rc = schema_resolve(p, &name, &a->keys[a->n].ref);
+        if (rc)
+            return rc;
+        a->keys[a->n].desc = lex_word(p, "desc");
+        if (!a->keys[a->n].desc)
+            lex_word(p, "asc");
+        a->n++;
+    } while (lex_char(p, ','));
+    return 0;
+}
+
+static int keys_cmp(const struct sort_args *a, const struct val *x, const struct val *y)
+{
+    for (uint32_t i = 0; i < a->n; i++) {
+        int c = val_cmp(&x[i], &y[i]);
+        if (c)
+            return a->keys[i].desc ? -c : c;
+    }
+    return 0;
+}
+
+static int rows_cmp(const struct sort_args *a, const struct kept *x, const struct kept *y)
+{
+    int c = keys_cmp(a, x->key, y->key);
+    if (c)
+        return c;
+    if (x->seq != y->seq)
+        return x->seq < y->seq ? -1 : 1;
+    return x->order < y->order ? -1 : x->order > y->order;
+}
+
+static int rows_qsort(const void *x, const void *y, void *arg)
+{
+    return rows_cmp(arg, *(struct kept *const *)x, *(struct kept *const *)y);
+}
+
+static void sift_down(struct sort_op *s, const struct sort_args *a)
+{
+    size_t i = 0;
+    for (;;) {
+        size_t k = 2 * i + 1;
+        if (k >= s->n)
+            return;
+        if (k + 1 < s->n && rows_cmp(a, s->rows[k], s->rows[k + 1]) < 0)
+            k++;
+        if (rows_cmp(a, s->rows[i], s->rows[k]) >= 0)
+            return;
+        struct kept *t = s->rows[i];
+        s->rows[i] = s->rows[k];
+        s->rows[k] = t;
+        i = k;
+    }
+}
+
+static void sift_up(struct sort_op *s, const struct sort_args *a)
+{
+    for (size_t i = s->n - 1; i > 0;) {
+        size_t up = (i - 1) / 2;
+        if (rows_cmp(a, s->rows[up], s->rows[i]) >= 0)
+            return;
+        struct kept *t = s->rows[i];
+        s->rows[i] = s->rows[up];
+        s->rows[up] = t;
+        i = up;
+    }
+}
+
+static int put(struct sort_op *s, struct kept *k, struct err *err)
+{
+    const struct sort_args *a = s->op.pipe->args;
+    struct run *r = s->op.run;
+    if (s->n && s->n >= s->op.keep) { /* full: k is better than the worst, the caller saw to it */
+        kept_free(r, s->rows[0]);
+        s->rows[0] = k;
+        sift_down(s, a);
+        return 0;
+    }
+    if (s->n == s->cap) {
+        size_t cap = s->cap ? s->cap * 2 : 64;
+        struct kept **rows = mem_realloc(s->rows, cap * sizeof(struct kept *));
+        if (!rows) {
+            kept_free(r, k);
+            return err_nomem(err);
+        }
+        r->kept_bytes += (cap - s->cap) * sizeof(struct kept *);
+        s->rows = rows;
+        s->cap = cap;
+    }
+    s->rows[s->n++] = k;
+    if (s->op.keep != UINT64_MAX)
+        sift_up(s, a);
+    return run_room(r, "sort", err);
+}
+
+/* would a row with these keys be among the wanted ones? */
+static bool wanted(const struct sort_op *s, const struct val *key, uint64_t seq)
+{
+    const struct sort_args *a = s->op.pipe->args;
+    if (s->op.keep == 0)
+        return false;
+    if (s->n < s->op.keep)
+        return true;
+    int c = keys_cmp(a, key, s->rows[0]->key);
+    return c < 0 || (c == 0 && seq < s->rows[0]->seq);
+}
+
+static int sort_push(struct op *o, const struct chunk *c, struct err *err)
+{
+    struct sort_op *s = (struct sort_op *)o;
+    const struct sort_args *a = o->pipe->args;
+    struct access keys[KEYS_MAX], seqs;
+    struct fieldref seq_ref = { .field = F_SEQ, .key = field_table[F_SEQ].name };
+    uint32_t n = c->b->n;
+    bool attached = false;
+    seq_ref.hash = field_dotted_hash(seq_ref.key);
+    int rc = access_open(&seqs, c->b, &seq_ref, err);
+    for (uint32_t k = 0; k < a->n && !rc; k++)
+        rc = access_open(&keys[k], c->b, &a->keys[k].ref, err);
+    for (size_t i = bits_next(c->sel, 0, n); i < n && !rc; i = bits_next(c->sel, i + 1, n)) {
+        struct val key[KEYS_MAX];
+        struct kept *row;
+        for (uint32_t k = 0; k < a->n && !rc; k++)
+            rc = access_get(&keys[k], (uint32_t)i, &key[k], err);
+        uint64_t seq = (uint64_t)access_time(&seqs, (uint32_t)i);
+        if (rc || !wanted(s, key, seq))
+            continue;
+        if (!attached && (rc = kept_attach(o->run, c->b, err)))
+            break;
+        attached = true;
+        rc = kept_new(&row, o->run, c->b, (uint32_t)i, o->pipe->in, key, a->n, err);
+        if (rc)
+            break;
+        row->seq = seq;
+        row->order = s->arrived++;
+        rc = put(s, row, err);
+    }
+    return rc;
+}
+
+static int sort_finish(struct op *o, struct err *err)
+{
+    struct sort_op *s = (struct sort_op *)o;
+    qsort_r(s->rows, s->n, sizeof(struct kept *), rows_qsort, o->pipe->args);
+    size_t n = s->n;
+    s->n = 0; /* kept_push frees them */
+    return n ? kept_push(o->run, o->next, s->rows, n, err) : 0;
+}
+
+static void sort_close(struct op *o)
+{
+    struct sort_op *s = (struct sort_op *)o;
+    for (size_t i = 0; i < s->n; i++)
+        kept_free(o->run, s->rows[i]);
+    mem_free(s->rows);
+}
+
+static const struct op_ops sort_ops = { sizeof(struct sort_op), NULL, sort_push, sort_finish, sort_close };
+const struct pipe_def pipe_sort = { "sort", PIPE_SORTS, sort_parse, &sort_ops };

@@ -1,0 +1,126 @@
+/* query.c: text -> struct query, and what callers ask of one. */
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "query/internal.h"
+
+#define QUERY_ARENA_MAX ((size_t)32 << 20)
+
+void query_opts_default(struct query_opts *o)
+{
+    *o = (struct query_opts){ .start = TS_MIN, .end = TS_MAX };
+}
+
+static int check_text(str text, struct err *err)
+{
+    if (text.n > QUERY_TEXT_MAX) {
+        err_at(err, ERR_LIMIT, QUERY_TEXT_MAX, "a query has at most %d bytes", QUERY_TEXT_MAX);
+        return ERR_LIMIT;
+    }
+    size_t bad = utf8_invalid_at(text), nul = str_chr(text, 0);
+    if (nul < bad)
+        bad = nul;
+    if (bad == SIZE_MAX)
+        return 0;
+    err_at(err, ERR_INVALID, (int64_t)bad, "the query is not valid UTF-8 text");
+    err_slug(err, "bad_query");
+    return ERR_INVALID;
+}
+
+/* leading `where`s belong to the filter */
+static struct pred *join_wheres(struct query *q, struct pred *f)
+{
+    q->first = q->pipes;
+    while (q->first && q->first->def == &pipe_where) {
+        f = pred_and(&q->arena, f, ((struct where_args *)q->first->args)->pred);
+        q->first = q->first->next;
+    }
+    return f;
+}
+
+static int join_filter(struct query *q, struct err *err)
+{
+    struct arena *a = &q->arena;
+    q->own = join_wheres(q, q->own);
+    struct pred *time = pred_time(a, q->o.start, q->o.end);
+    struct pred *also = q->o.also ? (struct pred *)(uintptr_t)q->o.also : pred_true(a); /* only read */
+    q->filter = pred_and(a, pred_and(a, time, also), q->own);
+    for (const struct pipe *p = q->first; p; p = p->next) {
+        if (p->def->flags & PIPE_GROUPS)
+            q->has_limit = false; /* limits before a grouping do not shape the final rows */
+        q->has_limit |= p->def == &pipe_limit || p->def == &pipe_head || p->def == &pipe_tail;
+    }
+    return q->filter ? 0 : err_nomem(err);
+}
+
+static int parse_text(struct query *q, struct err *err)
+{
+    struct parser *p = mem_zalloc(sizeof *p);
+    struct ast *ast;
+    if (!p)
+        return err_nomem(err);
+    p->text = q->text;
+    p->a = &q->arena;
+    p->err = err;
+    p->q = q;
+    p->o = &q->o;
+    int rc = parse_filter(p, &ast);
+    if (!rc)
+        rc = lower_filter(p, ast, &q->own);
+    if (!rc)
+        rc = parse_pipes(p);
+    mem_free(p);
+    return rc ? rc : join_filter(q, err);
+}
+
+int query_parse(struct query **ret, str text, const struct query_opts *o, struct err *err)
+{
+    int rc = check_text(text, err);
+    if (rc)
+        return rc;
+    struct query *q = mem_zalloc(sizeof *q);
+    if (!q)
+        return err_nomem(err);
+    arena_init(&q->arena, QUERY_ARENA_MAX);
+    q->o = *o;
+    q->text = text.n ? arena_dup(&q->arena, text) : STR("");
+    rc = q->text.p ? parse_text(q, err) : err_nomem(err);
+    if (rc) {
+        query_free(q);
+        return rc;
+    }
+    *ret = q;
+    return 0;
+}
+
+void query_free(struct query *q)
+{
+    if (!q)
+        return;
+    for (uint32_t i = 0; i < q->nregexes; i++)
+        pred_release(q->regexes[i]);
+    arena_deinit(&q->arena);
+    mem_free(q);
+}
+
+const struct pred *query_filter(const struct query *q)
+{
+    return q->filter;
+}
+
+bool query_is_filter(const struct query *q)
+{
+    return !q->first;
+}
+
+void query_set_page(struct query *q, ts_ns after_time, uint64_t after_seq, uint64_t max_seq)
+{
+    q->paged = true;
+    q->page_time = after_time;
+    q->page_seq = after_seq;
+    q->page_max_seq = max_seq;
+}
+
+void query_want_total(struct query *q)
+{
+    q->want_total = true;
+}

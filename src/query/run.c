@@ -1,0 +1,316 @@
+/* run.c: one run of a query: the operators, the sink at their end, budgets and the result.
+ *
+ * Planning is small: leading `where`s became part of the filter when the text was parsed; here the need
+ * for order is found (does anything before the first grouping or sorting pipe look at the order?) and how
+ * many rows each operator has to give at most, from the last pipe back to the scan. */
+#include "query/run.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "base/mem.h"
+
+#define BATCH_MAX ((size_t)1 << 30)
+
+static int64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * NS_PER_S + t.tv_nsec;
+}
+
+int run_check(struct run *r, struct err *err)
+{
+    if (r->ctl->cancel)
+        return err_set(err, ERR_CANCELED, "the query was cancelled");
+    if (r->ctl->deadline_ms && now_ns() - r->started > r->ctl->deadline_ms * NS_PER_MS)
+        return err_set(err, ERR_TIMEOUT, "the query took longer than %lld ms", (long long)r->ctl->deadline_ms);
+    return 0;
+}
+
+static int over_budget(struct run *r, const char *pipe, struct err *err)
+{
+    err_set(err, ERR_LIMIT, "'%s' needs more than the %zu KiB of memory a query may use", pipe, r->budget >> 10);
+    err_slug(err, "query_memory");
+    err_hint(err, "narrow the filter or the time range, or group by fewer values");
+    return ERR_LIMIT;
+}
+
+int run_room(struct run *r, const char *pipe, struct err *err)
+{
+    return r->kept_bytes + r->arena.used > r->budget ? over_budget(r, pipe, err) : 0;
+}
+
+int run_nomem(struct run *r, const char *pipe, struct err *err)
+{
+    /* a full arena and a full machine look the same from here: the ceiling tells */
+    return r->arena.used + ((size_t)64 << 10) > r->arena.max ? over_budget(r, pipe, err) : err_nomem(err);
+}
+
+int run_warn(struct run *r, const char *fmt, ...)
+{
+    char text[300];
+    uint32_t max = sizeof r->res->warnings / sizeof *r->res->warnings;
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    char *own = r->res->nwarnings < max ? arena_strz(&r->q->arena, str_c(text)) : NULL;
+    if (own)
+        r->res->warnings[r->res->nwarnings++] = own;
+    return 0;
+}
+
+/* ---- operators ---- */
+
+int op_push(struct op *o, const struct chunk *c, struct err *err)
+{
+    return c->nsel ? o->ops->push(o, c, err) : 0;
+}
+
+int op_finish(struct op *o, struct err *err)
+{
+    for (; o; o = o->next) {
+        int rc = o->ops->finish ? o->ops->finish(o, err) : 0;
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static void ops_close(struct op *o)
+{
+    while (o) {
+        struct op *next = o->next;
+        if (o->ops->close)
+            o->ops->close(o);
+        mem_free(o);
+        o = next;
+    }
+}
+
+static int op_new(struct run *r, const struct op_ops *ops, const struct pipe *pipe, struct op **ret, struct err *err)
+{
+    struct op *o = mem_zalloc(ops->size);
+    if (!o)
+        return err_nomem(err);
+    o->ops = ops;
+    o->run = r;
+    o->pipe = pipe;
+    o->keep = UINT64_MAX;
+    *ret = o;
+    return 0;
+}
+
+static int ops_build(struct run *r, struct err *err)
+{
+    struct op **tail = &r->ops;
+    for (const struct pipe *p = r->q->first; p; p = p->next) {
+        int rc = op_new(r, p->def->ops, p, tail, err);
+        if (rc)
+            return rc;
+        tail = &(*tail)->next;
+    }
+    return op_new(r, &sink_ops, NULL, tail, err);
+}
+
+static int ops_open(struct run *r, struct err *err)
+{
+    for (struct op *o = r->ops; o; o = o->next) {
+        int rc = o->ops->open ? o->ops->open(o, err) : 0;
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+/* ---- planning ---- */
+
+static uint64_t add_sat(uint64_t a, uint64_t b)
+{
+    return a > UINT64_MAX - b ? UINT64_MAX : a + b;
+}
+
+/* How many rows the pipe wants of its input so that it can give `need` rows. */
+static uint64_t input_need(const struct pipe *p, uint64_t need)
+{
+    if (p->def == &pipe_limit || p->def == &pipe_head) {
+        uint64_t n = ((const struct limit_args *)p->args)->n;
+        return n < need ? n : need;
+    }
+    if (p->def == &pipe_offset)
+        return add_sat(need, ((const struct limit_args *)p->args)->n);
+    return p->def->flags & PIPE_ROWWISE ? need : UINT64_MAX;
+}
+
+/* sets keep of every operator; returns what the scan has to give */
+static uint64_t plan_needs(struct run *r, struct op *o, uint64_t last)
+{
+    if (!o->pipe) {
+        o->keep = last;
+        return last;
+    }
+    uint64_t need = plan_needs(r, o->next, last);
+    o->keep = need;
+    return input_need(o->pipe, need);
+}
+
+struct plan plan_order(const struct query *q)
+{
+    struct plan plan = { .ordered = true, .oldest = q->o.oldest_first, .keep = UINT64_MAX };
+    for (const struct pipe *p = q->first; p; p = p->next) {
+        if (p->def == &pipe_tail) {
+            plan.oldest = false;
+            plan.tail = true;
+            plan.keep = ((const struct limit_args *)p->args)->n;
+            return plan;
+        }
+        if (p->def->flags & PIPE_ORDERED)
+            return plan;
+        if (p->def->flags & (PIPE_GROUPS | PIPE_SORTS)) {
+            plan.ordered = false;
+            return plan;
+        }
+        if (!(p->def->flags & PIPE_ROWWISE))
+            plan.filtered = true;
+    }
+    return plan;
+}
+
+static bool has_groups(const struct query *q)
+{
+    for (const struct pipe *p = q->first; p; p = p->next)
+        if (p->def->flags & PIPE_GROUPS)
+            return true;
+    return false;
+}
+
+/* the last limit of the answer; *ret_default when nobody asked for it */
+uint64_t final_limit(const struct query *q, bool *ret_default)
+{
+    *ret_default = false;
+    if (q->o.limit)
+        return q->o.limit;
+    if (q->o.unlimited || q->has_limit)
+        return UINT64_MAX;
+    *ret_default = true;
+    return has_groups(q) ? QUERY_LIMIT_TABLE : QUERY_LIMIT_DEFAULT;
+}
+
+static bool touches_marks(const struct query *q)
+{
+    if (pred_uses_marks(q->filter))
+        return true;
+    const struct schema *s = NULL;
+    for (const struct pipe *p = q->first; p; p = p->next)
+        s = p->out;
+    /* whole entries show their marks; any pipe may name one, and supplying them is cheap */
+    return !s || q->names_marks;
+}
+
+/* ---- unknown fields ---- */
+
+static int warn_unknown(struct run *r, struct err *err)
+{
+    struct query *q = r->q;
+    struct arena a;
+    struct field_stat *stats;
+    uint32_t n;
+    if (!q->nrefs)
+        return 0;
+    arena_init(&a, (size_t)64 << 20);
+    int rc = store_fields(r->store, &a, UINT32_MAX, &stats, &n, err);
+    for (uint32_t i = 0; i < q->nrefs && !rc && n; i++) {
+        bool known = false;
+        for (uint32_t k = 0; k < i && !known; k++)
+            known = str_eq(q->refs[k].key, q->refs[i].key); /* said already */
+        for (uint32_t k = 0; k < n && !known; k++)
+            known = fieldref_matches(&q->refs[i], stats[k].key, field_dotted_hash(stats[k].key)) ||
+                    str_eq(stats[k].key, field_table[F_REST].name);
+        if (!known)
+            run_warn(r, "unknown_field: no entry has a field '%.*s' (at %lld)",
+                     STR_FMT(str_skip(q->refs[i].key, 1)), (long long)q->ref_pos[i]);
+    }
+    arena_deinit(&a);
+    return rc;
+}
+
+/* ---- running ---- */
+
+/* Every row is counted and nothing else is asked: the store knows the number. */
+static bool count_without_scan(struct run *r, struct err *err, int *rc)
+{
+    const struct query *q = r->q;
+    if (!q->first || q->first->def != &pipe_count || !pred_is_true(q->filter) || q->o.no_prune)
+        return false;
+    uint64_t entries, agents;
+    store_counts(r->store, &entries, &agents);
+    count_set(r->ops, entries);
+    r->res->total = entries;
+    r->res->total_known = true;
+    *rc = op_finish(r->ops, err);
+    return true;
+}
+
+static int run_ops(struct run *r, struct err *err)
+{
+    bool by_default;
+    struct plan plan = plan_order(r->q);
+    uint64_t limit = final_limit(r->q, &by_default);
+    /* one more than shown tells whether there is more */
+    uint64_t need = plan_needs(r, r->ops, add_sat(add_sat(limit, r->q->o.offset), 1));
+    int rc = 0;
+    if (plan.tail)
+        need = plan.filtered ? UINT64_MAX : plan.keep;
+    if (count_without_scan(r, err, &rc))
+        return rc;
+    return source_run(r, &plan, need, err);
+}
+
+static void run_close(struct run *r)
+{
+    ops_close(r->ops);
+    arena_deinit(&r->arena);
+    arena_deinit(&r->batch);
+    pred_run_free(r->preds);
+    colkeys_free(r->keys);
+}
+
+static int run_begin(struct run *r, struct err *err)
+{
+    int rc = pred_run_new(&r->preds, err);
+    if (!rc)
+        rc = colkeys_new(&r->keys, err);
+    if (!rc)
+        rc = ops_build(r, err);
+    if (!rc)
+        rc = warn_unknown(r, err);
+    return rc ? rc : ops_open(r, err);
+}
+
+int query_run(struct query *q, struct store *s, struct query_sink *sink, struct query_ctl *ctl,
+              struct query_result *ret, struct err *err)
+{
+    struct query_ctl none = { 0 };
+    struct run r = { .q = q, .store = s, .sink = sink, .ctl = ctl ? ctl : &none, .res = ret };
+    *ret = (struct query_result){ 0 };
+    r.started = now_ns();
+    r.budget = r.ctl->memory_bytes ? r.ctl->memory_bytes : QUERY_MEMORY_DEFAULT;
+    arena_init(&r.arena, r.budget);
+    arena_init(&r.batch, BATCH_MAX);
+    r.marks = touches_marks(q);
+    int rc = run_begin(&r, err);
+    if (!rc)
+        rc = run_ops(&r, err);
+    if (r.preds && pred_run_gave_up(r.preds)) {
+        run_warn(&r, "regex_gave_up: the regular expression gave up on %llu entries, which count as not matching",
+                 (unsigned long long)pred_run_gave_up(r.preds));
+        if (!ret->cost.incomplete)
+            snprintf(ret->cost.incomplete_why, sizeof ret->cost.incomplete_why, "a regular expression gave up");
+        ret->cost.incomplete = true;
+    }
+    ret->elapsed_ns = now_ns() - r.started;
+    run_close(&r);
+    return rc < 0 ? rc : 0;
+}

@@ -1,0 +1,74 @@
+/* schema.c: which names mean what, at each point of a pipeline. */
+#include "query/internal.h"
+
+struct qcol *schema_find(const struct schema *s, str name)
+{
+    for (uint32_t i = 0; i < s->n; i++)
+        if (str_eq(s->cols[i].name, name))
+            return &s->cols[i];
+    return NULL;
+}
+
+/* for the unknown_field warning */
+static int note_ref(struct parser *p, const struct fieldref *f, int64_t pos)
+{
+    struct query *q = p->q;
+    q->names_marks |= f->field == F_RESOLVED || f->field == F_RESOLVED_BY || f->field == F_RESOLVED_AT ||
+                      f->field == F_NOTE;
+    if (f->field != F_NONE)
+        return 0;
+    struct fieldref *refs = arena_grow(p->a, q->refs, q->nrefs, q->nrefs + 1, sizeof *refs);
+    int64_t *at = arena_grow(p->a, q->ref_pos, q->nrefs, q->nrefs + 1, sizeof *at);
+    if (!refs || !at)
+        return err_nomem(p->err);
+    refs[q->nrefs] = *f;
+    at[q->nrefs++] = pos;
+    q->refs = refs;
+    q->ref_pos = at;
+    return 0;
+}
+
+int schema_resolve(struct parser *p, const struct qname *n, struct fieldref *ret)
+{
+    if (!fieldref_make(p->a, n->text, n->backticks, ret))
+        return err_nomem(p->err);
+    if (!p->schema)
+        return note_ref(p, ret, n->pos);
+    struct qcol *c = schema_find(p->schema, n->text);
+    for (uint32_t i = 0; i < p->schema->n && !c; i++)
+        if (str_eq(p->schema->cols[i].ref.key, ret->key))
+            c = &p->schema->cols[i];
+    if (c) {
+        *ret = c->ref;
+        return 0;
+    }
+    const char *names[64];
+    uint32_t k = 0;
+    for (; k < p->schema->n && k < 64; k++)
+        if (!(names[k] = arena_strz(p->a, p->schema->cols[k].name)))
+            return err_nomem(p->err);
+    parse_error(p, n->pos, "there is no column '%.*s' here", STR_FMT(n->text));
+    parse_hint_near(p, n->text, names, k);
+    return ERR_INVALID;
+}
+
+int schema_computed(struct parser *p, str name, enum field field, struct qcol *ret)
+{
+    ret->name = name;
+    if (!fieldref_make(p->a, name, true, &ret->ref))
+        return err_nomem(p->err);
+    ret->ref.field = field;
+    return 0;
+}
+
+int schema_check(struct parser *p, const struct schema *s, int64_t pos)
+{
+    for (uint32_t i = 1; i < s->n; i++)
+        for (uint32_t k = 0; k < i; k++)
+            if (str_eq(s->cols[i].name, s->cols[k].name) || str_eq(s->cols[i].ref.key, s->cols[k].ref.key)) {
+                parse_error(p, pos, "two columns are called '%.*s'", STR_FMT(s->cols[i].name));
+                err_hint(p->err, "give one of them another name with `as`");
+                return ERR_INVALID;
+            }
+    return 0;
+}
