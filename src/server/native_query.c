@@ -357,10 +357,9 @@ void native_query(struct call *c)
         reply_err(c, &err);
         return;
     }
-    bool ok = params(c, r, &timeout_ns);
+    if (!params(c, r, &timeout_ns))
+        return; /* answered: the call is gone */
     c->body = NULL;
-    if (!ok)
-        return;
     /* an export takes as long as it takes, unless a limit is asked for */
     int64_t ms = timeout_ns ? timeout_ns / NS_PER_MS + 1 : r->o.unlimited ? -1 : 0;
     job_start(c, run_query, r, ms);
