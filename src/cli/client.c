@@ -4,6 +4,7 @@
  * is known before its body: the body of a refusal is kept aside and made into the error. */
 #include "cli/client.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -246,6 +247,11 @@ static int on_progress(void *user, curl_off_t a, curl_off_t b, curl_off_t d, cur
 {
     struct client *c = user;
     (void)a, (void)b, (void)d, (void)e;
+    if (c->call->watch_fd > 0) {
+        struct pollfd p = { .fd = c->call->watch_fd };
+        if (poll(&p, 1, 0) > 0 && (p.revents & POLLERR))
+            return 1;
+    }
     return c->stop && *c->stop && !c->call->to_the_end;
 }
 

@@ -3,6 +3,7 @@
  * First the last -n entries, then a stream of server-sent events. When the stream breaks it is
  * taken up again behind the last entry shown (Last-Event-ID), so nothing is missed or shown twice;
  * entries the server had to drop because this reader was too slow are counted aloud. */
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -191,8 +192,11 @@ static void nap(struct tail *t, int64_t ms)
     }
 }
 
-static bool over(const struct tail *t)
+static bool over(struct tail *t)
 {
+    struct pollfd p = { .fd = t->c->out.term.fd };
+    if (poll(&p, 1, 0) > 0 && (p.revents & POLLERR))
+        t->c->out.closed = true; /* `| head` has seen enough */
     return target_stop || !out_ok(&t->c->out) || (t->deadline && clock_mono() >= t->deadline);
 }
 
@@ -215,6 +219,7 @@ static int follow_once(struct tail *t, struct target *target, const char *query,
                          .last_event_id = t->have_seq ? last : NULL,
                          .on_data = sse_feed,
                          .ctx = sse };
+    call.watch_fd = t->c->out.term.fd;
     if (t->deadline)
         call.timeout_ms = (t->deadline - clock_mono()) / 1000000 + 1;
     sse_reset(sse);
