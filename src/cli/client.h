@@ -35,7 +35,7 @@ struct call {
     const char *last_event_id;
     int64_t timeout_ms; /* whole call; 0 = none */
     int64_t connect_ms; /* 0 = 5 s */
-    int watch_fd;         /* > 0: stop when the reader of this pipe has gone */
+    int watch_fd;       /* > 0: stop when the reader of this pipe has gone */
     bool to_the_end;    /* conf.stop does not interrupt it */
     /* body of a 2xx answer, piece by piece; false stops the transfer (ERR_CANCELED). NULL: see out
      */
