@@ -29,7 +29,7 @@ struct store_config {
     bool read_only;          /* no writer lock, nothing is changed; WAL is replayed in memory */
     bool create;             /* make a new store in an empty directory */
     bool recovery_strict;    /* corruption before the durable offset: refuse to open (ERR_CORRUPT) */
-    bool no_fsync;           /* for benchmarks and for judging the crash judge only */
+    bool no_fsync;           /* WAL not synced: for benchmarks and for judging the crash judge only */
     bool ack_early;          /* planted bug for judging the crash judge only: done() before the sync */
     size_t memtable_bytes;   /* 24 MiB: flushed past it */
     int64_t retention_ns;    /* drop day partitions this long after receipt; 0 = keep */

@@ -238,7 +238,7 @@ static int write_record(struct store *s, struct io_file *f, uint64_t number, uin
     buf_le32(&b, record_crc(s, number, *size, payload));
     buf_putstr(&b, payload);
     int rc = buf_ok(&b) ? f->io->ops->pwrite(f, b.p, b.n, *size, err) : err_nomem(err);
-    if (!rc && !s->cfg.no_fsync)
+    if (!rc)
         rc = f->io->ops->sync(f, err);
     if (!rc)
         *size += b.n;

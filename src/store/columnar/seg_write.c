@@ -753,7 +753,7 @@ int seg_writer_finish(struct seg_writer *w, struct seg_meta *ret, struct err *er
     if (!buf_ok(&w->out))
         return err_nomem(err);
     int rc = file_put(w, err);
-    if (!rc && !w->s->cfg.no_fsync)
+    if (!rc)
         rc = w->f->io->ops->sync(w->f, err);
     if (rc)
         return rc;

@@ -12,6 +12,7 @@
 #include "store/columnar/impl.h"
 
 #include <stdio.h>
+#include <time.h>
 
 #include "base/hash.h"
 #include "base/log.h"
@@ -534,8 +535,10 @@ void *writer_main(void *arg)
             err = ferr;
         }
         finish(&g, rc, &err);
-        if (s->cfg.ack_early) /* the planted bug: callers heard of success before this */
+        if (s->cfg.ack_early) { /* the planted bug: callers heard of success before this, and disks can be slow */
+            nanosleep(&(struct timespec){ .tv_nsec = 3000000 }, NULL);
             commit(s, &g, s->wal.prev_crc, &err);
+        }
         if (g.frames.cap > 2 * GROUP_BYTES) {
             buf_deinit(&g.frames);
             buf_init(&g.frames, (size_t)1 << 31);
