@@ -1,8 +1,8 @@
 /* decode_bench.c: how fast NDJSON becomes columns (target T3).
  *
- * Makes 100 MB of agent log lines of about 250 bytes, the same on every run, cut into bodies of 1 MiB
- * as shippers send them, and reports the best of several passes in MB/s of input for: the tokenizer
- * alone, decoding into a batch, decoding and encoding the payload the WAL stores. */
+ * Makes 100 MB of agent log lines of about 250 bytes, the same on every run, cut into bodies of 1
+ * MiB as shippers send them, and reports the best of several passes in MB/s of input for: the
+ * tokenizer alone, decoding into a batch, decoding and encoding the payload the WAL stores. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,9 +33,13 @@ static const char *pick(const char *const *list, size_t n)
 
 static void put_line(struct buf *b, uint64_t ms)
 {
-    static const char *const agents[] = { "planner", "coder", "reviewer", "researcher", "tester",
-                                          "svc-db", "svc-auth", "router", "writer", "critic" };
-    static const char *const levels[] = { "INFO", "INFO", "INFO", "DEBUG", "DEBUG", "WARN", "ERROR" };
+    static const char *const agents[] = {
+        "planner", "coder",    "reviewer", "researcher", "tester",
+        "svc-db",  "svc-auth", "router",   "writer",     "critic"
+    };
+    static const char *const levels[] = {
+        "INFO", "INFO", "INFO", "DEBUG", "DEBUG", "WARN", "ERROR"
+    };
     static const char *const texts[] = { "Calling tool with arguments from the plan",
                                          "Received response from model, parsing tool calls",
                                          "Retrying request after rate limit, attempt",
@@ -43,15 +47,16 @@ static void put_line(struct buf *b, uint64_t ms)
                                          "Step finished, handing over to the next agent" };
     static const char *const tools[] = { "read_file", "search", "bash", "edit", "fetch" };
     uint64_t s = ms / 1000, id = next_random();
-    buf_printf(b,
-               "{\"timestamp\":\"2026-11-21T%02u:%02u:%02u.%03uZ\",\"level\":\"%s\",\"agent\":\"%s\","
-               "\"session_id\":\"s-%06x\",\"trace_id\":\"%016llx%016llx\",\"message\":\"%s %u\","
-               "\"tool\":\"%s\",\"duration_ms\":%u.%u,\"port\":%u}\n",
-               (unsigned)(s / 3600 % 24), (unsigned)(s / 60 % 60), (unsigned)(s % 60),
-               (unsigned)(ms % 1000), PICK(levels), PICK(agents), (unsigned)(id & 0xffff),
-               (unsigned long long)id, (unsigned long long)(id * 0x9e3779b97f4a7c15ull), PICK(texts),
-               (unsigned)(id >> 40), PICK(tools), (unsigned)(id % 5000), (unsigned)(id >> 20 & 7) + 1,
-               (unsigned)(id >> 30 & 0xffff));
+    buf_printf(
+        b,
+        "{\"timestamp\":\"2026-11-21T%02u:%02u:%02u.%03uZ\",\"level\":\"%s\",\"agent\":\"%s\","
+        "\"session_id\":\"s-%06x\",\"trace_id\":\"%016llx%016llx\",\"message\":\"%s %u\","
+        "\"tool\":\"%s\",\"duration_ms\":%u.%u,\"port\":%u}\n",
+        (unsigned)(s / 3600 % 24), (unsigned)(s / 60 % 60), (unsigned)(s % 60),
+        (unsigned)(ms % 1000), PICK(levels), PICK(agents), (unsigned)(id & 0xffff),
+        (unsigned long long)id, (unsigned long long)(id * 0x9e3779b97f4a7c15ull), PICK(texts),
+        (unsigned)(id >> 40), PICK(tools), (unsigned)(id % 5000), (unsigned)(id >> 20 & 7) + 1,
+        (unsigned)(id >> 30 & 0xffff));
 }
 
 static double now(void)
@@ -92,7 +97,8 @@ static int decode(str body, struct arena *a, struct buf *payload, struct err *er
 
 int main(int argc, char **argv)
 {
-    int only = argc > 1 ? atoi(argv[1]) : -1; /* 0, 1 or 2: that measurement alone, for a profiler */
+    int only =
+        argc > 1 ? atoi(argv[1]) : -1; /* 0, 1 or 2: that measurement alone, for a profiler */
     struct buf *bodies = calloc(TOTAL / BODY + 1, sizeof *bodies);
     size_t nbodies = TOTAL / BODY, total = 0, lines = 0, payload_bytes = 0;
     struct arena a;
@@ -134,7 +140,8 @@ int main(int argc, char **argv)
     double mb = (double)total / 1e6;
     printf("lines            %zu of %.0f bytes\n", lines, (double)total / (double)lines);
     printf("tokenizer        %7.0f MB/s\n", mb / best[0]);
-    printf("decode           %7.0f MB/s  %.0f ns a line\n", mb / best[1], best[1] * 1e9 / (double)lines);
+    printf("decode           %7.0f MB/s  %.0f ns a line\n", mb / best[1],
+           best[1] * 1e9 / (double)lines);
     printf("decode + encode  %7.0f MB/s  %.0f ns a line, payload %.0f bytes a line\n", mb / best[2],
            best[2] * 1e9 / (double)lines, (double)payload_bytes / (double)lines);
     for (size_t i = 0; i < nbodies; i++)

@@ -1,4 +1,5 @@
-/* alias.c: the names under which clients send the canonical fields (docs/data-model.md has the table).
+/* alias.c: the names under which clients send the canonical fields (docs/data-model.md has the
+ * table).
  *
  * One list, in order of precedence within a field; a hash table for each dialect is made of it at
  * first use. Names with a dot match the literal key and the nested path alike. */
@@ -13,7 +14,10 @@
 #define G SET_GUIDE
 #define E SET_EVENTS
 #define ALL (N | F | M | G | E)
-#define NM(s) { s, sizeof(s) - 1 }
+#define NM(s)                                                                                      \
+    {                                                                                              \
+        s, sizeof(s) - 1                                                                           \
+    }
 
 static struct alias aliases[] = {
     { NM("id"), F_ID, N | F | G, 0, 0 },
@@ -170,7 +174,8 @@ static struct alias aliases[] = {
     { NM("host.name"), F_HOST, ALL, 0, 0 },
     { NM("hostname"), F_HOST, ALL, 0, 0 },
     { NM("service"), F_SERVICE, ALL, 0, 0 },
-    { NM("service.name"), F_SERVICE, ALL, 0, 0 }, /* feeds agent too when nothing else does: row.c */
+    { NM("service.name"), F_SERVICE, ALL, 0,
+      0 }, /* feeds agent too when nothing else does: row.c */
     { NM("env"), F_ENV, ALL, 0, 0 },
     { NM("environment"), F_ENV, ALL, 0, 0 },
     { NM("deployment.environment"), F_ENV, ALL, 0, 0 },

@@ -1,7 +1,7 @@
 /* dedup.c: an object in which a key comes twice, rewritten with the last value of each key.
  *
- * That is what the JSON readers of the clients' own languages do. Rare, so plain: one map an object,
- * nested objects by recursion (bounded by the tokenizer's depth), arrays as they are. */
+ * That is what the JSON readers of the clients' own languages do. Rare, so plain: one map an
+ * object, nested objects by recursion (bounded by the tokenizer's depth), arrays as they are. */
 #include "base/map.h"
 #include "ingest/decode.h"
 

@@ -1,7 +1,7 @@
 /* events.c: POST /events of the hook senders (multi-agent observability).
  *
- * source_app, session_id, hook_event_type and payload are required and truthy ({} is); timestamp is in
- * milliseconds, 0 and nothing mean now. Everything else is kept and echoed. */
+ * source_app, session_id, hook_event_type and payload are required and truthy ({} is); timestamp is
+ * in milliseconds, 0 and nothing mean now. Everything else is kept and echoed. */
 #include "ingest/decode.h"
 
 static const char *const containers[] = { "payload", NULL };
@@ -12,14 +12,10 @@ static bool truthy(const struct json_tok *t)
     double x;
     switch (t->type) {
     case JSON_NULL:
-    case JSON_FALSE:
-        return false;
-    case JSON_STR:
-        return t->raw.n > 0;
-    case JSON_NUM:
-        return !str_to_f64(t->raw, &x) || x != 0;
-    default:
-        return true;
+    case JSON_FALSE: return false;
+    case JSON_STR: return t->raw.n > 0;
+    case JSON_NUM: return !str_to_f64(t->raw, &x) || x != 0;
+    default: return true;
     }
 }
 

@@ -1,8 +1,9 @@
 /* fleet.c: Fleet Logger's POST /ingest.
  *
- * timestamp (a number of seconds), agent, level (one of five names, any case) and message are required
- * and typed; context is an object, trace_id and session_id are strings or numbers; all three may be null
- * or missing. One bad entry refuses the request. Unlike the original, other keys are kept. */
+ * timestamp (a number of seconds), agent, level (one of five names, any case) and message are
+ * required and typed; context is an object, trace_id and session_id are strings or numbers; all
+ * three may be null or missing. One bad entry refuses the request. Unlike the original, other keys
+ * are kept. */
 #include "ingest/decode.h"
 
 static const char *const containers[] = { "context", NULL };
@@ -12,8 +13,9 @@ static const enum field required_field[] = { F_TIMESTAMP, F_AGENT, F_LEVEL, F_ME
 
 static bool five_names(struct dec *d)
 {
-    static const str names[] = { { "debug", 5 }, { "info", 4 }, { "warn", 4 }, { "error", 5 },
-                                 { "critical", 8 } };
+    static const str names[] = {
+        { "debug", 5 }, { "info", 4 }, { "warn", 4 }, { "error", 5 }, { "critical", 8 }
+    };
     str s = cand_text(d, F_LEVEL);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (str_eq_ci(s, names[i]))
@@ -64,6 +66,7 @@ const struct rules fleet_rules = {
     .one_value = true,
     .arrays = true,
     .objects = true,
+    .plannable = true,
     .all_or_nothing = true,
     .check = check,
 };

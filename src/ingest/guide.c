@@ -1,7 +1,7 @@
 /* guide.c: POST /log of the local-assistant guide: any JSON object is an event.
  *
- * Nothing is required; agent defaults to "unknown", content is the message, and a time that cannot be
- * read is kept beside the receive time. */
+ * Nothing is required; agent defaults to "unknown", content is the message, and a time that cannot
+ * be read is kept beside the receive time. */
 #include "ingest/decode.h"
 
 const struct rules guide_rules = {
@@ -11,5 +11,6 @@ const struct rules guide_rules = {
     .lenient_time = true,
     .arrays = true,
     .objects = true,
+    .plannable = true,
     .agent = { "unknown", 7 },
 };

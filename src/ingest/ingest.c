@@ -1,8 +1,8 @@
 /* ingest.c: the table of dialects and the loop over the entries of a body.
  *
  * A JSON body is a sequence of values: objects (NDJSON, or a single one) and arrays of objects; the
- * rules of the dialect say which of them it takes. Bad JSON between newlines costs that entry; inside
- * an array, or where the body must be one value, it costs the request. */
+ * rules of the dialect say which of them it takes. Bad JSON between newlines costs that entry;
+ * inside an array, or where the body must be one value, it costs the request. */
 #include "ingest/decode.h"
 
 #define TMP_MAX ((size_t)256 << 20)
@@ -15,8 +15,11 @@ static const struct rules *const rules_of[DIALECT__COUNT] = {
 
 void ingest_limits_default(struct ingest_limits *l)
 {
-    *l = (struct ingest_limits){ .entry_bytes = (size_t)8 << 20, .fields = 1024, .depth = 32,
-                                 .key_bytes = 256, .agent_bytes = (size_t)16 << 10 };
+    *l = (struct ingest_limits){ .entry_bytes = (size_t)8 << 20,
+                                 .fields = 1024,
+                                 .depth = 32,
+                                 .key_bytes = 256,
+                                 .agent_bytes = (size_t)16 << 10 };
 }
 
 /* ---- entries ---- */
@@ -52,8 +55,8 @@ static int take_entry(struct dec *d, struct json_rd *r, const struct json_tok *t
         return rc;
     size_t size = d->bad ? 0 : (size_t)(d->end - from);
     if (size > d->lim->entry_bytes)
-        row_bad(d, STR_NULL, "", STR_NULL, "an entry of %zu bytes is larger than the limit of %zu", size,
-                d->lim->entry_bytes);
+        row_bad(d, STR_NULL, "", STR_NULL, "an entry of %zu bytes is larger than the limit of %zu",
+                size, d->lim->entry_bytes);
     if (d->twice && !d->bad && !d->nomem) {
         struct json_rd again;
         struct json_tok open;
@@ -68,7 +71,12 @@ static int take_entry(struct dec *d, struct json_rd *r, const struct json_tok *t
             return rc;
     }
     d->entry = (str){ from, size };
-    if (!d->bad && !row_finish(d))
+    bool done = d->bad;
+    if (!done && !plan_apply(d, &done))
+        d->nomem = true;
+    if (done && !d->bad && !d->nomem)
+        batch_end_row(d->b);
+    else if (!done && !d->nomem && !row_finish(d))
         d->nomem = true;
     if (d->nomem)
         return err_nomem(err);
@@ -79,18 +87,12 @@ static int take_entry(struct dec *d, struct json_rd *r, const struct json_tok *t
 static const char *word_of(enum json_type t)
 {
     switch (t) {
-    case JSON_ARR:
-        return "an array";
-    case JSON_OBJ:
-        return "an object";
-    case JSON_STR:
-        return "a string";
-    case JSON_NUM:
-        return "a number";
-    case JSON_NULL:
-        return "null";
-    default:
-        return "a boolean";
+    case JSON_ARR: return "an array";
+    case JSON_OBJ: return "an object";
+    case JSON_STR: return "a string";
+    case JSON_NUM: return "a number";
+    case JSON_NULL: return "null";
+    default: return "a boolean";
     }
 }
 
@@ -129,7 +131,8 @@ static int take_array(struct dec *d, struct json_rd *r, struct err *err)
 }
 
 /* Bad JSON in the entry that begins at `from`: it is refused, and reading goes on after the newline
- * that ends the line it began on, whatever the tokenizer took for its rest. False: nothing follows. */
+ * that ends the line it began on, whatever the tokenizer took for its rest. False: nothing follows.
+ */
 static bool pass_broken(struct dec *d, str body, const char *from, struct json_rd *r,
                         const struct err *why)
 {
@@ -259,6 +262,7 @@ int ingest_decode(enum dialect dl, str body, const struct ingest_opts *o, struct
     d->a = a;
     d->ret = ret;
     d->next_id = 1;
+    d->default_agent = o->default_agent.n ? o->default_agent : d->rules->agent;
     buf_init(&d->tmp, TMP_MAX);
     buf_init(&d->rest, TMP_MAX);
     node_mem_init(d);

@@ -16,54 +16,55 @@
 #include "model/batch.h"
 
 enum dialect {
-    DIALECT_NATIVE, /* object, array of objects or NDJSON */
-    DIALECT_FLEET,  /* object or array; all or nothing; level of five names, seconds */
-    DIALECT_MALS,   /* one object; 422-style errors */
+    DIALECT_NATIVE,     /* object, array of objects or NDJSON */
+    DIALECT_FLEET,      /* object or array; all or nothing; level of five names, seconds */
+    DIALECT_MALS,       /* one object; 422-style errors */
     DIALECT_MALS_BATCH, /* array of them; all or nothing */
-    DIALECT_GUIDE,  /* POST /log: any JSON object */
-    DIALECT_EVENTS, /* POST /events: source_app, session_id, hook_event_type, payload */
-    DIALECT_TEXT,   /* plain lines: each a message; a leading time and level are recognised */
+    DIALECT_GUIDE,      /* POST /log: any JSON object */
+    DIALECT_EVENTS,     /* POST /events: source_app, session_id, hook_event_type, payload */
+    DIALECT_TEXT,       /* plain lines: each a message; a leading time and level are recognised */
     DIALECT__COUNT
 };
 
 struct ingest_limits {
-    size_t entry_bytes;    /* 8 MiB */
-    uint32_t fields;       /* 1,024 an entry */
-    uint32_t depth;        /* 32 */
-    size_t key_bytes;      /* 256 */
-    size_t agent_bytes;    /* 16 KiB (MALS 64 characters) */
+    size_t entry_bytes;                     /* 8 MiB */
+    uint32_t fields;                        /* 1,024 an entry */
+    uint32_t depth;                         /* 32 */
+    size_t key_bytes;                       /* 256 */
+    size_t agent_bytes;                     /* 16 KiB (MALS 64 characters) */
     int64_t max_backfill_ns, max_future_ns; /* 0 = off */
 };
 void ingest_limits_default(struct ingest_limits *l);
 
 struct ingest_opts {
     const struct ingest_limits *limits; /* NULL = defaults */
-    ts_ns now;              /* receive time: default timestamp */
-    bool atomic;            /* native: any bad entry refuses all */
-    str default_agent;      /* used when an entry names none; may be empty */
-    uint32_t key_id;        /* API key that wrote it; 0 = none */
-    str agent_pattern;      /* the key's agent glob; an entry of another agent is rejected; "" = any */
+    ts_ns now;                          /* receive time: default timestamp */
+    bool atomic;                        /* native: any bad entry refuses all */
+    str default_agent;                  /* used when an entry names none; may be empty */
+    uint32_t key_id;                    /* API key that wrote it; 0 = none */
+    str agent_pattern; /* the key's agent glob, other agents are rejected; "" = any */
 };
 
 #define INGEST_ERRORS_MAX 100 /* described one by one; all are counted */
 struct ingest_error {
-    uint32_t index;   /* of the entry in the request, from 0 */
-    str field;        /* offending key as sent, or "" */
-    str reason;       /* sentence */
-    str type;         /* MALS: FastAPI error type, e.g. "missing", "string_type", "enum" */
-    str input;        /* MALS: JSON source text of the offending value, or "" */
+    uint32_t index; /* of the entry in the request, from 0 */
+    str field;      /* offending key as sent, or "" */
+    str reason;     /* sentence */
+    str type;       /* MALS: FastAPI error type, e.g. "missing", "string_type", "enum" */
+    str input;      /* MALS: JSON source text of the offending value, or "" */
 };
 struct ingest_result {
-    uint32_t entries;  /* seen */
+    uint32_t entries; /* seen */
     uint32_t accepted, rejected;
-    uint32_t nerrors;  /* <= INGEST_ERRORS_MAX */
+    uint32_t nerrors;            /* <= INGEST_ERRORS_MAX */
     struct ingest_error *errors; /* in the arena */
 };
 
-/* Decodes `body` (readable 32 bytes past its end; it must outlive the batch) into b. Returns 0 when the
- * request as a whole is fine, though entries may have been rejected (see *ret). ERR_INVALID: the body
- * is not of the dialect at all (err->msg says where), or an all-or-nothing dialect met a bad entry (the
- * batch is then empty and ret->errors tells). ERR_LIMIT, ERR_NOMEM. */
+/* Decodes `body` (readable 32 bytes past its end; it must outlive the batch) into b. Returns 0 when
+ * the request as a whole is fine, though entries may have been rejected (see *ret). ERR_INVALID:
+ * the body is not of the dialect at all (err->msg says where), or its only entry was bad, or an
+ * all-or-nothing dialect met a bad entry (ret->errors then tells, and the batch is as it was before
+ * the call). ERR_LIMIT, ERR_NOMEM: likewise. */
 int ingest_decode(enum dialect d, str body, const struct ingest_opts *o, struct batch *b,
                   struct arena *a, struct ingest_result *ret, struct err *err);
 

@@ -1,8 +1,8 @@
 /* mals.c: MALS' POST /logs and POST /logs/batch.
  *
- * Errors carry the type, message and input a FastAPI service gives, so that its 422 body can be built
- * from them; all faults of an entry are reported. Known optional members that are null count as not
- * sent: the MALS view shows them as null either way. */
+ * Errors carry the type, message and input a FastAPI service gives, so that its 422 body can be
+ * built from them; all faults of an entry are reported. Known optional members that are null count
+ * as not sent: the MALS view shows them as null either way. */
 #include "base/utf8.h"
 #include "ingest/decode.h"
 #include "model/ident.h"
@@ -91,7 +91,8 @@ static void level(struct dec *d)
         for (int lv = LV_DEBUG; lv < LV__COUNT; lv++)
             if (str_eq(d->cand[F_LEVEL].tok.raw, level_names[lv]))
                 return;
-    bad(d, F_LEVEL, "level", "enum", "Input should be 'debug', 'info', 'warn', 'error' or 'critical'");
+    bad(d, F_LEVEL, "level", "enum",
+        "Input should be 'debug', 'info', 'warn', 'error' or 'critical'");
 }
 
 static void metadata(struct dec *d)
@@ -146,8 +147,8 @@ static void check(struct dec *d)
         default_source(d);
 }
 
-#define COMMON                                                                                      \
-    .letter = 'M', .set = SET_MALS, .containers = containers, .unit = UNIT_BY_SIZE,                 \
+#define COMMON                                                                                     \
+    .letter = 'M', .set = SET_MALS, .containers = containers, .unit = UNIT_BY_SIZE,                \
     .plain_level = true, .one_value = true, .all_or_nothing = true, .check = check
 
 const struct rules mals_rules = { COMMON, .objects = true };

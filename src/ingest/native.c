@@ -1,7 +1,9 @@
-/* native.c: fleetlog's own dialect: any names of the alias table, any extra keys, NDJSON or JSON. */
+/* native.c: fleetlog's own dialect: any names of the alias table, any extra keys, NDJSON or JSON.
+ */
 #include "ingest/decode.h"
 
-static const char *const containers[] = { "attributes", "metadata", "context", "payload", "extra", NULL };
+static const char *const containers[] = { "attributes", "metadata", "context",
+                                          "payload",    "extra",    NULL };
 
 const struct rules native_rules = {
     .letter = 'N',
@@ -10,4 +12,5 @@ const struct rules native_rules = {
     .unit = UNIT_BY_SIZE,
     .arrays = true,
     .objects = true,
+    .plannable = true,
 };

@@ -1,8 +1,8 @@
 /* node.c: the keys met in a request, as a tree of nodes found by guess or by hash.
  *
- * Keys and source texts of nodes are copied with room behind them, so that two short keys are compared
- * by words. When a request brings more than NODES_MAX different paths the tree is thrown away between
- * two entries and grown anew: memory stays bounded, only the guesses are lost. */
+ * Keys and source texts of nodes are copied with room behind them, so that two short keys are
+ * compared by words. When a request brings more than NODES_MAX different paths the tree is thrown
+ * away between two entries and grown anew: memory stays bounded, only the guesses are lost. */
 #include "base/hash.h"
 #include "ingest/decode.h"
 
@@ -10,30 +10,6 @@
 #define NODE_MEM ((size_t)256 << 20)
 #define DOTTED_MAX 64
 #define KEY_PAD 16
-
-static inline uint64_t load8(const char *p)
-{
-    uint64_t v;
-    memcpy(&v, p, 8);
-    return v;
-}
-
-/* both readable for 16 bytes from their starts or to their ends, whichever is later */
-static inline bool key_same(str a, str b)
-{
-    if (a.n != b.n)
-        return false;
-    if (a.n < 8) {
-        uint64_t mask = (1ull << 8 * a.n) - 1, x = load8(a.p), y = load8(b.p);
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-        mask = __builtin_bswap64(mask);
-#endif
-        return !((x ^ y) & mask);
-    }
-    if (a.n <= 16)
-        return load8(a.p) == load8(b.p) && load8(a.p + a.n - 8) == load8(b.p + b.n - 8);
-    return memcmp(a.p, b.p, a.n) == 0;
-}
 
 static uint64_t node_hash(uint32_t parent, str key)
 {
@@ -159,6 +135,7 @@ static struct node *node_make(struct dec *d, struct node *parent, str key, str r
     n->own_name = parent == d->root ? field_by_key(n->key) : F_NONE;
     n->container = parent == d->root && is_container(d, n->key);
     set_alias(d, n);
+    n->picky = n->alias && field_is_picky(n->alias->field);
     d->table[slot] = n;
     d->nnodes++;
     if (d->nnodes * 2 > d->table_cap && !table_grow(d))
@@ -188,11 +165,9 @@ struct node *node_top(struct dec *d, str key)
     return node_find(d, d->root, key, key);
 }
 
-struct node *node_child(struct dec *d, struct node *cur, struct node *prev, const struct json_tok *key)
+struct node *node_child_slow(struct dec *d, struct node **guess, struct node *cur,
+                             const struct json_tok *key)
 {
-    struct node **guess = prev ? &prev->next : &cur->first, *n = *guess;
-    if (n && key_same(n->raw, key->raw))
-        return n;
     str plain = key->raw;
     if (key->escaped) {
         plain = json_unescape(key, d->a);
@@ -202,11 +177,11 @@ struct node *node_child(struct dec *d, struct node *cur, struct node *prev, cons
         }
     }
     if (plain.n > d->lim->key_bytes) {
-        row_bad(d, str_sub(plain, 0, 64), "", STR_NULL, "a key of %zu bytes is longer than the limit of %zu",
-                plain.n, d->lim->key_bytes);
+        row_bad(d, str_sub(plain, 0, 64), "", STR_NULL,
+                "a key of %zu bytes is longer than the limit of %zu", plain.n, d->lim->key_bytes);
         return NULL;
     }
-    n = node_find(d, cur, plain, key->raw);
+    struct node *n = node_find(d, cur, plain, key->raw);
     if (n)
         *guess = n;
     return n;
@@ -218,6 +193,7 @@ bool node_table_trim(struct dec *d)
         return true;
     arena_reset(&d->node_mem);
     d->nlast = 0;
+    memset(d->plans, 0, sizeof d->plans); /* they point to nodes */
     return node_table_init(d);
 }
 

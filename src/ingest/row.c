@@ -1,16 +1,13 @@
 /* row.c: the end of an entry: judge it, decide where everything goes, put it into the batch.
  *
- * In this order: the dialect's own check, time, level, agent; then nothing can be refused any more, and
- * places of attributes, columns and the shape follow. */
+ * In this order: the dialect's own check, time, level, agent; then nothing can be refused any more,
+ * and places of attributes, columns and the shape follow. */
 #include <stdarg.h>
 #include <stdio.h>
 
 #include "ingest/decode.h"
 #include "model/ident.h"
 #include "model/view.h"
-
-/* columns kept free for canonical fields and for what the caller adds */
-#define COLS_KEPT 1024
 
 void row_bad(struct dec *d, str field, const char *type, str input, const char *fmt, ...)
 {
@@ -38,8 +35,11 @@ void row_bad(struct dec *d, str field, const char *type, str input, const char *
         d->nomem = true;
         return;
     }
-    *e = (struct ingest_error){ .index = d->index, .field = field, .reason = str_c(reason),
-                                .type = str_c(type), .input = input };
+    *e = (struct ingest_error){ .index = d->index,
+                                .field = field,
+                                .reason = str_c(reason),
+                                .type = str_c(type),
+                                .input = input };
     res->nerrors++;
 }
 
@@ -73,7 +73,9 @@ struct out {
     enum level level;
     str agent;
     bool has_agent;
-    uint64_t own;      /* fields that need their sent text in column rest */
+    uint64_t own;       /* fields that need their sent text in column rest */
+    struct node *id_to; /* attribute the id became */
+    str shape_text;
     uint64_t inclusive;
 };
 
@@ -103,7 +105,8 @@ static void keep_source(struct out *o, enum field f)
     o->own |= 1ull << f;
 }
 
-/* Sends the candidate to the attributes as `name`; when that name is taken, keeps its text in rest. */
+/* Sends the candidate to the attributes as `name`; when that name is taken, keeps its text in rest.
+ */
 static void rename_cand(struct dec *d, struct out *o, enum field f, const char *name)
 {
     struct node *from = d->cand[f].node, *to = node_top(d, str_c(name));
@@ -124,7 +127,7 @@ static void rename_cand(struct dec *d, struct out *o, enum field f, const char *
 
 /* ---- time ---- */
 
-static bool in_window(const struct dec *d, ts_ns t)
+bool time_in_window(const struct dec *d, ts_ns t)
 {
     int64_t age;
     if (__builtin_sub_overflow(d->o->now, t, &age))
@@ -134,12 +137,13 @@ static bool in_window(const struct dec *d, ts_ns t)
     return !d->lim->max_future_ns || age >= -d->lim->max_future_ns;
 }
 
-static bool parse_time(struct dec *d, ts_ns *ret, struct spelling *sp)
+bool time_parse(struct dec *d, const struct json_tok *t, ts_ns *ret, struct spelling *sp)
 {
-    const struct json_tok *t = &d->cand[F_TIMESTAMP].tok;
     if (t->type == JSON_NUM)
         return spell_time_number(t->raw, d->rules->unit, ret, sp);
-    str text = cand_text(d, F_TIMESTAMP);
+    if (t->type != JSON_STR)
+        return false;
+    str text = t->escaped ? json_unescape(t, d->a) : t->raw;
     return text.p && spell_time_text(text, d->rules->unit, ret, sp);
 }
 
@@ -151,15 +155,16 @@ static void judge_time(struct dec *d, struct out *o)
     if (!cand_has(d, F_TIMESTAMP))
         return;
     const struct json_tok *t = &d->cand[F_TIMESTAMP].tok;
-    if (!parse_time(d, &o->time, &sp)) {
+    if (!time_parse(d, t, &o->time, &sp)) {
         o->time = d->o->now;
         if (!d->rules->lenient_time) {
             str s = str_sub(t->raw, 0, 60);
-            row_bad(d, d->cand[F_TIMESTAMP].node->key, "", STR_NULL, "not a time: %.*s", STR_FMT(s));
+            row_bad(d, d->cand[F_TIMESTAMP].node->key, "", STR_NULL, "not a time: %.*s",
+                    STR_FMT(s));
             return;
         }
         rename_cand(d, o, F_TIMESTAMP, "time_error");
-    } else if (!in_window(d, o->time)) {
+    } else if (!time_in_window(d, o->time)) {
         o->time = d->o->now;
         rename_cand(d, o, F_TIMESTAMP, "time_claimed");
     } else {
@@ -238,11 +243,13 @@ static void judge_id(struct dec *d, struct out *o)
     if (!cand_has(d, F_ID) ||
         (d->cand[F_ID].tok.type == JSON_STR && uuid_valid(d->cand[F_ID].tok.raw)))
         return;
-    const struct node *taken = node_top(d, STR("source_id"));
-    if (taken && taken->attr == d->mark)
+    struct node *taken = node_top(d, STR("source_id"));
+    if (taken && taken->attr == d->mark) {
         cand_release(d, F_ID);
-    else
-        rename_cand(d, o, F_ID, "source_id");
+        return;
+    }
+    rename_cand(d, o, F_ID, "source_id");
+    o->id_to = taken;
 }
 
 /* ---- agent ---- */
@@ -253,18 +260,20 @@ static void judge_agent(struct dec *d, struct out *o)
     o->has_agent = true;
     if (cand_has(d, F_AGENT)) {
         o->agent = cand_text(d, F_AGENT);
-    } else if (cand_has(d, F_SERVICE) && str_eq(d->cand[F_SERVICE].node->alias->name, STR("service.name"))) {
+    } else if (cand_has(d, F_SERVICE) &&
+               str_eq(d->cand[F_SERVICE].node->alias->name, STR("service.name"))) {
         d->cand[F_AGENT] = d->cand[F_SERVICE];
         d->set |= 1ull << F_AGENT;
         o->agent = cand_text(d, F_AGENT);
-    } else if (d->o->default_agent.n || d->rules->agent.n) {
-        o->agent = d->o->default_agent.n ? d->o->default_agent : d->rules->agent;
+    } else if (d->default_agent.n) {
+        o->agent = d->default_agent;
         d->filled |= 1ull << F_AGENT;
     } else {
         o->has_agent = false;
     }
     if (o->agent.n > d->lim->agent_bytes)
-        row_bad(d, STR("agent"), "", STR_NULL, "an agent name of %zu bytes is longer than the limit of %zu", o->agent.n,
+        row_bad(d, STR("agent"), "", STR_NULL,
+                "an agent name of %zu bytes is longer than the limit of %zu", o->agent.n,
                 d->lim->agent_bytes);
     else if (d->o->agent_pattern.n && !agent_allowed(d->o->agent_pattern, o->agent))
         row_bad(d, STR("agent"), "", STR_NULL, "this API key may not write as agent \"%.*s\"",
@@ -273,24 +282,12 @@ static void judge_agent(struct dec *d, struct out *o)
 
 /* ---- columns ---- */
 
-static struct bcol *field_col(struct dec *d, enum field f, enum vtype t)
+struct bcol *field_col(struct dec *d, enum field f, enum vtype t)
 {
     struct bcol **c = &d->fcol[f][t];
-    if (__builtin_expect(!*c, 0))
+    if (!*c)
         *c = batch_col(d->b, field_table[f].name, t);
     return *c;
-}
-
-static inline void put_text(struct dec *d, enum field f, enum vtype t, str s)
-{
-    if (!bcol_put_text(field_col(d, f, t), s))
-        d->nomem = true;
-}
-
-static inline void put_i64(struct dec *d, enum field f, int64_t v)
-{
-    if (!bcol_put_i64(field_col(d, f, V_I64), v))
-        d->nomem = true;
 }
 
 static void put_number(struct dec *d, enum field f)
@@ -298,10 +295,10 @@ static void put_number(struct dec *d, enum field f)
     int64_t i = 0;
     double x = 0;
     const struct json_tok *t = &d->cand[f].tok;
-    if (json_number(t->raw, t->integral, &i, &x) == JNUM_I64)
+    if (number_quick(t->raw, t->integral, &i, &x) == JNUM_I64)
         put_i64(d, f, i);
-    else if (!bcol_put_f64(field_col(d, f, V_F64), x))
-        d->nomem = true;
+    else
+        put_f64(d, f, x);
 }
 
 /* counts of cached tokens the client counted into its input tokens; 0 when it did not */
@@ -363,9 +360,7 @@ static void put_field(struct dec *d, struct out *o, enum field f)
     case F_TOKENS_CACHE_READ:
     case F_TOKENS_CACHE_WRITE:
     case F_TOKENS_OUTPUT:
-    case F_TOKENS_REASONING:
-        put_number(d, f);
-        break;
+    case F_TOKENS_REASONING: put_number(d, f); break;
     case F_TOKENS_INPUT:
         put_input_tokens(d, o);
         flags = o->inclusive ? SHAPE_INCLUSIVE : 0;
@@ -429,14 +424,14 @@ static void rest_add_pend(struct dec *d, str key, const struct pend *p)
 
 static struct bcol *attr_col(struct dec *d, str key, enum vtype t)
 {
-    if (d->ncols >= BATCH_COLS_MAX - COLS_KEPT)
+    if (d->ncols >= COLS_ATTR)
         return NULL;
     struct bcol *c = batch_col(d->b, key, t);
     d->ncols += c != NULL;
     return c;
 }
 
-static void put_pend(struct dec *d, const struct pend *p, bool full)
+void put_pend(struct dec *d, const struct pend *p, bool full)
 {
     struct node *n = p->node;
     struct bcol *c = full ? NULL : n->col[p->type];
@@ -462,16 +457,11 @@ static void put_pend(struct dec *d, const struct pend *p, bool full)
     }
     bool ok;
     switch (p->type) {
-    case V_F64:
-        ok = bcol_put_f64(c, p->d);
-        break;
+    case V_F64: ok = bcol_put_f64(c, p->d); break;
     case V_STR:
     case V_JSON:
-    case V_NUM:
-        ok = bcol_put_text(c, p->s);
-        break;
-    default:
-        ok = bcol_put_i64(c, p->i);
+    case V_NUM: ok = bcol_put_text(c, p->s); break;
+    default: ok = bcol_put_i64(c, p->i);
     }
     if (__builtin_expect(!ok, 0))
         d->nomem = true;
@@ -583,9 +573,26 @@ static void put_row(struct dec *d, struct out *o)
         put_i64(d, F_KEY_ID, d->o->key_id);
     put_attributes(d, o);
     put_rest(d, o);
-    str shape = shape_of(d, &o->shape);
-    if (shape.p)
-        put_text(d, F_SHAPE, V_STR, shape);
+    o->shape_text = shape_of(d, &o->shape);
+    if (o->shape_text.p)
+        put_text(d, F_SHAPE, V_STR, o->shape_text);
+}
+
+/* Passes an entry without surprises on to plan.c. */
+static void learn(struct dec *d, struct out *o, uint64_t sent)
+{
+    uint32_t moves = o->id_to ? 1 : 0;
+    bool id_kept = sent >> F_ID & 1 && !o->id_to && !cand_has(d, F_ID); /* source_id was taken */
+    if (o->own || o->shape.nmoves != moves || !o->shape.flat || d->rest.n || id_kept)
+        return;
+    struct planned p = { .won = sent | (d->set & 1ull << F_AGENT),
+                         .id_to = o->id_to,
+                         .level = o->level,
+                         .shape = o->shape_text };
+    for (uint32_t i = 0; i < o->shape.nnotes; i++)
+        if (o->shape.note[i].field == F_TIMESTAMP)
+            p.time = o->shape.note[i].spell;
+    plan_learn(d, &p);
 }
 
 bool row_finish(struct dec *d)
@@ -593,6 +600,7 @@ bool row_finish(struct dec *d)
     struct out o;
     o.shape.nnotes = o.shape.nmoves = o.shape.nsecond = 0;
     o.own = o.inclusive = 0;
+    o.id_to = NULL;
     d->filled = 0;
     if (d->nspell + SPELLINGS_ROW > SPELLINGS) {
         d->nspell = 0;
@@ -600,10 +608,12 @@ bool row_finish(struct dec *d)
     }
     if (d->rest.n)
         buf_reset(&d->rest);
-    if (d->rules->check)
+    sort_slots(d);
+    if (d->rules->check && !d->nomem)
         d->rules->check(d);
     if (d->bad || d->nomem)
         return !d->nomem;
+    uint64_t sent = d->set;
     judge_time(d, &o);
     judge_level(d, &o);
     judge_agent(d, &o);
@@ -614,7 +624,9 @@ bool row_finish(struct dec *d)
         batch_undo_row(d->b);
         return false;
     }
-    if (!d->bad)
+    if (!d->bad) {
         batch_end_row(d->b);
+        learn(d, &o, sent);
+    }
     return true;
 }

@@ -1,8 +1,8 @@
 /* shape_out.c: writing the shape of an entry (model/shape.h has the grammar).
  *
- * Everything a shape says is first written as a row of numbers (node ids, places of spellings). Equal
- * numbers mean an equal shape, so the string of the entry before serves again; nodes and spellings are
- * numbered without reuse until the last row is forgotten. */
+ * Everything a shape says is first written as a row of numbers (node ids, places of spellings).
+ * Equal numbers mean an equal shape, so the string of the entry before serves again; nodes and
+ * spellings are numbered without reuse until the last row is forgotten. */
 #include "ingest/decode.h"
 
 static bool ops_room(struct dec *d, uint32_t need)

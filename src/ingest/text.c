@@ -2,14 +2,14 @@
  *
  * A time at the start is taken when it looks like one of
  *   2026-11-21T10:00:00.123Z   2026-11-21 10:00:00,123   [2026/11/21 10:00:00 +0200]
- * (no offset = UTC), and after it, or at the very start, a level: in capitals, in brackets or before a
- * colon, or as level=NAME. Anything else is receive time and info. A line that is not UTF-8 keeps its
- * exact bytes as hexadecimal text beside a message with U+FFFD for the bad ones. */
+ * (no offset = UTC), and after it, or at the very start, a level: in capitals, in brackets or
+ * before a colon, or as level=NAME. Anything else is receive time and info. A line that is not
+ * UTF-8 keeps its exact bytes as hexadecimal text beside a message with U+FFFD for the bad ones. */
 #include "base/utf8.h"
 #include "ingest/decode.h"
 
-#define LEVEL_WORDS 4   /* words after the time in which a level is looked for */
-#define LEVEL_SCAN 200  /* bytes in which level= is looked for */
+#define LEVEL_WORDS 4  /* words after the time in which a level is looked for */
+#define LEVEL_SCAN 200 /* bytes in which level= is looked for */
 
 struct lines {
     const struct ingest_opts *o;
@@ -40,8 +40,8 @@ static bool clock_like(str s, size_t i)
 {
     return s.n >= i + 19 && digits(s, i, 4) && one_of(s.p[i + 4], "-/") && digits(s, i + 5, 2) &&
            s.p[i + 7] == s.p[i + 4] && digits(s, i + 8, 2) && one_of(s.p[i + 10], "Tt _") &&
-           digits(s, i + 11, 2) && s.p[i + 13] == ':' && digits(s, i + 14, 2) && s.p[i + 16] == ':' &&
-           digits(s, i + 17, 2);
+           digits(s, i + 11, 2) && s.p[i + 13] == ':' && digits(s, i + 14, 2) &&
+           s.p[i + 16] == ':' && digits(s, i + 17, 2);
 }
 
 /* "Z", "+02:00", "+0200", the latter two also after a space, at *i: appends it to out */

@@ -1,7 +1,8 @@
 /* field.c: the table of canonical fields, column keys and field references.
  *
  * Names and short names are found by one hash of the name in a table built at first use. The dotted
- * hash of a key is kept on disk by indexes: it is hash64 of the key with every inner PATH_SEP read as
+ * hash of a key is kept on disk by indexes: it is hash64 of the key with every inner PATH_SEP read
+ * as
  * '.', taken in pieces of DOTTED_PIECE bytes, each seeded with the hash so far. */
 #include "model/field.h"
 
@@ -9,12 +10,18 @@
 
 #include "base/hash.h"
 
-#define ID   FF_IDENTITY
+#define ID FF_IDENTITY
 #define TEXT FF_TEXT
 #define TIME FF_TIME
 #define VIRT FF_VIRTUAL
-#define NAME(n) { n, sizeof(n) - 1 }
-#define NONE { "", 0 }
+#define NAME(n)                                                                                    \
+    {                                                                                              \
+        n, sizeof(n) - 1                                                                           \
+    }
+#define NONE                                                                                       \
+    {                                                                                              \
+        "", 0                                                                                      \
+    }
 
 const struct field_info field_table[F__COUNT] = {
     [F_ID] = { NAME("id"), NONE, ID },
@@ -113,8 +120,9 @@ enum field field_by_name(str name)
 enum field field_by_key(str key)
 {
     enum field f = field_by_name(key);
-    return f != F_NONE && field_table[f].name.n == key.n && str_eq(field_table[f].name, key) ? f
-                                                                                             : F_NONE;
+    return f != F_NONE && field_table[f].name.n == key.n && str_eq(field_table[f].name, key)
+               ? f
+               : F_NONE;
 }
 
 #define DOTTED_PIECE 1024

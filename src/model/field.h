@@ -1,13 +1,14 @@
 /* field.h: the canonical fields of an entry, column keys, and field references of queries.
  *
  * A column key names a path: a canonical field is its plain name ("agent", "tokens.input"); an
- * attribute is PATH_SEP before every step ("\x01port", "\x01http\x01method"). Bytes 0x01 and 0x02
- * inside a client's key are escaped as 0x02 followed by the byte plus 0x10. A dot in a step is an
- * ordinary byte: a.b and a -> b are different keys with the same dotted name.
+ * attribute is PATH_SEP before every step ("\x01port", "\x01http\x01method"). Bytes 0x01 and
+ * 0x02 inside a client's key are escaped as 0x02 followed by the byte plus 0x10. A dot in a step is
+ * an ordinary byte: a.b and a -> b are different keys with the same dotted name.
  *
- * The column "rest" (V_JSON) holds what got no column of its own: an object {column key: value}, with
- * attribute keys as above and canonical names for client values whose stored form cannot give them
- * back. Whoever has to refuse a column (too many paths) moves its value there and loses nothing. */
+ * The column "rest" (V_JSON) holds what got no column of its own: an object {column key: value},
+ * with attribute keys as above and canonical names for client values whose stored form cannot give
+ * them back. Whoever has to refuse a column (too many paths) moves its value there, so that nothing
+ * is lost. */
 #ifndef FL_MODEL_FIELD_H
 #define FL_MODEL_FIELD_H
 
@@ -23,16 +24,57 @@
 
 enum field {
     F_NONE = -1,
-    F_ID, F_SEQ, F_TIMESTAMP, F_RECEIVED_AT, F_KIND, F_AGENT, F_AGENT_ID, F_PARENT_AGENT_ID,
-    F_LEVEL, F_MESSAGE, F_EVENT, F_OPERATION, F_STATUS, F_ERROR_TYPE, F_INPUT, F_OUTPUT,
-    F_CATEGORY, F_SOURCE, F_COMPONENT, F_SUBCOMPONENT, F_CODE, F_TAGS, F_SESSION_ID, F_TRACE_ID,
-    F_SPAN_ID, F_PARENT_ID, F_PARENT_ENTRY, F_DURATION_MS, F_TOOL, F_CALL_ID, F_MODEL,
-    F_TOKENS_INPUT, F_TOKENS_CACHE_READ, F_TOKENS_CACHE_WRITE, F_TOKENS_OUTPUT,
-    F_TOKENS_REASONING, F_COST_USD, F_STREAM, F_RUN, F_LOGGER, F_USER, F_HOST, F_SERVICE, F_ENV,
+    F_ID,
+    F_SEQ,
+    F_TIMESTAMP,
+    F_RECEIVED_AT,
+    F_KIND,
+    F_AGENT,
+    F_AGENT_ID,
+    F_PARENT_AGENT_ID,
+    F_LEVEL,
+    F_MESSAGE,
+    F_EVENT,
+    F_OPERATION,
+    F_STATUS,
+    F_ERROR_TYPE,
+    F_INPUT,
+    F_OUTPUT,
+    F_CATEGORY,
+    F_SOURCE,
+    F_COMPONENT,
+    F_SUBCOMPONENT,
+    F_CODE,
+    F_TAGS,
+    F_SESSION_ID,
+    F_TRACE_ID,
+    F_SPAN_ID,
+    F_PARENT_ID,
+    F_PARENT_ENTRY,
+    F_DURATION_MS,
+    F_TOOL,
+    F_CALL_ID,
+    F_MODEL,
+    F_TOKENS_INPUT,
+    F_TOKENS_CACHE_READ,
+    F_TOKENS_CACHE_WRITE,
+    F_TOKENS_OUTPUT,
+    F_TOKENS_REASONING,
+    F_COST_USD,
+    F_STREAM,
+    F_RUN,
+    F_LOGGER,
+    F_USER,
+    F_HOST,
+    F_SERVICE,
+    F_ENV,
     F_KEY_ID,
-    F_SHAPE,                                             /* internal: how the client spelled it */
-    F_REST,                                              /* internal: values that got no column */
-    F_RESOLVED, F_RESOLVED_BY, F_RESOLVED_AT, F_NOTE,    /* virtual: from marks */
+    F_SHAPE, /* internal: how the client spelled it */
+    F_REST,  /* internal: values that got no column */
+    F_RESOLVED,
+    F_RESOLVED_BY,
+    F_RESOLVED_AT,
+    F_NOTE, /* virtual: from marks */
     F__COUNT
 };
 
@@ -45,7 +87,7 @@ enum field_flag {
 };
 
 struct field_info {
-    str name;      /* canonical JSON name = column key, e.g. "trace_id", "tokens.input" */
+    str name;       /* canonical JSON name = column key, e.g. "trace_id", "tokens.input" */
     str short_name; /* extra query name, e.g. "trace"; empty when none */
     uint32_t flags;
 };
@@ -83,8 +125,8 @@ extern const str level_names_upper[LV__COUNT]; /* "TRACE" ... */
 /* any case; warning = warn, fatal emergency alert panic = critical, notice = info, err = error,
  * severityText spellings with digits (INFO2) too; false when unknown */
 bool level_parse(str s, enum level *ret);
-/* The number of a JSON logger's `level`: 10 20 30 40 50 60 as pino and bunyan count (trace debug info
- * warn error fatal), other numbers 1..24 as OpenTelemetry does; false otherwise */
+/* The number of a JSON logger's `level`: 10 20 30 40 50 60 as pino and bunyan count (trace debug
+ * info warn error fatal), other numbers 1..24 as OpenTelemetry does; false otherwise */
 bool level_from_number(int64_t n, enum level *ret);
 /* OpenTelemetry's SeverityNumber 1..24; false otherwise */
 bool level_from_severity_number(int64_t n, enum level *ret);

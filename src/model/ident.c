@@ -2,9 +2,9 @@
  *
  * Bits of the UUID, first to last:
  *   48 receive time in ms | 4 version 7 | 12 the top of P | 2 variant 10 | 62 the rest of P
- * P (74 bits) = 64 bits permuted sequence number, 10 check bits. The permutation is a Feistel network
- * of four rounds over the halves of the number; its round function and the check are SipHash-2-4 of
- * the key over (receive time, round, half). */
+ * P (74 bits) = 64 bits permuted sequence number, 10 check bits. The permutation is a Feistel
+ * network of four rounds over the halves of the number; its round function and the check are
+ * SipHash-2-4 of the key over (receive time, round, half). */
 #include "model/ident.h"
 
 #include <string.h>

@@ -1,8 +1,8 @@
 /* ident.h: entry ids made by the server: UUIDv7 (RFC 9562) from receive time and sequence number.
  *
  * 48 bits of receive time in ms, version and variant, 10 check bits and the 64-bit sequence number
- * put through a keyed four-round Feistel permutation: nothing is stored for it, it cannot be guessed,
- * and decoding it finds the entry. The key is the store's secret. */
+ * put through a keyed four-round Feistel permutation: nothing is stored for it, it cannot be
+ * guessed, and decoding it finds the entry. The key is the store's secret. */
 #ifndef FL_MODEL_IDENT_H
 #define FL_MODEL_IDENT_H
 
@@ -17,8 +17,10 @@ struct id_gen {
 };
 #define ID_TEXT 36
 
-void id_make(const struct id_gen *g, ts_ns received_at, uint64_t seq, char out[ID_TEXT]); /* no NUL */
-/* False when text is not a UUID this generator made. */
+/* no NUL */
+void id_make(const struct id_gen *g, ts_ns received_at, uint64_t seq, char out[ID_TEXT]);
+/* False when text is not a UUID this generator made. *ret_received_ms is an instant like any other
+ * (ns), cut to the millisecond. */
 bool id_decode(const struct id_gen *g, str text, ts_ns *ret_received_ms, uint64_t *ret_seq);
 /* 8-4-4-4-12 hex, any case */
 bool uuid_valid(str text);

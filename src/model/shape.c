@@ -58,11 +58,8 @@ void shape_parse(str text, struct shape *ret)
             break;
         case '.':
         case ':':
-        case '~':
-            ret->has_places = true;
-            break;
-        default:
-            parse_field(item, ret);
+        case '~': ret->has_places = true; break;
+        default: parse_field(item, ret);
         }
     }
 }

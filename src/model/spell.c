@@ -6,7 +6,8 @@
  *   d        a date alone
  *   i f      a whole or a fractional number; then its unit: s m u n
  *   q        the same, as text in quotes
- * Invariant: when exact is set, spell_put_time of the parsed instant gives the client's JSON value. */
+ * Invariant: when exact is set, spell_put_time of the parsed instant gives the client's JSON value.
+ */
 #include "model/spell.h"
 
 #include <string.h>
@@ -26,14 +27,10 @@ static void spell_set(struct spelling *sp, const char *c, size_t n)
 static int64_t unit_ns(char unit)
 {
     switch (unit) {
-    case 's':
-        return NS_PER_S;
-    case 'm':
-        return NS_PER_MS;
-    case 'u':
-        return NS_PER_US;
-    default:
-        return 1;
+    case 's': return NS_PER_S;
+    case 'm': return NS_PER_MS;
+    case 'u': return NS_PER_US;
+    default: return 1;
     }
 }
 
@@ -176,7 +173,8 @@ static void put_iso(struct buf *b, ts_ns t, str sp)
     int64_t off = 0;
     if (tail.n == 6) {
         off = ((tail.p[1] - '0') * 600 + (tail.p[2] - '0') * 60 + (tail.p[4] - '0') * 10 +
-               (tail.p[5] - '0')) * 60 * NS_PER_S;
+               (tail.p[5] - '0')) *
+              60 * NS_PER_S;
         if (tail.p[0] == '-')
             off = -off;
     }

@@ -1,9 +1,9 @@
 /* spell.h: how a client wrote an instant or a level, so that a view can write it the same way.
  *
  * A spelling is a few bytes that are equal for all entries of one logger; it stands in the shape
- * (shape.h). Instants: a letter for the form, see spell.c. Levels: "" the canonical lower-case name,
- * "u" the same in upper case, "=TEXT" any other word, "#9" a number. When no spelling gives the
- * client's value back (exact is false), the value itself has to be kept. Pure; thread-safe. */
+ * (shape.h). Instants: a letter for the form, see spell.c. Levels: "" the canonical lower-case
+ * name, "u" the same in upper case, "=TEXT" any other word, "#9" a number. When no spelling gives
+ * the client's value back (exact is false), the value itself has to be kept. Pure; thread-safe. */
 #ifndef FL_MODEL_SPELL_H
 #define FL_MODEL_SPELL_H
 

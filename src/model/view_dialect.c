@@ -1,8 +1,9 @@
 /* view_dialect.c: rows in the words of the systems whose APIs are spoken.
  *
- * A row that came in by the dialect it is asked for in is given back as it was sent, with the dialect's
- * defaults for what was left out. Any other row is translated: the dialect's own members first, then
- * everything else the row has as that dialect's free data (context, metadata, payload, top level). */
+ * A row that came in by the dialect it is asked for in is given back as it was sent, with the
+ * dialect's defaults for what was left out. Any other row is translated: the dialect's own members
+ * first, then everything else the row has as that dialect's free data (context, metadata, payload,
+ * top level). */
 #include "model/view.h"
 #include "model/view_row.h"
 
@@ -28,7 +29,8 @@ static void put_member_text(struct buf *b, const struct row *r, str key, enum fi
 
 static int64_t row_time(const struct row *r)
 {
-    return row_has(r, F_TIMESTAMP) && r->field[F_TIMESTAMP].t == V_I64 ? r->field[F_TIMESTAMP].i : 0;
+    return row_has(r, F_TIMESTAMP) && r->field[F_TIMESTAMP].t == V_I64 ? r->field[F_TIMESTAMP].i
+                                                                       : 0;
 }
 
 /* Writes the client's member `key` when there is one. */
@@ -153,8 +155,8 @@ static void put_or_null(struct buf *b, const struct row *r, str key, enum field 
 static void mals_metadata(struct buf *b, struct row *r, bool *first)
 {
     static const str fixed[] = {
-        { "id", 2 }, { "created_at", 10 }, { "resolved", 8 }, { "resolved_at", 11 },
-        { "resolved_by", 11 },
+        { "id", 2 },           { "created_at", 10 },  { "resolved", 8 },
+        { "resolved_at", 11 }, { "resolved_by", 11 },
     };
     if (r->shape.dialect == 'M') {
         row_source(r);
@@ -182,9 +184,9 @@ static void mals_metadata(struct buf *b, struct row *r, bool *first)
 static void mals_extra(struct buf *b, struct row *r, bool *first)
 {
     static const str known[] = {
-        { "agent_id", 8 },     { "message", 7 }, { "level", 5 },    { "category", 8 },
-        { "session_key", 11 }, { "source", 6 },  { "metadata", 8 }, { "trace_id", 8 },
-        { "parent_id", 9 },
+        { "agent_id", 8 }, { "message", 7 },      { "level", 5 },
+        { "category", 8 }, { "session_key", 11 }, { "source", 6 },
+        { "metadata", 8 }, { "trace_id", 8 },     { "parent_id", 9 },
     };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         hide(r, known[i]);
@@ -268,7 +270,8 @@ static void guide_other(struct buf *b, struct row *r, bool *first)
     if (row_has(r, F_AGENT))
         put_member_text(b, r, STR("agent"), F_AGENT, first);
     else
-        put_key_value(b, STR("agent"), (struct val){ .t = V_STR, .s = STR("unknown") }, F_AGENT, first);
+        put_key_value(b, STR("agent"), (struct val){ .t = V_STR, .s = STR("unknown") }, F_AGENT,
+                      first);
     put_key(b, STR("event"), first);
     if (row_has(r, F_EVENT))
         view_put_val(b, F_EVENT, r->field[F_EVENT]);
@@ -276,7 +279,9 @@ static void guide_other(struct buf *b, struct row *r, bool *first)
         json_put_str(b, level_names[row_level(r)]);
     put_member_text(b, r, STR("content"), F_MESSAGE, first);
     /* attributes that carry one of the four names would hide them */
-    static const str own[] = { { "timestamp", 9 }, { "agent", 5 }, { "event", 5 }, { "content", 7 } };
+    static const str own[] = {
+        { "timestamp", 9 }, { "agent", 5 }, { "event", 5 }, { "content", 7 }
+    };
     row_attributes(r);
     for (size_t i = 0; i < 4; i++)
         hide(r, own[i]);
@@ -349,7 +354,8 @@ int view_hook(struct buf *out, struct block *b, uint32_t row, struct err *err)
     if (!rc) {
         bool first = true;
         buf_putc(out, '{');
-        put_key_value(out, STR("id"), row_has(&r, F_SEQ) ? r.field[F_SEQ] : VAL_ABSENT, F_SEQ, &first);
+        put_key_value(out, STR("id"), row_has(&r, F_SEQ) ? r.field[F_SEQ] : VAL_ABSENT, F_SEQ,
+                      &first);
         if (r.shape.dialect == 'E')
             hook_own(out, &r, &first);
         else

@@ -17,8 +17,8 @@
 #define REST_KEYS_MAX ((size_t)64 << 20)
 
 /* fields a client never sends under their own column */
-#define NOT_SENT                                                                                    \
-    (1ull << F_SEQ | 1ull << F_RECEIVED_AT | 1ull << F_KEY_ID | 1ull << F_SHAPE | 1ull << F_REST |  \
+#define NOT_SENT                                                                                   \
+    (1ull << F_SEQ | 1ull << F_RECEIVED_AT | 1ull << F_KEY_ID | 1ull << F_SHAPE | 1ull << F_REST | \
      1ull << F_RESOLVED | 1ull << F_RESOLVED_BY | 1ull << F_RESOLVED_AT | 1ull << F_NOTE)
 
 int view_done(const struct buf *b, struct err *err)
@@ -155,7 +155,8 @@ str row_text(const struct row *r, enum field f)
 
 enum level row_level(const struct row *r)
 {
-    int64_t lv = row_has(r, F_LEVEL) && r->field[F_LEVEL].t == V_I64 ? r->field[F_LEVEL].i : LV_INFO;
+    int64_t lv =
+        row_has(r, F_LEVEL) && r->field[F_LEVEL].t == V_I64 ? r->field[F_LEVEL].i : LV_INFO;
     return lv >= 0 && lv < LV__COUNT ? (enum level)lv : LV_INFO;
 }
 
@@ -163,7 +164,8 @@ enum level row_level(const struct row *r)
 
 static int member_cmp(const struct member *a, const struct member *b)
 {
-    return a->tree != b->tree ? (a->tree > b->tree) - (a->tree < b->tree) : str_cmp(a->path, b->path);
+    return a->tree != b->tree ? (a->tree > b->tree) - (a->tree < b->tree)
+                              : str_cmp(a->path, b->path);
 }
 
 static int member_qsort(const void *a, const void *b)
@@ -333,24 +335,13 @@ void view_put_val(struct buf *out, enum field f, struct val v)
         }
     }
     switch (v.t) {
-    case V_BOOL:
-        buf_puts(out, v.b ? "true" : "false");
-        break;
-    case V_I64:
-        buf_put_i64(out, v.i);
-        break;
-    case V_F64:
-        put_double(out, v.d);
-        break;
-    case V_STR:
-        json_put_str(out, v.s);
-        break;
+    case V_BOOL: buf_puts(out, v.b ? "true" : "false"); break;
+    case V_I64: buf_put_i64(out, v.i); break;
+    case V_F64: put_double(out, v.d); break;
+    case V_STR: json_put_str(out, v.s); break;
     case V_JSON:
-    case V_NUM:
-        buf_putstr(out, v.s);
-        break;
-    default:
-        buf_puts(out, "null");
+    case V_NUM: buf_putstr(out, v.s); break;
+    default: buf_puts(out, "null");
     }
 }
 
@@ -395,9 +386,10 @@ void row_put_value(struct buf *b, const struct row *r, const struct member *m)
     }
 }
 
-/* Members [from, to) share the first `skip` bytes of their paths; writes them as members of an object. */
-static void put_run(struct buf *b, struct row *r, uint32_t from, uint32_t to, size_t skip, int depth,
-                    bool *first)
+/* Members [from, to) share the first `skip` bytes of their paths; writes them as members of an
+ * object. */
+static void put_run(struct buf *b, struct row *r, uint32_t from, uint32_t to, size_t skip,
+                    int depth, bool *first)
 {
     while (from < to) {
         struct member *m = &r->m[from];

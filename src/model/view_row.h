@@ -1,8 +1,8 @@
 /* view_row.h: one row laid open for the views: its fields, its attributes, its shape.
  *
- * Members borrow from the block. A member list can be arranged as the client's object (row_source) or
- * by column keys (row_attributes); then it is sorted by place and path, and objects are written from
- * runs of equal steps. Private to the views. */
+ * Members borrow from the block. A member list can be arranged as the client's object (row_source)
+ * or by column keys (row_attributes); then it is sorted by place and path, and objects are written
+ * from runs of equal steps. Private to the views. */
 #ifndef FL_MODEL_VIEW_ROW_H
 #define FL_MODEL_VIEW_ROW_H
 
@@ -16,28 +16,28 @@
 #define TREE_TOP (-1)
 
 struct member {
-    str path;      /* steps joined by PATH_SEP, without a leading one */
-    int tree;      /* TREE_TOP or the number of a container */
+    str path; /* steps joined by PATH_SEP, without a leading one */
+    int tree; /* TREE_TOP or the number of a container */
     enum field field;
-    bool done;     /* already written */
+    bool done; /* already written */
     struct val v;
 };
 
 struct row {
-    uint64_t has;                 /* fields present */
-    struct val field[F__COUNT];   /* set where present */
-    str sent[F__COUNT];           /* JSON text the client sent, where .p is set (from column rest) */
+    uint64_t has;               /* fields present */
+    struct val field[F__COUNT]; /* set where present */
+    str sent[F__COUNT];         /* JSON text the client sent, where .p is set (from column rest) */
     uint64_t has_sent;
     struct shape shape;
-    struct member *attr;          /* as collected: path of the column key */
+    struct member *attr; /* as collected: path of the column key */
     uint32_t nattr;
-    struct member *m;             /* as arranged and sorted */
+    struct member *m; /* as arranged and sorted */
     uint32_t nm;
-    uint32_t cap;                 /* of attr and of m; always > nattr + F__COUNT */
-    bool sourced;                 /* m is arranged as the client's object */
+    uint32_t cap; /* of attr and of m; always > nattr + F__COUNT */
+    bool sourced; /* m is arranged as the client's object */
     struct member room[2 * ROW_INLINE];
     struct member *heap;
-    struct arena keys;            /* unescaped keys of column rest */
+    struct arena keys; /* unescaped keys of column rest */
 };
 
 /* Reads row `row`; row_close always. */
@@ -65,8 +65,8 @@ void put_key_value(struct buf *b, str key, struct val v, enum field f, bool *fir
 void row_put_member(struct buf *b, struct row *r, uint32_t from, uint32_t to, bool *first);
 /* all members of a tree that are not done, without braces */
 void row_put_tree(struct buf *b, struct row *r, int tree, bool *first);
-/* the canonical fields that are not in `skip` under their own names, and the attributes: what a view of
- * another dialect shows as free data */
+/* the canonical fields that are not in `skip` under their own names, and the attributes: what a
+ * view of another dialect shows as free data */
 void row_put_rest(struct buf *b, struct row *r, uint64_t skip, bool *first);
 /* value of a member as the client spelled it */
 void row_put_value(struct buf *b, const struct row *r, const struct member *m);

@@ -1,7 +1,7 @@
 /* view_text.c: a row as one line for people.
  *
- * Whatever comes from outside goes through view_put_safe: no control character, escape sequence, bidi
- * control or broken UTF-8 of a log text reaches the terminal. */
+ * Whatever comes from outside goes through view_put_safe: no control character, escape sequence,
+ * bidi control or broken UTF-8 of a log text reaches the terminal. */
 #include "model/view.h"
 #include "model/view_row.h"
 
@@ -61,7 +61,8 @@ void view_put_safe(struct buf *out, str text, bool flat)
 static const char *const level_colour[LV__COUNT] = {
     "\x1b[2m", "\x1b[36m", "\x1b[32m", "\x1b[33m", "\x1b[31m", "\x1b[1;31m",
 };
-static const char level_column[LV__COUNT][6] = { "TRACE", "DEBUG", "INFO ", "WARN ", "ERROR", "CRIT " };
+static const char level_column[LV__COUNT][6] = { "TRACE", "DEBUG", "INFO ",
+                                                 "WARN ", "ERROR", "CRIT " };
 #define PLAIN "\x1b[0m"
 #define DIM "\x1b[2m"
 
@@ -117,7 +118,8 @@ static void put_attributes(struct buf *b, struct row *r, bool color)
 static void put_line(struct buf *b, struct row *r, bool color)
 {
     char time[TS_TEXT_MAX];
-    int64_t t = row_has(r, F_TIMESTAMP) && r->field[F_TIMESTAMP].t == V_I64 ? r->field[F_TIMESTAMP].i : 0;
+    int64_t t =
+        row_has(r, F_TIMESTAMP) && r->field[F_TIMESTAMP].t == V_I64 ? r->field[F_TIMESTAMP].i : 0;
     enum level lv = row_level(r);
     size_t n = ts_format(t, 3, time);
     if (color)

@@ -1,8 +1,8 @@
 /* fuzz_ingest.c: request bodies of every dialect, and stored payloads, shown by every view.
  *
- * The first byte picks: 0..6 a dialect for the rest; 0x80 and up: the rest is a payload as a damaged
- * disk might give it back. What was accepted must encode, and every view of it must be one JSON value;
- * views of a damaged payload must only not crash. */
+ * The first byte picks: 0..6 a dialect for the rest; 0x80 and up: the rest is a payload as a
+ * damaged disk might give it back. What was accepted must encode, and every view of it must be one
+ * JSON value; views of a damaged payload must only not crash. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,5 @@
-/* Fleet, MALS, guide, hook events and plain text: what is taken, what is refused and in which words. */
+/* Fleet, MALS, guide, hook events and plain text: what is taken, what is refused and in which
+ * words. */
 #include "ingest_kit.h"
 
 #define F "\"timestamp\":1700000000.5,\"agent\":\"a\",\"level\":\"INFO\",\"message\":\"m\""
@@ -12,18 +13,25 @@ static void fleet_takes(void **state)
         { "{" F "}", "{" F ",\"context\":{},\"trace_id\":\"\",\"session_id\":\"\"}" },
         { "{" F ",\"context\":{\"port\":5432},\"trace_id\":\"t\",\"session_id\":\"s\"}",
           "{" F ",\"context\":{\"port\":5432},\"trace_id\":\"t\",\"session_id\":\"s\"}" },
-        { "[{" F ",\"context\":{}}]", "{" F ",\"context\":{},\"trace_id\":\"\",\"session_id\":\"\"}" },
+        { "[{" F ",\"context\":{}}]",
+          "{" F ",\"context\":{},\"trace_id\":\"\",\"session_id\":\"\"}" },
         { "{\"timestamp\":1,\"agent\":\"\",\"level\":\"warn\",\"message\":\"\"}",
-          "{\"timestamp\":1,\"agent\":\"\",\"level\":\"WARN\",\"message\":\"\",\"context\":{},\"trace_id\":\"\","
+          "{\"timestamp\":1,\"agent\":\"\",\"level\":\"WARN\",\"message\":\"\",\"context\":"
+          "{},\"trace_id\":\"\","
           "\"session_id\":\"\"}" },
         { "{" F ",\"context\":null,\"trace_id\":null,\"session_id\":7}",
           "{" F ",\"context\":null,\"trace_id\":null,\"session_id\":7}" },
-        { "{" F ",\"port\":1,\"event\":\"e\",\"context\":{\"port\":2,\"event\":3,\"context\":{\"a\":4}}}",
-          "{" F ",\"port\":1,\"event\":\"e\",\"context\":{\"port\":2,\"event\":3,\"context\":{\"a\":4}},"
+        { "{" F
+          ",\"port\":1,\"event\":\"e\",\"context\":{\"port\":2,\"event\":3,\"context\":{\"a\":4}}}",
+          "{" F
+          ",\"port\":1,\"event\":\"e\",\"context\":{\"port\":2,\"event\":3,\"context\":{\"a\":4}},"
           "\"trace_id\":\"\",\"session_id\":\"\"}" },
-        { "{\"timestamp\":99999999999.25,\"agent\":\"a\",\"level\":\"Critical\",\"message\":\"m\"}", NULL },
-        { "{\"timestamp\":1700000000.1234567891,\"agent\":\"a\",\"level\":\"DEBUG\",\"message\":\"m\"}",
-          "{\"timestamp\":1700000000.1234567891,\"agent\":\"a\",\"level\":\"DEBUG\",\"message\":\"m\","
+        { "{\"timestamp\":99999999999.25,\"agent\":\"a\",\"level\":\"Critical\",\"message\":\"m\"}",
+          NULL },
+        { "{\"timestamp\":1700000000.1234567891,\"agent\":\"a\",\"level\":\"DEBUG\","
+          "\"message\":\"m\"}",
+          "{\"timestamp\":1700000000.1234567891,\"agent\":\"a\",\"level\":\"DEBUG\","
+          "\"message\":\"m\","
           "\"context\":{},\"trace_id\":\"\",\"session_id\":\"\"}" },
     };
     struct kit k;
@@ -49,23 +57,32 @@ static void fleet_refuses(void **state)
     static const struct {
         const char *body, *field, *reason; /* reason NULL: the body itself */
     } cases[] = {
-        { "{\"agent\":\"a\",\"level\":\"INFO\",\"message\":\"m\"}", "timestamp", "required field is missing" },
+        { "{\"agent\":\"a\",\"level\":\"INFO\",\"message\":\"m\"}", "timestamp",
+          "required field is missing" },
         { "{\"timestamp\":1,\"level\":\"INFO\",\"message\":\"m\"}", "agent", "required" },
         { "{\"timestamp\":1,\"agent\":\"a\",\"message\":\"m\"}", "level", "required" },
         { "{\"timestamp\":1,\"agent\":\"a\",\"level\":\"INFO\"}", "message", "required" },
         { "{\"ts\":1,\"agent\":\"a\",\"level\":\"INFO\",\"msg\":\"m\"}", "timestamp", "required" },
         { "{\"timestamp\":\"1\",\"agent\":\"a\",\"level\":\"INFO\",\"message\":\"m\"}", "timestamp",
           "must be a number of seconds" },
-        { "{\"timestamp\":null,\"agent\":\"a\",\"level\":\"INFO\",\"message\":\"m\"}", "timestamp", "must be" },
-        { "{\"timestamp\":{},\"agent\":\"a\",\"level\":\"INFO\",\"message\":\"m\"}", "timestamp", "must be" },
-        { "{\"timestamp\":1e300,\"agent\":\"a\",\"level\":\"INFO\",\"message\":\"m\"}", "timestamp", "not a time" },
-        { "{\"timestamp\":1,\"agent\":5,\"level\":\"INFO\",\"message\":\"m\"}", "agent", "must be a string" },
-        { "{\"timestamp\":1,\"agent\":\"a\",\"level\":\"INFO\",\"message\":null}", "message", "must be a string" },
-        { "{\"timestamp\":1,\"agent\":\"a\",\"level\":3,\"message\":\"m\"}", "level", "must be a string" },
+        { "{\"timestamp\":null,\"agent\":\"a\",\"level\":\"INFO\",\"message\":\"m\"}", "timestamp",
+          "must be" },
+        { "{\"timestamp\":{},\"agent\":\"a\",\"level\":\"INFO\",\"message\":\"m\"}", "timestamp",
+          "must be" },
+        { "{\"timestamp\":1e300,\"agent\":\"a\",\"level\":\"INFO\",\"message\":\"m\"}", "timestamp",
+          "not a time" },
+        { "{\"timestamp\":1,\"agent\":5,\"level\":\"INFO\",\"message\":\"m\"}", "agent",
+          "must be a string" },
+        { "{\"timestamp\":1,\"agent\":\"a\",\"level\":\"INFO\",\"message\":null}", "message",
+          "must be a string" },
+        { "{\"timestamp\":1,\"agent\":\"a\",\"level\":3,\"message\":\"m\"}", "level",
+          "must be a string" },
         { "{\"timestamp\":1,\"agent\":\"a\",\"level\":\"WARNING\",\"message\":\"m\"}", "level",
           "must be one of DEBUG, INFO, WARN, ERROR, CRITICAL, not \"WARNING\"" },
-        { "{\"timestamp\":1,\"agent\":\"a\",\"level\":\"trace\",\"message\":\"m\"}", "level", "must be one of" },
-        { "{\"timestamp\":1,\"agent\":\"a\",\"level\":\"\",\"message\":\"m\"}", "level", "must be one of" },
+        { "{\"timestamp\":1,\"agent\":\"a\",\"level\":\"trace\",\"message\":\"m\"}", "level",
+          "must be one of" },
+        { "{\"timestamp\":1,\"agent\":\"a\",\"level\":\"\",\"message\":\"m\"}", "level",
+          "must be one of" },
         { "{" F ",\"context\":[1]}", "context", "must be an object" },
         { "{" F ",\"context\":\"x\"}", "context", "must be an object" },
         { "{" F ",\"trace_id\":{}}", "trace_id", "must be a string" },
@@ -105,15 +122,18 @@ static void mals_takes(void **state)
     static const struct {
         const char *body, *members;
     } cases[] = {
-        { "{" M "}", "{" M ",\"level\":\"info\",\"source\":\"api\",\"category\":null,\"session_key\":null,"
-                     "\"metadata\":null,\"trace_id\":null,\"parent_id\":null,\"resolved\":false,"
-                     "\"resolved_at\":null,\"resolved_by\":null,"
-                     "\"created_at\":\"2027-01-15T08:00:00.123456Z\"}" },
+        { "{" M "}",
+          "{" M ",\"level\":\"info\",\"source\":\"api\",\"category\":null,\"session_key\":null,"
+          "\"metadata\":null,\"trace_id\":null,\"parent_id\":null,\"resolved\":false,"
+          "\"resolved_at\":null,\"resolved_by\":null,"
+          "\"created_at\":\"2027-01-15T08:00:00.123456Z\"}" },
         { "{" M ",\"level\":\"critical\",\"category\":\"c\",\"session_key\":\"s\",\"source\":\"x\","
           "\"metadata\":{\"a\":{\"b\":[1]}},\"trace_id\":\"" UUID "\",\"parent_id\":\"" UUID "\"}",
           "{" M ",\"level\":\"critical\",\"category\":\"c\",\"session_key\":\"s\",\"source\":\"x\","
-          "\"metadata\":{\"a\":{\"b\":[1]}},\"trace_id\":\"" UUID "\",\"parent_id\":\"" UUID "\"}" },
-        { "{" M ",\"category\":null,\"session_key\":null,\"metadata\":null,\"trace_id\":null,\"parent_id\":null}",
+          "\"metadata\":{\"a\":{\"b\":[1]}},\"trace_id\":\"" UUID "\",\"parent_id\":\"" UUID
+          "\"}" },
+        { "{" M ",\"category\":null,\"session_key\":null,\"metadata\":null,\"trace_id\":null,"
+          "\"parent_id\":null}",
           "{\"category\":null,\"metadata\":null,\"trace_id\":null}" },
         { "{" M ",\"metadata\":{}}", "{\"metadata\":{}}" },
         { "{" M ",\"trace_id\":\"4bf92f3577b34da6a3ce929d0e0e4736\"}",
@@ -129,7 +149,8 @@ static void mals_takes(void **state)
             fail_msg("%s: %s", cases[i].body, k.err.msg);
         expect_members(kit_show(&k, view_mals, 0), cases[i].members);
     }
-    assert_int_equal(kit_decode_z(&k, DIALECT_MALS_BATCH, "[{" M "},{" M ",\"level\":\"warn\"}]"), 0);
+    assert_int_equal(kit_decode_z(&k, DIALECT_MALS_BATCH, "[{" M "},{" M ",\"level\":\"warn\"}]"),
+                     0);
     expect_members(kit_show(&k, view_mals, 1), "{\"level\":\"warn\"}");
     assert_int_equal(kit_decode_z(&k, DIALECT_MALS_BATCH, "[]"), 0);
     kit_deinit(&k);
@@ -143,7 +164,8 @@ static void mals_refuses(void **state)
         const char *body, *field, *type, *reason, *input;
         uint32_t index, n;
     } cases[] = {
-        { DIALECT_MALS, "{\"message\":\"m\"}", "agent_id", "missing", "Field required", "{\"message\":\"m\"}", 0, 1 },
+        { DIALECT_MALS, "{\"message\":\"m\"}", "agent_id", "missing", "Field required",
+          "{\"message\":\"m\"}", 0, 1 },
         { DIALECT_MALS, "{}", "agent_id", "missing", "Field required", "{}", 0, 2 },
         { DIALECT_MALS, "{\"agent_id\":7,\"message\":\"m\"}", "agent_id", "string_type",
           "Input should be a valid string", "7", 0, 1 },
@@ -153,21 +175,27 @@ static void mals_refuses(void **state)
           "Input should be a valid string", "{\"a\": 1}", 0, 1 },
         { DIALECT_MALS, "{" M ",\"level\":\"warning\"}", "level", "enum",
           "Input should be 'debug', 'info', 'warn', 'error' or 'critical'", "\"warning\"", 0, 1 },
-        { DIALECT_MALS, "{" M ",\"level\":\"trace\"}", "level", "enum", "Input should be", "\"trace\"", 0, 1 },
-        { DIALECT_MALS, "{" M ",\"level\":null}", "level", "enum", "Input should be", "null", 0, 1 },
-        { DIALECT_MALS, "{" M ",\"source\":null}", "source", "string_type", "Input should be", "null", 0, 1 },
-        { DIALECT_MALS, "{" M ",\"category\":1}", "category", "string_type", "Input should be", "1", 0, 1 },
+        { DIALECT_MALS, "{" M ",\"level\":\"trace\"}", "level", "enum", "Input should be",
+          "\"trace\"", 0, 1 },
+        { DIALECT_MALS, "{" M ",\"level\":null}", "level", "enum", "Input should be", "null", 0,
+          1 },
+        { DIALECT_MALS, "{" M ",\"source\":null}", "source", "string_type", "Input should be",
+          "null", 0, 1 },
+        { DIALECT_MALS, "{" M ",\"category\":1}", "category", "string_type", "Input should be", "1",
+          0, 1 },
         { DIALECT_MALS, "{" M ",\"metadata\":[1]}", "metadata", "dict_type",
           "Input should be a valid dictionary", "[1]", 0, 1 },
-        { DIALECT_MALS, "{" M ",\"metadata\":\"x\"}", "metadata", "dict_type", "Input should be", "\"x\"", 0, 1 },
-        { DIALECT_MALS, "{" M ",\"trace_id\":\"zz\"}", "trace_id", "uuid_parsing", "Input should be a valid UUID",
-          "\"zz\"", 0, 1 },
-        { DIALECT_MALS, "{" M ",\"parent_id\":5}", "parent_id", "uuid_type", "UUID input should be", "5", 0, 1 },
-        { DIALECT_MALS, "[]", "", "model_attributes_type", "Input should be a valid dictionary or object", "[]",
-          0, 1 },
+        { DIALECT_MALS, "{" M ",\"metadata\":\"x\"}", "metadata", "dict_type", "Input should be",
+          "\"x\"", 0, 1 },
+        { DIALECT_MALS, "{" M ",\"trace_id\":\"zz\"}", "trace_id", "uuid_parsing",
+          "Input should be a valid UUID", "\"zz\"", 0, 1 },
+        { DIALECT_MALS, "{" M ",\"parent_id\":5}", "parent_id", "uuid_type", "UUID input should be",
+          "5", 0, 1 },
+        { DIALECT_MALS, "[]", "", "model_attributes_type",
+          "Input should be a valid dictionary or object", "[]", 0, 1 },
         { DIALECT_MALS_BATCH, "{}", "", "list_type", "Input should be a valid list", "{}", 0, 1 },
-        { DIALECT_MALS_BATCH, "[{" M "},{" M ",\"level\":\"x\"},3]", "level", "enum", "Input should be", "\"x\"", 1,
-          2 },
+        { DIALECT_MALS_BATCH, "[{" M "},{" M ",\"level\":\"x\"},3]", "level", "enum",
+          "Input should be", "\"x\"", 1, 2 },
         { DIALECT_MALS, "{" M, "", "json_invalid", "JSON decode error", "", 0, 1 },
     };
     struct kit k;
@@ -203,19 +231,26 @@ static void guide(void **state)
     static const struct {
         const char *body, *view, *native;
     } cases[] = {
-        { "{\"timestamp\":\"2025-12-24T14:37:52Z\",\"agent\":\"PlannerAgent\",\"event\":\"user_message\","
+        { "{\"timestamp\":\"2025-12-24T14:37:52Z\",\"agent\":\"PlannerAgent\",\"event\":"
+          "\"user_message\","
           "\"content\":\"Hi\"}",
-          "{\"timestamp\":\"2025-12-24T14:37:52Z\",\"agent\":\"PlannerAgent\",\"event\":\"user_message\","
+          "{\"timestamp\":\"2025-12-24T14:37:52Z\",\"agent\":\"PlannerAgent\",\"event\":"
+          "\"user_message\","
           "\"content\":\"Hi\"}",
           "{\"message\":\"Hi\",\"level\":\"info\"}" },
-        { "{\"agent\":\"A\",\"event\":\"tool_invocation\",\"tool\":\"Cal\",\"input\":{\"date\":\"x\"},\"role\":\"r\"}",
-          "{\"timestamp\":\"2027-01-15T08:00:00.123456789Z\",\"agent\":\"A\",\"event\":\"tool_invocation\","
+        { "{\"agent\":\"A\",\"event\":\"tool_invocation\",\"tool\":\"Cal\",\"input\":"
+          "{\"date\":\"x\"},\"role\":\"r\"}",
+          "{\"timestamp\":\"2027-01-15T08:00:00.123456789Z\",\"agent\":\"A\",\"event\":"
+          "\"tool_invocation\","
           "\"tool\":\"Cal\",\"input\":{\"date\":\"x\"},\"role\":\"r\"}",
           "{\"tool\":\"Cal\",\"input\":{\"date\":\"x\"},\"attributes\":{\"role\":\"r\"}}" },
-        { "{}", "{\"timestamp\":\"2027-01-15T08:00:00.123456789Z\",\"agent\":\"unknown\",\"event\":\"info\"}",
+        { "{}",
+          "{\"timestamp\":\"2027-01-15T08:00:00.123456789Z\",\"agent\":\"unknown\","
+          "\"event\":\"info\"}",
           "{\"agent\":\"unknown\",\"level\":\"info\"}" },
         { "{\"event\":\"error\",\"content\":5}",
-          "{\"timestamp\":\"2027-01-15T08:00:00.123456789Z\",\"agent\":\"unknown\",\"event\":\"error\","
+          "{\"timestamp\":\"2027-01-15T08:00:00.123456789Z\",\"agent\":\"unknown\","
+          "\"event\":\"error\","
           "\"content\":5}",
           "{\"level\":\"error\",\"message\":\"5\"}" },
         { "{\"timestamp\":\"soon\",\"agent\":5,\"event\":null,\"content\":{\"a\":1}}",
@@ -223,7 +258,8 @@ static void guide(void **state)
           "{\"agent\":\"5\",\"timestamp\":\"2027-01-15T08:00:00.123456789Z\","
           "\"attributes\":{\"time_error\":\"soon\",\"event\":null,\"content\":{\"a\":1}}}" },
         { "{\"message\":\"m\",\"level\":\"WARN\",\"context\":{\"a\":1}}",
-          "{\"timestamp\":\"2027-01-15T08:00:00.123456789Z\",\"agent\":\"unknown\",\"event\":\"warn\","
+          "{\"timestamp\":\"2027-01-15T08:00:00.123456789Z\",\"agent\":\"unknown\","
+          "\"event\":\"warn\","
           "\"content\":\"m\",\"message\":\"m\",\"level\":\"WARN\",\"context\":{\"a\":1}}",
           "{\"level\":\"warn\",\"attributes\":{\"context\":{\"a\":1}}}" },
     };
@@ -252,25 +288,40 @@ static void events(void **state)
     static const struct {
         const char *body, *view; /* view NULL: refused */
     } cases[] = {
-        { "{" E ",\"payload\":{}}", "{\"id\":100," E ",\"payload\":{},\"timestamp\":1800000000123}" },
-        { "{" E ",\"payload\":{\"tool_name\":\"Bash\",\"tool_input\":{\"command\":\"ls\"},\"timestamp\":1},"
-          "\"timestamp\":1700000000123,\"chat\":[{\"a\": 1}],\"summary\":\"x\",\"model_name\":\"m\",\"foo\":null}",
-          "{\"id\":100," E ",\"payload\":{\"tool_name\":\"Bash\",\"tool_input\":{\"command\":\"ls\"},\"timestamp\":1},"
-          "\"timestamp\":1700000000123,\"chat\":[{\"a\":1}],\"summary\":\"x\",\"model_name\":\"m\",\"foo\":null}" },
-        { "{" E ",\"payload\":{},\"timestamp\":0}", "{\"id\":100," E ",\"payload\":{},\"timestamp\":1800000000123}" },
-        { "{" E ",\"payload\":{},\"timestamp\":null}", "{\"id\":100," E ",\"payload\":{},\"timestamp\":1800000000123}" },
-        { "{" E ",\"payload\":{},\"timestamp\":1500}", "{\"id\":100," E ",\"payload\":{},\"timestamp\":1500}" },
-        { "{" E ",\"payload\":{},\"timestamp\":\"?\"}", "{\"id\":100," E ",\"payload\":{},\"timestamp\":\"?\"}" },
-        { "{" E ",\"payload\":[1],\"id\":5}", "{\"id\":100," E ",\"payload\":[1],\"timestamp\":1800000000123}" },
-        { "{" E ",\"payload\":\"x\"}", "{\"id\":100," E ",\"payload\":\"x\",\"timestamp\":1800000000123}" },
+        { "{" E ",\"payload\":{}}",
+          "{\"id\":100," E ",\"payload\":{},\"timestamp\":1800000000123}" },
+        { "{" E ",\"payload\":{\"tool_name\":\"Bash\",\"tool_input\":{\"command\":\"ls\"},"
+          "\"timestamp\":1},"
+          "\"timestamp\":1700000000123,\"chat\":[{\"a\": 1}],\"summary\":\"x\","
+          "\"model_name\":\"m\",\"foo\":null}",
+          "{\"id\":100," E
+          ",\"payload\":{\"tool_name\":\"Bash\",\"tool_input\":{\"command\":\"ls\"},"
+          "\"timestamp\":1},"
+          "\"timestamp\":1700000000123,\"chat\":[{\"a\":1}],\"summary\":\"x\","
+          "\"model_name\":\"m\",\"foo\":null}" },
+        { "{" E ",\"payload\":{},\"timestamp\":0}",
+          "{\"id\":100," E ",\"payload\":{},\"timestamp\":1800000000123}" },
+        { "{" E ",\"payload\":{},\"timestamp\":null}",
+          "{\"id\":100," E ",\"payload\":{},\"timestamp\":1800000000123}" },
+        { "{" E ",\"payload\":{},\"timestamp\":1500}",
+          "{\"id\":100," E ",\"payload\":{},\"timestamp\":1500}" },
+        { "{" E ",\"payload\":{},\"timestamp\":\"?\"}",
+          "{\"id\":100," E ",\"payload\":{},\"timestamp\":\"?\"}" },
+        { "{" E ",\"payload\":[1],\"id\":5}",
+          "{\"id\":100," E ",\"payload\":[1],\"timestamp\":1800000000123}" },
+        { "{" E ",\"payload\":\"x\"}",
+          "{\"id\":100," E ",\"payload\":\"x\",\"timestamp\":1800000000123}" },
         { "{" E "}", NULL },
         { "{" E ",\"payload\":null}", NULL },
         { "{" E ",\"payload\":\"\"}", NULL },
         { "{" E ",\"payload\":0}", NULL },
         { "{\"session_id\":\"s\",\"hook_event_type\":\"Stop\",\"payload\":{}}", NULL },
-        { "{\"source_app\":\"\",\"session_id\":\"s\",\"hook_event_type\":\"Stop\",\"payload\":{}}", NULL },
-        { "{\"source_app\":\"a\",\"session_id\":null,\"hook_event_type\":\"Stop\",\"payload\":{}}", NULL },
-        { "{\"source_app\":\"a\",\"session_id\":\"s\",\"hook_event_type\":false,\"payload\":{}}", NULL },
+        { "{\"source_app\":\"\",\"session_id\":\"s\",\"hook_event_type\":\"Stop\",\"payload\":{}}",
+          NULL },
+        { "{\"source_app\":\"a\",\"session_id\":null,\"hook_event_type\":\"Stop\",\"payload\":{}}",
+          NULL },
+        { "{\"source_app\":\"a\",\"session_id\":\"s\",\"hook_event_type\":false,\"payload\":{}}",
+          NULL },
         { "{}", NULL },
     };
     struct kit k;
@@ -288,12 +339,15 @@ static void events(void **state)
     }
     assert_int_equal(kit_decode_z(&k, DIALECT_EVENTS, cases[1].body), 0);
     expect_members(kit_show(&k, view_native, 0),
-                   "{\"agent\":\"app\",\"event\":\"Stop\",\"session_id\":\"s\",\"tool\":\"Bash\",\"model\":\"m\","
+                   "{\"agent\":\"app\",\"event\":\"Stop\",\"session_id\":\"s\",\"tool\":\"Bash\","
+                   "\"model\":\"m\","
                    "\"message\":\"x\",\"timestamp\":\"2023-11-14T22:13:20.123Z\"}");
     assert_int_equal(kit_decode_z(&k, DIALECT_EVENTS, "{"), ERR_INVALID);
-    assert_int_equal(kit_decode_z(&k, DIALECT_EVENTS,
-                                  "{\"source_app\":{},\"session_id\":\"s\",\"hook_event_type\":\"S\",\"payload\":{}}"),
-                     ERR_INVALID);
+    assert_int_equal(
+        kit_decode_z(
+            &k, DIALECT_EVENTS,
+            "{\"source_app\":{},\"session_id\":\"s\",\"hook_event_type\":\"S\",\"payload\":{}}"),
+        ERR_INVALID);
     kit_deinit(&k);
 }
 
@@ -352,10 +406,12 @@ static void text(void **state)
     k.o.key_id = 4;
     assert_int_equal(kit_decode_z(&k, DIALECT_TEXT, "\n\na\n\nb \n"), 0);
     assert_int_equal(k.res.accepted, 2);
-    expect_members(kit_show(&k, view_native, 1), "{\"message\":\"b \",\"agent\":\"file\",\"key_id\":4}");
+    expect_members(kit_show(&k, view_native, 1),
+                   "{\"message\":\"b \",\"agent\":\"file\",\"key_id\":4}");
     expect_json(kit_show(&k, view_source, 1), "{\"message\":\"b \"}");
     assert_int_equal(kit_decode_z(&k, DIALECT_TEXT, "ok\n\xff\xc3\xa9\xed\xa0\x80 x\n"), 0);
-    expect_members(kit_show(&k, view_native, 1), "{\"attributes\":{\"message_hex\":\"ffc3a9eda0802078\"}}");
+    expect_members(kit_show(&k, view_native, 1),
+                   "{\"attributes\":{\"message_hex\":\"ffc3a9eda0802078\"}}");
     k.lim.entry_bytes = 10;
     assert_int_equal(kit_decode_z(&k, DIALECT_TEXT, "short\n12345678901\n1234567890"), 0);
     assert_int_equal(k.res.accepted, 2);
@@ -371,8 +427,9 @@ static void text(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(fleet_takes),  cmocka_unit_test(fleet_refuses), cmocka_unit_test(mals_takes),
-        cmocka_unit_test(mals_refuses), cmocka_unit_test(guide),         cmocka_unit_test(events),
+        cmocka_unit_test(fleet_takes), cmocka_unit_test(fleet_refuses),
+        cmocka_unit_test(mals_takes),  cmocka_unit_test(mals_refuses),
+        cmocka_unit_test(guide),       cmocka_unit_test(events),
         cmocka_unit_test(text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

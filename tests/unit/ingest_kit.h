@@ -1,7 +1,7 @@
 /* ingest_kit.h: decode a body, encode it, read it back as blocks, and compare views as JSON values.
  *
- * Numbers are compared by their text (jansson would round them): exact_load turns each into a string
- * that no JSON document contains otherwise. */
+ * Numbers are compared by their text (jansson would round them): exact_load turns each into a
+ * string that no JSON document contains otherwise. */
 #ifndef FL_TEST_INGEST_KIT_H
 #define FL_TEST_INGEST_KIT_H
 
@@ -51,7 +51,8 @@ static inline void kit_deinit(struct kit *k)
     buf_deinit(&k->payload);
 }
 
-/* Decodes and, when that went well, encodes. The body is copied to memory that ends where it may. */
+/* Decodes and, when that went well, encodes. The body is copied to memory that ends where it may.
+ */
 static inline int kit_decode(struct kit *k, enum dialect d, const char *p, size_t n)
 {
     arena_reset(&k->a);
@@ -77,8 +78,8 @@ static inline struct block *kit_block(struct kit *k)
 {
     static const struct id_gen gen = { { 11, 22 } };
     struct block *b = NULL;
-    assert_int_equal(
-        payload_block(buf_str(&k->payload), 0, KIT_SEQ, KIT_NOW, &k->a, &b, &k->err), 0);
+    assert_int_equal(payload_block(buf_str(&k->payload), 0, KIT_SEQ, KIT_NOW, &k->a, &b, &k->err),
+                     0);
     b->ids = &gen;
     return b;
 }
@@ -133,9 +134,7 @@ static inline void expect_json(const char *got, const char *want)
     if (!json_equal(g, w)) {
         const char *key, *at = "(missing or extra)";
         json_t *v;
-        json_object_foreach(w, key, v)
-            if (!json_equal(v, json_object_get(g, key)))
-                at = key;
+        json_object_foreach(w, key, v) if (!json_equal(v, json_object_get(g, key))) at = key;
         fail_msg("member %s\n got %s\nwant %s", at, got, want);
     }
     json_decref(g);
@@ -147,7 +146,8 @@ static inline void expect_members(const char *got, const char *want)
 {
     json_t *g = exact_load(got), *w = exact_load(want), *v;
     const char *key;
-    json_object_foreach(w, key, v) {
+    json_object_foreach(w, key, v)
+    {
         json_t *has = json_object_get(g, key);
         if (!has || !json_equal(has, v))
             fail_msg("member %s\n got %s\nwant %s", key, got, want);

@@ -17,9 +17,10 @@ static void mapping(void **state)
         { "{" T ",\"agent\":\"a\",\"message\":\"m\"}",
           "{\"timestamp\":\"" AT "\",\"agent\":\"a\",\"message\":\"m\",\"level\":\"info\"}", NULL },
         /* order in the table decides, not order in the entry */
-        { "{\"source_app\":\"s\",\"agent.name\":\"n\"}", "{\"agent\":\"n\",\"attributes\":{\"source_app\":\"s\"}}",
-          NULL },
-        { "{\"agent\":{\"name\":\"n\",\"v\":1}}", "{\"agent\":\"n\",\"attributes\":{\"agent\":{\"v\":1}}}", NULL },
+        { "{\"source_app\":\"s\",\"agent.name\":\"n\"}",
+          "{\"agent\":\"n\",\"attributes\":{\"source_app\":\"s\"}}", NULL },
+        { "{\"agent\":{\"name\":\"n\",\"v\":1}}",
+          "{\"agent\":\"n\",\"attributes\":{\"agent\":{\"v\":1}}}", NULL },
         { "{\"agent.name\":\"x\",\"agent\":{\"name\":\"y\"}}",
           "{\"agent\":\"x\",\"attributes\":{\"agent\":{\"name\":\"y\"}}}", NULL },
         { "{\"gen_ai\":{\"agent\":{\"name\":\"g\"}}}", "{\"agent\":\"g\"}", NULL },
@@ -29,13 +30,15 @@ static void mapping(void **state)
         { "{\"service.name\":\"s\",\"agent\":\"a\"}", "{\"agent\":\"a\",\"service\":\"s\"}", NULL },
         { "{\"service\":\"s\"}", "{\"service\":\"s\"}", NULL },
         /* only a scalar of the field's type matches */
-        { "{\"agent\":null,\"source_app\":\"s\"}", "{\"agent\":\"s\",\"attributes\":{\"agent\":null}}", NULL },
+        { "{\"agent\":null,\"source_app\":\"s\"}",
+          "{\"agent\":\"s\",\"attributes\":{\"agent\":null}}", NULL },
         { "{\"agent\":true}", "{\"attributes\":{\"agent\":true}}", NULL },
         { "{\"agent\":[1, 2]}", "{\"attributes\":{\"agent\":[1,2]}}", NULL },
         { "{\"agent\":{}}", "{\"attributes\":{\"agent\":{}}}", NULL },
-        { "{\"session_id\":123,\"code\":4.50}", "{\"session_id\":\"123\",\"code\":\"4.50\"}", NULL },
-        { "{\"duration_ms\":\"5\",\"latency_ms\":7}", "{\"duration_ms\":7,\"attributes\":{\"duration_ms\":\"5\"}}",
+        { "{\"session_id\":123,\"code\":4.50}", "{\"session_id\":\"123\",\"code\":\"4.50\"}",
           NULL },
+        { "{\"duration_ms\":\"5\",\"latency_ms\":7}",
+          "{\"duration_ms\":7,\"attributes\":{\"duration_ms\":\"5\"}}", NULL },
         { "{\"duration_ms\":12.5}", "{\"duration_ms\":12.5}", NULL },
         { "{\"metrics\":{\"duration_ms\":3,\"count\":4}}",
           "{\"duration_ms\":3,\"attributes\":{\"metrics\":{\"count\":4}}}", NULL },
@@ -45,9 +48,10 @@ static void mapping(void **state)
           "{\"tokens.input\":70,\"tokens.cache_read\":30}", NULL },
         { "{\"gen_ai.usage.input_tokens\":10,\"gen_ai.usage.cache_read.input_tokens\":30}",
           "{\"tokens.input\":10,\"tokens.cache_read\":30}", NULL },
-        { "{\"input_tokens\":100,\"cache_read_tokens\":30}", "{\"tokens.input\":100,\"tokens.cache_read\":30}",
-          NULL },
-        { "{\"input\":{\"a\":[1, 2]},\"output\":\"o\"}", "{\"input\":{\"a\":[1,2]},\"output\":\"o\"}", NULL },
+        { "{\"input_tokens\":100,\"cache_read_tokens\":30}",
+          "{\"tokens.input\":100,\"tokens.cache_read\":30}", NULL },
+        { "{\"input\":{\"a\":[1, 2]},\"output\":\"o\"}",
+          "{\"input\":{\"a\":[1,2]},\"output\":\"o\"}", NULL },
         { "{\"input\":null,\"output\":5}", "{\"output\":5,\"attributes\":{\"input\":null}}", NULL },
         { "{\"tags\":[\"a\", \"b\"]}", "{\"tags\":[\"a\",\"b\"]}", NULL },
         { "{\"tags\":\"a\"}", "{\"tags\":\"a\"}", NULL },
@@ -80,31 +84,40 @@ static void mapping(void **state)
           "{\"attributes\":{\"context\":{\"context\":{\"z\":1}},\"metadata\":2}}", NULL },
         { "{\"context\":{},\"extra\":{}}", "{\"level\":\"info\"}", NULL },
         { "{\"context\":5,\"extra\":[]}", "{\"attributes\":{\"context\":5,\"extra\":[]}}", NULL },
-        { "{\"context\":{\"agent\":\"x\"},\"agent\":\"a\"}", "{\"agent\":\"a\",\"attributes\":{\"agent\":\"x\"}}",
-          NULL },
+        { "{\"context\":{\"agent\":\"x\"},\"agent\":\"a\"}",
+          "{\"agent\":\"a\",\"attributes\":{\"agent\":\"x\"}}", NULL },
         { "{\"attributes\":{\"session.id\":\"s\",\"agent\":\"x\"}}",
           "{\"session_id\":\"s\",\"attributes\":{\"agent\":\"x\"}}", NULL },
-        { "{\"payload\":{\"tool_name\":\"Bash\",\"x\":1}}", "{\"tool\":\"Bash\",\"attributes\":{\"x\":1}}", NULL },
+        { "{\"payload\":{\"tool_name\":\"Bash\",\"x\":1}}",
+          "{\"tool\":\"Bash\",\"attributes\":{\"x\":1}}", NULL },
         { "{\"\":1,\"x\\ty\":2,\"\\u0001\":3,\"context\":{\"\":4}}",
           "{\"attributes\":{\"\":1,\"x\\ty\":2,\"\\u0001\":3,\"context\":{\"\":4}}}", NULL },
         /* values are kept as they are */
         { "{\"n\":[9223372036854775807,-9223372036854775808,9223372036854775808,1e999,0.1,1.0]}",
-          "{\"attributes\":{\"n\":[9223372036854775807,-9223372036854775808,9223372036854775808,1e999,0.1,1.0]}}",
+          "{\"attributes\":{\"n\":"
+          "[9223372036854775807,-9223372036854775808,9223372036854775808,1e999,0.1,1.0]}}",
           NULL },
         { "{\"a\":9223372036854775808,\"b\":3.0000000000000001,\"c\":1.0,\"d\":-0.0}",
-          "{\"attributes\":{\"a\":9223372036854775808,\"b\":3.0000000000000001,\"c\":1.0,\"d\":-0.0}}", NULL },
-        { "{\"message\":\"\\u0000\\ud83d\\ude00\\n\\\\\"}", "{\"message\":\"\\u0000\\ud83d\\ude00\\n\\\\\"}", NULL },
+          "{\"attributes\":{\"a\":9223372036854775808,\"b\":3.0000000000000001,\"c\":1.0,"
+          "\"d\":-0.0}}",
+          NULL },
+        { "{\"message\":\"\\u0000\\ud83d\\ude00\\n\\\\\"}",
+          "{\"message\":\"\\u0000\\ud83d\\ude00\\n\\\\\"}", NULL },
         { "{\"t\":true,\"f\":false,\"n\":null,\"e\":\"\"}",
           "{\"attributes\":{\"t\":true,\"f\":false,\"n\":null,\"e\":\"\"}}", NULL },
         /* the last of a key that comes twice */
         { "{\"a\":1,\"a\":\"x\"}", "{\"attributes\":{\"a\":\"x\"}}", "{\"a\":\"x\"}" },
         { "{\"a\":{\"b\":1},\"c\":2,\"a\":{\"d\":{\"e\":1,\"e\":2}}}",
-          "{\"attributes\":{\"a\":{\"d\":{\"e\":2}},\"c\":2}}", "{\"a\":{\"d\":{\"e\":2}},\"c\":2}" },
-        { "{\"message\":\"x\",\"mess\\u0061ge\":\"y\"}", "{\"message\":\"y\"}", "{\"message\":\"y\"}" },
-        { "{\"context\":{\"a\":1},\"context\":{\"b\":1}}", "{\"attributes\":{\"b\":1}}", "{\"context\":{\"b\":1}}" },
+          "{\"attributes\":{\"a\":{\"d\":{\"e\":2}},\"c\":2}}",
+          "{\"a\":{\"d\":{\"e\":2}},\"c\":2}" },
+        { "{\"message\":\"x\",\"mess\\u0061ge\":\"y\"}", "{\"message\":\"y\"}",
+          "{\"message\":\"y\"}" },
+        { "{\"context\":{\"a\":1},\"context\":{\"b\":1}}", "{\"attributes\":{\"b\":1}}",
+          "{\"context\":{\"b\":1}}" },
         /* names of ours are only attributes when a client sends them */
         { "{\"seq\":1,\"received_at\":\"x\",\"shape\":\"s\",\"rest\":{\"agent\":1},\"key_id\":3}",
-          "{\"attributes\":{\"seq\":1,\"received_at\":\"x\",\"shape\":\"s\",\"rest\":{\"agent\":1},\"key_id\":3}}",
+          "{\"attributes\":{\"seq\":1,\"received_at\":\"x\",\"shape\":\"s\",\"rest\":"
+          "{\"agent\":1},\"key_id\":3}}",
           NULL },
     };
     struct kit k;
@@ -113,7 +126,8 @@ static void mapping(void **state)
         if (kit_decode_z(&k, DIALECT_NATIVE, cases[i].body))
             fail_msg("%s: %s", cases[i].body, k.err.msg);
         expect_members(kit_show(&k, view_native, 0), cases[i].native);
-        expect_json(kit_show(&k, view_source, 0), cases[i].source ? cases[i].source : cases[i].body);
+        expect_json(kit_show(&k, view_source, 0),
+                    cases[i].source ? cases[i].source : cases[i].body);
     }
     kit_deinit(&k);
 }
@@ -180,14 +194,16 @@ static void time_window(void **state)
         const char *body, *native;
     } cases[] = {
         { "{\"ts\":1799999999}", "{\"timestamp\":\"2027-01-15T07:59:59Z\"}" },
-        { "{\"ts\":1700000000}",
-          "{\"timestamp\":\"2027-01-15T08:00:00.123456789Z\",\"attributes\":{\"time_claimed\":1700000000}}" },
-        { "{\"ts\":1800009999}",
-          "{\"timestamp\":\"2027-01-15T08:00:00.123456789Z\",\"attributes\":{\"time_claimed\":1800009999}}" },
+        { "{\"ts\":1700000000}", "{\"timestamp\":\"2027-01-15T08:00:00.123456789Z\",\"attributes\":"
+                                 "{\"time_claimed\":1700000000}}" },
+        { "{\"ts\":1800009999}", "{\"timestamp\":\"2027-01-15T08:00:00.123456789Z\",\"attributes\":"
+                                 "{\"time_claimed\":1800009999}}" },
         { "{\"ts\":-9223372036854775808,\"time_claimed\":1}",
-          "{\"timestamp\":\"2027-01-15T08:00:00.123456789Z\",\"attributes\":{\"time_claimed\":1}}" },
+          "{\"timestamp\":\"2027-01-15T08:00:00.123456789Z\",\"attributes\":"
+          "{\"time_claimed\":1}}" },
         { "{\"ts\":9223372036854775807,\"context\":{\"time_claimed\":1}}",
-          "{\"attributes\":{\"time_claimed\":9223372036854775807,\"context\":{\"time_claimed\":1}}}" },
+          "{\"attributes\":{\"time_claimed\":9223372036854775807,\"context\":"
+          "{\"time_claimed\":1}}}" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         assert_int_equal(kit_decode_z(&k, DIALECT_NATIVE, cases[i].body), 0);
@@ -213,11 +229,14 @@ static void levels(void **state)
           "{\"level\":\"warn\",\"attributes\":{\"severityNumber\":14}}" },
         { "{\"log\":{\"level\":\"debug\"}}", "{\"level\":\"debug\"}" },
         { "{\"levelname\":\"CRITICAL\"}", "{\"level\":\"critical\"}" },
-        { "{\"level\":\"weird\"}", "{\"level\":\"info\",\"attributes\":{\"level_raw\":\"weird\"}}" },
+        { "{\"level\":\"weird\"}",
+          "{\"level\":\"info\",\"attributes\":{\"level_raw\":\"weird\"}}" },
         { "{\"level\":999}", "{\"level\":\"info\",\"attributes\":{\"level_raw\":999}}" },
-        { "{\"level\":\"x\",\"level_raw\":1}", "{\"level\":\"info\",\"attributes\":{\"level_raw\":1}}" },
+        { "{\"level\":\"x\",\"level_raw\":1}",
+          "{\"level\":\"info\",\"attributes\":{\"level_raw\":1}}" },
         { "{\"level\":\"x\",\"context\":{\"level_raw\":1}}",
-          "{\"level\":\"info\",\"attributes\":{\"level_raw\":\"x\",\"context\":{\"level_raw\":1}}}" },
+          "{\"level\":\"info\",\"attributes\":{\"level_raw\":\"x\",\"context\":"
+          "{\"level_raw\":1}}}" },
         { "{\"level\":9.0}", "{\"level\":\"info\",\"attributes\":{\"level\":9.0}}" },
         { "{\"level\":null}", "{\"level\":\"info\",\"attributes\":{\"level\":null}}" },
         { "{\"status\":\"error\"}", "{\"level\":\"error\"}" },
@@ -254,7 +273,8 @@ static void bodies(void **state)
         { "{\n \"a\":\n 1\n}\n{}", 0, 2, 0, NULL },
         { "{}\n{\"a\":\n{}\n{}", 0, 3, 1, "entry 1: invalid JSON" },
         { "{}\n{\"a\":\"x\n{}", 0, 2, 1, "control character in a string at byte 10" },
-        { "nonsense\n{}\nmore", 0, 1, 2, "entry 0: invalid JSON: a value should stand here at byte 0" },
+        { "nonsense\n{}\nmore", 0, 1, 2,
+          "entry 0: invalid JSON: a value should stand here at byte 0" },
         { "{}\n5\n\"x\"\n{}", 0, 2, 2, "entry 1: a number is not a JSON object" },
         { "[{},5,null,{}]", 0, 2, 2, "entry 1: a number is not a JSON object" },
         { "{\"a\":\"\\ud800\"}\n{}", 0, 1, 1, "half of a surrogate pair at byte 6" },
@@ -272,7 +292,8 @@ static void bodies(void **state)
     kit_init(&k);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         int rc = kit_decode_z(&k, DIALECT_NATIVE, cases[i].body);
-        if (rc != cases[i].rc || k.res.accepted != cases[i].accepted || k.res.rejected != cases[i].rejected)
+        if (rc != cases[i].rc || k.res.accepted != cases[i].accepted ||
+            k.res.rejected != cases[i].rejected)
             fail_msg("%s: %d, %u accepted, %u rejected, %s", cases[i].body, rc, k.res.accepted,
                      k.res.rejected, k.err.msg);
         if (cases[i].error)
@@ -382,7 +403,8 @@ static void limits(void **state)
         assert_int_equal(kit_decode(&k, DIALECT_NATIVE, b.p, b.n), 0);
         assert_int_equal(k.res.rejected, over);
         if (over)
-            expect_error(&k, 0, "entry 1: an entry of 8388609 bytes is larger than the limit of 8388608");
+            expect_error(&k, 0,
+                         "entry 1: an entry of 8388609 bytes is larger than the limit of 8388608");
     }
     buf_deinit(&b);
     kit_deinit(&k);
@@ -420,15 +442,16 @@ static void agents(void **state)
         const char *pattern, *agent;
         bool ok;
     } cases[] = {
-        { "svc-*", "svc-db", true },  { "svc-*", "svc-", true },     { "svc-*", "xsvc-db", false },
-        { "*", "any", true },         { "a*b*c", "aXXbYYc", true },  { "a*b*c", "aXXbYY", false },
-        { "svc", "svc", true },       { "svc", "svc2", false },      { "*db", "svc-db", true },
-        { "**x**", "x", true },       { "a*a", "a", false },         { "dflt", "", true },
+        { "svc-*", "svc-db", true }, { "svc-*", "svc-", true },    { "svc-*", "xsvc-db", false },
+        { "*", "any", true },        { "a*b*c", "aXXbYYc", true }, { "a*b*c", "aXXbYY", false },
+        { "svc", "svc", true },      { "svc", "svc2", false },     { "*db", "svc-db", true },
+        { "**x**", "x", true },      { "a*a", "a", false },        { "dflt", "", true },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char body[100];
         k.o.agent_pattern = str_c(cases[i].pattern);
-        snprintf(body, sizeof body, *cases[i].agent ? "{\"agent\":\"%s\"}" : "{}%s", cases[i].agent);
+        snprintf(body, sizeof body, *cases[i].agent ? "{\"agent\":\"%s\"}" : "{}%s",
+                 cases[i].agent);
         assert_int_equal(kit_decode_z(&k, DIALECT_NATIVE, body), cases[i].ok ? 0 : ERR_INVALID);
         if (!cases[i].ok)
             expect_error(&k, 0, "may not write as agent");
@@ -453,7 +476,10 @@ static void out_of_columns(void **state)
     for (uint32_t i = 0; i < rows; i++) {
         for (int j = 0; j < 1000; j++, n++)
             buf_printf(&b, "%s\"k%u\":%s", j ? "," : "{", n,
-                       j % 5 == 0 ? "{\"a\":1.0,\"b\":[1, 2]}" : j % 5 == 1 ? "\"x\\u0001\"" : j % 5 == 2 ? "null" : "7");
+                       j % 5 == 0   ? "{\"a\":1.0,\"b\":[1, 2]}"
+                       : j % 5 == 1 ? "\"x\\u0001\""
+                       : j % 5 == 2 ? "null"
+                                    : "7");
         buf_puts(&b, "}\n");
         k.lim.fields = 4096;
     }
@@ -507,8 +533,10 @@ static void one_shape(void **state)
     kit_init(&k);
     buf_init(&b, 1 << 20);
     for (int i = 0; i < 100; i++)
-        buf_printf(&b, "{\"ts\":\"2026-11-21T10:00:%02d.%03dZ\",\"level\":\"INFO\",\"msg\":\"m%d\","
-                       "\"context\":{\"a\":%d},\"n\":%s}\n", i % 60, i, i, i, i % 2 ? "1" : "1.5");
+        buf_printf(&b,
+                   "{\"ts\":\"2026-11-21T10:00:%02d.%03dZ\",\"level\":\"INFO\",\"msg\":\"m%d\","
+                   "\"context\":{\"a\":%d},\"n\":%s}\n",
+                   i % 60, i, i, i, i % 2 ? "1" : "1.5");
     assert_int_equal(kit_decode(&k, DIALECT_NATIVE, b.p, b.n), 0);
     struct block *blk = kit_block(&k);
     struct val first, v;
@@ -544,15 +572,16 @@ static void no_memory(void **state)
 {
     (void)state;
     static const char body[] =
-        "{\"ts\":1700000000.1234567891,\"agent\":{\"name\":\"n\"},\"context\":{\"a\":1},\"a\":[1, 2],\"id\":3}\n"
+        "{\"ts\":1700000000.1234567891,\"agent\":{\"name\":\"n\"},\"context\":{\"a\":1},"
+        "\"a\":[1, 2],\"id\":3}\n"
         "{\"a\":1,\"a\":2}\n{\"x\":\"\\n\"}                                ";
     for (uint64_t n = 1; n < 400; n++) {
         struct kit k;
         kit_init(&k);
         assert_int_equal(batch_new(&k.b, &k.a, &k.err), 0);
         mem_fail_at(n, 1);
-        int rc = ingest_decode(DIALECT_NATIVE, (str){ body, sizeof body - 33 }, &k.o, k.b, &k.a, &k.res,
-                               &k.err);
+        int rc = ingest_decode(DIALECT_NATIVE, (str){ body, sizeof body - 33 }, &k.o, k.b, &k.a,
+                               &k.res, &k.err);
         mem_fail_at(0, 0);
         if (rc) {
             assert_int_equal(rc, ERR_NOMEM);
@@ -568,13 +597,13 @@ static void no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(mapping),        cmocka_unit_test(times),
-        cmocka_unit_test(time_window),    cmocka_unit_test(levels),
-        cmocka_unit_test(bodies),         cmocka_unit_test(many_errors),
-        cmocka_unit_test(limits),         cmocka_unit_test(large_message),
-        cmocka_unit_test(agents),         cmocka_unit_test(out_of_columns),
-        cmocka_unit_test(long_shape),     cmocka_unit_test(one_shape),
-        cmocka_unit_test(batch_in_use),   cmocka_unit_test(no_memory),
+        cmocka_unit_test(mapping),      cmocka_unit_test(times),
+        cmocka_unit_test(time_window),  cmocka_unit_test(levels),
+        cmocka_unit_test(bodies),       cmocka_unit_test(many_errors),
+        cmocka_unit_test(limits),       cmocka_unit_test(large_message),
+        cmocka_unit_test(agents),       cmocka_unit_test(out_of_columns),
+        cmocka_unit_test(long_shape),   cmocka_unit_test(one_shape),
+        cmocka_unit_test(batch_in_use), cmocka_unit_test(no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

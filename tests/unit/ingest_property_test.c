@@ -1,8 +1,8 @@
 /* Random entries in, the same JSON values out.
  *
- * Entries are made from the names that matter (aliases, containers, names with separators) and every
- * type of value, so that aliases compete, containers collide and places have to be remembered. The seed
- * is fixed; a failure prints the entry. */
+ * Entries are made from the names that matter (aliases, containers, names with separators) and
+ * every type of value, so that aliases compete, containers collide and places have to be
+ * remembered. The seed is fixed; a failure prints the entry. */
 #include "ingest_kit.h"
 
 /* codec/json.h and jansson.h share names of enumerators, so they cannot be included together */
@@ -20,34 +20,154 @@ static uint32_t rnd(uint32_t n)
 
 /* as JSON source between quotes */
 static const char *const any_key[] = {
-    "agent", "agent_id", "source_app", "service", "service.name", "name", "message", "msg", "body",
-    "log", "summary", "content", "level", "severity", "log.level", "event", "type", "event.name",
-    "session_id", "session.id", "session", "id", "source_id", "level_raw", "time_error", "trace_id",
-    "trace", "span_id", "parent_id", "parent_entry", "duration_ms", "metrics", "tokens", "tokens.input",
-    "input", "output", "tags", "kind", "stream", "status", "context", "metadata", "attributes",
-    "payload", "extra", "gen_ai", "gen_ai.agent.name", "gen_ai.usage.input_tokens",
-    "gen_ai.usage.cache_read.input_tokens", "usage", "input_tokens", "tool_name", "model", "cost_usd",
-    "port", "a", "b", "a.b", "", "k\\u0001x", "\\u0002", "tab\\tkey", "line\\nkey", "\\u00e9",
-    "\\ud83d\\ude00", "\\\"quoted\\\\", "very_long_key_that_goes_past_sixteen_bytes", "-agent", "@context",
-    ".x", ":0x", "~y", "x=y", "shape", "rest", "seq", "received_at", "key_id", "resolved",
+    "agent",
+    "agent_id",
+    "source_app",
+    "service",
+    "service.name",
+    "name",
+    "message",
+    "msg",
+    "body",
+    "log",
+    "summary",
+    "content",
+    "level",
+    "severity",
+    "log.level",
+    "event",
+    "type",
+    "event.name",
+    "session_id",
+    "session.id",
+    "session",
+    "id",
+    "source_id",
+    "level_raw",
+    "time_error",
+    "trace_id",
+    "trace",
+    "span_id",
+    "parent_id",
+    "parent_entry",
+    "duration_ms",
+    "metrics",
+    "tokens",
+    "tokens.input",
+    "input",
+    "output",
+    "tags",
+    "kind",
+    "stream",
+    "status",
+    "context",
+    "metadata",
+    "attributes",
+    "payload",
+    "extra",
+    "gen_ai",
+    "gen_ai.agent.name",
+    "gen_ai.usage.input_tokens",
+    "gen_ai.usage.cache_read.input_tokens",
+    "usage",
+    "input_tokens",
+    "tool_name",
+    "model",
+    "cost_usd",
+    "port",
+    "a",
+    "b",
+    "a.b",
+    "",
+    "k\\u0001x",
+    "\\u0002",
+    "tab\\tkey",
+    "line\\nkey",
+    "\\u00e9",
+    "\\ud83d\\ude00",
+    "\\\"quoted\\\\",
+    "very_long_key_that_goes_past_sixteen_bytes",
+    "-agent",
+    "@context",
+    ".x",
+    ":0x",
+    "~y",
+    "x=y",
+    "shape",
+    "rest",
+    "seq",
+    "received_at",
+    "key_id",
+    "resolved",
 };
 static const char *const text_value[] = {
-    "", "x", "hello world", "4bf92f35-77b3-4da6-a3ce-929d0e0e4736", "info", "WARNING", "Error", "fatal",
-    "log", "span", "default", "stdout", "error", "weird", "\\u0000", "\\ud83d\\ude00 ok", "a\\nb\\t\\\"c\\\"",
-    "1700000000", "\\u0001", "{}",
+    "",
+    "x",
+    "hello world",
+    "4bf92f35-77b3-4da6-a3ce-929d0e0e4736",
+    "info",
+    "WARNING",
+    "Error",
+    "fatal",
+    "log",
+    "span",
+    "default",
+    "stdout",
+    "error",
+    "weird",
+    "\\u0000",
+    "\\ud83d\\ude00 ok",
+    "a\\nb\\t\\\"c\\\"",
+    "1700000000",
+    "\\u0001",
+    "{}",
 };
 static const char *const number_value[] = {
-    "0", "-1", "5", "9", "30", "17", "1700000000", "1700000000.5", "9223372036854775807",
-    "-9223372036854775808", "9223372036854775808", "123456789012345678901234567890", "0.1", "-2.5",
-    "3.0000000000000001", "1.0", "100000", "0.30000000000000004", "12345.678",
+    "0",
+    "-1",
+    "5",
+    "9",
+    "30",
+    "17",
+    "1700000000",
+    "1700000000.5",
+    "9223372036854775807",
+    "-9223372036854775808",
+    "9223372036854775808",
+    "123456789012345678901234567890",
+    "0.1",
+    "-2.5",
+    "3.0000000000000001",
+    "1.0",
+    "100000",
+    "0.30000000000000004",
+    "12345.678",
 };
 static const char *const time_value[] = {
-    "\"2026-11-21T10:00:00Z\"", "\"2026-11-21T10:00:00.123Z\"", "\"2026-11-21 10:00:00,5\"",
-    "\"2026-11-21T10:00:00.123456789+02:00\"", "\"2026-11-21t10:00:00.000000-11:30\"", "\"2026-11-21\"",
-    "\"2026-11-21T23:59:60Z\"", "\"2026-11-21T10:00:00.1234567891234Z\"", "\"1677-09-22T00:00:00Z\"",
-    "\"2262-04-11T23:47:16.854775807Z\"", "1700000000", "1700000000.5", "1700000000123",
-    "1700000000123.25", "1700000000123456", "1700000000123456789", "-5", "-5.25", "0", "0.25",
-    "1700000000.1234567891", "\"1700000000\"", "\"1700000000.50\"", "\"1700000000123\"",
+    "\"2026-11-21T10:00:00Z\"",
+    "\"2026-11-21T10:00:00.123Z\"",
+    "\"2026-11-21 10:00:00,5\"",
+    "\"2026-11-21T10:00:00.123456789+02:00\"",
+    "\"2026-11-21t10:00:00.000000-11:30\"",
+    "\"2026-11-21\"",
+    "\"2026-11-21T23:59:60Z\"",
+    "\"2026-11-21T10:00:00.1234567891234Z\"",
+    "\"1677-09-22T00:00:00Z\"",
+    "\"2262-04-11T23:47:16.854775807Z\"",
+    "1700000000",
+    "1700000000.5",
+    "1700000000123",
+    "1700000000123.25",
+    "1700000000123456",
+    "1700000000123456789",
+    "-5",
+    "-5.25",
+    "0",
+    "0.25",
+    "1700000000.1234567891",
+    "\"1700000000\"",
+    "\"1700000000.50\"",
+    "\"1700000000123\"",
 };
 
 static bool is_time(const char *key)
@@ -64,17 +184,10 @@ static void put_object(struct buf *b, int depth, uint32_t max);
 static void put_scalar(struct buf *b)
 {
     switch (rnd(6)) {
-    case 0:
-        buf_puts(b, PICK(number_value));
-        break;
-    case 1:
-        buf_puts(b, rnd(2) ? "true" : "false");
-        break;
-    case 2:
-        buf_puts(b, "null");
-        break;
-    default:
-        buf_printf(b, "\"%s\"", PICK(text_value));
+    case 0: buf_puts(b, PICK(number_value)); break;
+    case 1: buf_puts(b, rnd(2) ? "true" : "false"); break;
+    case 2: buf_puts(b, "null"); break;
+    default: buf_printf(b, "\"%s\"", PICK(text_value));
     }
 }
 
@@ -167,6 +280,119 @@ static void native(void **state)
     kit_deinit(&k);
 }
 
+/* Entries with the same keys and often the same types, as one logger writes them: each must come
+ * out of the request as it does alone, whatever was learned from the ones before. */
+static void alike(void **state)
+{
+    (void)state;
+    static const char *const keys[] = {
+        "ts",       "timestamp",    "level",        "severity",    "agent",
+        "agent_id", "service.name", "message",      "msg",         "event",
+        "status",   "id",           "parent_entry", "duration_ms", "tokens.input",
+        "input",    "output",       "tags",         "session_id",  "tool",
+        "kind",     "port",         "a.b",          "n",           "code",
+    };
+    static const char *const levels[] = {
+        "info", "INFO", "WARN", "error", "Error", "weird", "fatal"
+    };
+    static const enum dialect dialects[] = { DIALECT_NATIVE, DIALECT_NATIVE, DIALECT_GUIDE,
+                                             DIALECT_FLEET };
+    struct kit k, one;
+    struct buf row, body;
+    kit_init(&k);
+    kit_init(&one);
+    buf_init(&row, 1 << 20);
+    buf_init(&body, 1 << 20);
+    rng = 99;
+    for (int round = 0; round < 1500; round++) {
+        enum dialect d = PICK(dialects);
+        uint32_t used[8], types[8], n = 2 + rnd(7), rows = 3 + rnd(8);
+        for (uint32_t i = 0; i < n; i++) {
+            used[i] = rnd(sizeof keys / sizeof *keys);
+            types[i] = rnd(8);
+            for (uint32_t j = 0; j < i; j++)
+                if (used[j] == used[i])
+                    n = i;
+        }
+        bool nest = rnd(3) == 0;
+        buf_reset(&body);
+        char *lines[12];
+        k.o.default_agent = one.o.default_agent = rnd(2) ? STR("dflt") : STR_NULL;
+        k.o.key_id = one.o.key_id = rnd(2);
+        k.lim.max_backfill_ns = one.lim.max_backfill_ns = rnd(4) ? 0 : 3600 * NS_PER_S;
+        struct arena keep;
+        arena_init(&keep, 1 << 20);
+        buf_puts(&body, d == DIALECT_FLEET ? "[" : "");
+        for (uint32_t i = 0; i < rows; i++) {
+            buf_reset(&row);
+            buf_puts(&row, d == DIALECT_FLEET
+                               ? "{\"timestamp\":1700000000.5,\"agent\":\"f\",\"message\":\"m\","
+                               : "{");
+            if (d == DIALECT_FLEET)
+                buf_printf(&row, "\"level\":\"%s\",\"q\":1,\"context\":{", PICK(levels));
+            for (uint32_t j = 0; j < n; j++) {
+                const char *key = keys[used[j]];
+                uint32_t type = rnd(12) ? types[j] : rnd(8);
+                buf_printf(&row, "%s\"%s\":", j ? "," : "", key);
+                if (is_time(key) && d != DIALECT_FLEET)
+                    buf_puts(&row, rnd(10)
+                                       ? type % 2 ? "1799999999.5" : "\"2027-01-15T07:59:59.25Z\""
+                                       : PICK(time_value));
+                else if (!strcmp(key, "level") && type < 6)
+                    buf_printf(&row, "\"%s\"", PICK(levels));
+                else if (type < 4)
+                    buf_printf(&row, "\"%s\"", PICK(text_value));
+                else if (type < 6)
+                    buf_puts(&row, PICK(number_value));
+                else if (type < 7)
+                    buf_puts(&row, rnd(2) ? "true" : "null");
+                else
+                    put_object(&row, 4, 2);
+            }
+            if (nest)
+                buf_printf(&row, ",\"h\":{\"x\":%s},\"extra\":{\"y\":%u}", PICK(number_value),
+                           rnd(5));
+            buf_puts(&row, d == DIALECT_FLEET ? "}}" : "}");
+            lines[i] = arena_strz(&keep, buf_str(&row));
+            buf_puts(&body, !i ? "" : d == DIALECT_FLEET ? "," : "\n");
+            buf_putstr(&body, buf_str(&row));
+        }
+        buf_puts(&body, d == DIALECT_FLEET ? "]" : "");
+        int rc = kit_decode(&k, d, body.p, body.n);
+        if (d == DIALECT_FLEET && rc) { /* one bad level refuses them all */
+            arena_deinit(&keep);
+            continue;
+        }
+        assert_int_equal(rc, 0);
+        assert_int_equal(k.res.accepted, rows);
+        for (uint32_t i = 0; i < rows; i++) {
+            assert_int_equal(kit_decode_z(&one, d, lines[i]), 0);
+            if (d != DIALECT_FLEET)
+                expect_json(kit_show(&k, view_source, i), lines[i]);
+            json_t *a = exact_load(kit_show(&k, view_native, i)),
+                   *b = exact_load(kit_show(&one, view_native, 0));
+            json_object_del(a, "seq");
+            json_object_del(b, "seq");
+            json_t *id = json_object_get(a, "id");
+            if (id && strncmp(json_string_value(id), "01a3185c", 8) == 0) {
+                json_object_del(a, "id");
+                json_object_del(b, "id");
+            }
+            if (!json_equal(a, b))
+                fail_msg("row %u of %s\n%s\n%s", i, body.p, json_dumps(a, 0), json_dumps(b, 0));
+            json_decref(a);
+            json_decref(b);
+            char *two = arena_strz(&keep, str_c(kit_show(&k, view_source, i)));
+            assert_string_equal(two, kit_show(&one, view_source, 0));
+        }
+        arena_deinit(&keep);
+    }
+    buf_deinit(&row);
+    buf_deinit(&body);
+    kit_deinit(&k);
+    kit_deinit(&one);
+}
+
 /* canonical JSON is a fixed point: exported and read again it stays the same */
 static void native_again(void **state)
 {
@@ -195,7 +421,8 @@ static void native_again(void **state)
             json_object_del(s, "attributes");
         const char *key;
         json_t *v;
-        json_object_foreach(f, key, v) {
+        json_object_foreach(f, key, v)
+        {
             if (!strcmp(key, "attributes"))
                 continue; /* names of the conventions become fields the second time */
             if (!json_equal(v, json_object_get(s, key)))
@@ -212,8 +439,11 @@ static void native_again(void **state)
 static void fleet(void **state)
 {
     (void)state;
-    static const char *const seconds[] = { "0", "1700000000", "1700000000.5", "-1.25", "1700000000.123456",
-                                           "1700000000.123456789", "5000000000", "1700000000.0" };
+    static const char *const seconds[] = {
+        "0",          "1700000000",        "1700000000.5",
+        "-1.25",      "1700000000.123456", "1700000000.123456789",
+        "5000000000", "1700000000.0"
+    };
     static const char *const levels[] = { "DEBUG", "INFO", "WARN", "ERROR", "CRITICAL" };
     struct kit k;
     struct buf in;
@@ -245,8 +475,8 @@ static void fleet(void **state)
         char *got = kit_show(&k, view_fleet, 0);
         expect_members(got, in.p);
         json_t *j = exact_load(got);
-        static const char *const seven[] = { "timestamp", "agent", "level", "message", "context",
-                                             "trace_id", "session_id" };
+        static const char *const seven[] = { "timestamp", "agent",    "level",     "message",
+                                             "context",   "trace_id", "session_id" };
         for (size_t i = 0; i < 7; i++)
             assert_non_null(json_object_get(j, seven[i]));
         json_decref(j);
@@ -269,7 +499,8 @@ static void mals_and_hooks(void **state)
         if (mals)
             buf_puts(&in, "{\"agent_id\":\"a\",\"message\":\"m\",\"level\":\"warn\"");
         else
-            buf_puts(&in, "{\"source_app\":\"a\",\"session_id\":\"s\",\"hook_event_type\":\"Stop\"");
+            buf_puts(&in,
+                     "{\"source_app\":\"a\",\"session_id\":\"s\",\"hook_event_type\":\"Stop\"");
         if (!mals || rnd(3)) {
             buf_puts(&in, mals ? ",\"metadata\":" : ",\"payload\":");
             put_object(&in, 1, 8);
@@ -329,8 +560,8 @@ static void broken(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(native),         cmocka_unit_test(native_again), cmocka_unit_test(fleet),
-        cmocka_unit_test(mals_and_hooks), cmocka_unit_test(broken),
+        cmocka_unit_test(native), cmocka_unit_test(alike),          cmocka_unit_test(native_again),
+        cmocka_unit_test(fleet),  cmocka_unit_test(mals_and_hooks), cmocka_unit_test(broken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

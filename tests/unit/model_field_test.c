@@ -20,10 +20,17 @@ static void names(void **state)
         const char *name;
         enum field f;
     } cases[] = {
-        { "trace", F_TRACE_ID },   { "session", F_SESSION_ID }, { "span", F_SPAN_ID },
-        { "parent", F_PARENT_ID }, { "call", F_CALL_ID },       { "time", F_TIMESTAMP },
-        { "port", F_NONE },        { "", F_NONE },              { "Agent", F_NONE },
-        { "tokens", F_NONE },      { "tokens.input", F_TOKENS_INPUT },
+        { "trace", F_TRACE_ID },
+        { "session", F_SESSION_ID },
+        { "span", F_SPAN_ID },
+        { "parent", F_PARENT_ID },
+        { "call", F_CALL_ID },
+        { "time", F_TIMESTAMP },
+        { "port", F_NONE },
+        { "", F_NONE },
+        { "Agent", F_NONE },
+        { "tokens", F_NONE },
+        { "tokens.input", F_TOKENS_INPUT },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         assert_int_equal(field_by_name(str_c(cases[i].name)), cases[i].f);
@@ -106,8 +113,9 @@ static void long_keys(void **state)
 static void people_names(void **state)
 {
     (void)state;
-    static const char *const steps[][4] = { { "port" }, { "http", "method" }, { "a.b", "c" },
-                                            { "x\x01y", "z\x02" }, { "" } };
+    static const char *const steps[][4] = {
+        { "port" }, { "http", "method" }, { "a.b", "c" }, { "x\x01y", "z\x02" }, { "" }
+    };
     static const char *const want[] = { "port", "http.method", "a.b.c", "x\x01y.z\x02", "" };
     struct buf key, name;
     buf_init(&key, 1 << 16);
@@ -131,14 +139,30 @@ static void levels(void **state)
         const char *text;
         int level; /* -1: unknown */
     } cases[] = {
-        { "trace", LV_TRACE },    { "DEBUG", LV_DEBUG },        { "Info", LV_INFO },
-        { "warn", LV_WARN },      { "WARNING", LV_WARN },       { "error", LV_ERROR },
-        { "err", LV_ERROR },      { "critical", LV_CRITICAL },  { "FATAL", LV_CRITICAL },
-        { "emergency", LV_CRITICAL }, { "Alert", LV_CRITICAL }, { "panic", LV_CRITICAL },
-        { "NOTICE", LV_INFO },    { "INFO2", LV_INFO },         { "FATAL4", LV_CRITICAL },
-        { "TRACE3", LV_TRACE },   { "WARN2", LV_WARN },         { "INFO5", -1 },
-        { "INFO1", -1 },          { "notice2", -1 },            { "", -1 },
-        { "inf", -1 },            { "information", -1 },        { " info", -1 },
+        { "trace", LV_TRACE },
+        { "DEBUG", LV_DEBUG },
+        { "Info", LV_INFO },
+        { "warn", LV_WARN },
+        { "WARNING", LV_WARN },
+        { "error", LV_ERROR },
+        { "err", LV_ERROR },
+        { "critical", LV_CRITICAL },
+        { "FATAL", LV_CRITICAL },
+        { "emergency", LV_CRITICAL },
+        { "Alert", LV_CRITICAL },
+        { "panic", LV_CRITICAL },
+        { "NOTICE", LV_INFO },
+        { "INFO2", LV_INFO },
+        { "FATAL4", LV_CRITICAL },
+        { "TRACE3", LV_TRACE },
+        { "WARN2", LV_WARN },
+        { "INFO5", -1 },
+        { "INFO1", -1 },
+        { "notice2", -1 },
+        { "", -1 },
+        { "inf", -1 },
+        { "information", -1 },
+        { " info", -1 },
         { "critical critical critical", -1 },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -150,12 +174,23 @@ static void levels(void **state)
         int64_t n;
         int level, otel;
     } numbers[] = {
-        { 0, -1, -1 },         { 1, LV_TRACE, LV_TRACE }, { 5, LV_DEBUG, LV_DEBUG },
-        { 9, LV_INFO, LV_INFO }, { 10, LV_TRACE, LV_INFO }, { 13, LV_WARN, LV_WARN },
-        { 17, LV_ERROR, LV_ERROR }, { 20, LV_DEBUG, LV_ERROR }, { 24, LV_CRITICAL, LV_CRITICAL },
-        { 25, -1, -1 },        { 30, LV_INFO, -1 },       { 40, LV_WARN, -1 },
-        { 50, LV_ERROR, -1 },  { 60, LV_CRITICAL, -1 },   { 70, -1, -1 },
-        { -10, -1, -1 },       { INT64_MIN, -1, -1 },
+        { 0, -1, -1 },
+        { 1, LV_TRACE, LV_TRACE },
+        { 5, LV_DEBUG, LV_DEBUG },
+        { 9, LV_INFO, LV_INFO },
+        { 10, LV_TRACE, LV_INFO },
+        { 13, LV_WARN, LV_WARN },
+        { 17, LV_ERROR, LV_ERROR },
+        { 20, LV_DEBUG, LV_ERROR },
+        { 24, LV_CRITICAL, LV_CRITICAL },
+        { 25, -1, -1 },
+        { 30, LV_INFO, -1 },
+        { 40, LV_WARN, -1 },
+        { 50, LV_ERROR, -1 },
+        { 60, LV_CRITICAL, -1 },
+        { 70, -1, -1 },
+        { -10, -1, -1 },
+        { INT64_MIN, -1, -1 },
     };
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         enum level lv = LV__COUNT;

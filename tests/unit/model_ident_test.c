@@ -17,7 +17,10 @@ static void there_and_back(void **state)
     uint64_t x = 1;
     for (int i = 0; i < 20000; i++) {
         x = x * 6364136223846793005ull + 1442695040888963407ull;
-        uint64_t seq = i < 100 ? (uint64_t)i : i < 110 ? UINT64_MAX - (uint64_t)i : x >> (i % 60), got;
+        uint64_t seq = i < 100   ? (uint64_t)i
+                       : i < 110 ? UINT64_MAX - (uint64_t)i
+                                 : x >> (i % 60),
+                 got;
         ts_ns at = times[i % 4], when;
         char id[ID_TEXT];
         id_make(&gen, at, seq, id);

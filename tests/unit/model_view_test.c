@@ -17,9 +17,13 @@ static void safe_text(void **state)
         { IN("a\nb\tc"), "a\\nb\\tc", "a\\nb\tc" },
         { IN("\x1b[31mred\x1b]0;t\x07"), "\\x1b[31mred\\x1b]0;t\\x07", NULL },
         { IN("\0\x01\r\x7f"), "\\x00\\x01\\x0d\\x7f", NULL },
-        { IN("\xc2\x9b" "31m\xc2\x85"), "\\x9b31m\\x85", NULL },
-        { IN("\xc2\xa0\xc3\xa9\xe4\xb8\xad\xf0\x9f\x98\x80"), "\xc2\xa0\xc3\xa9\xe4\xb8\xad\xf0\x9f\x98\x80", NULL },
-        { IN("\xe2\x80\xae" "abc\xe2\x81\xa9\xef\xbb\xbf\xd8\x9c"),
+        { IN("\xc2\x9b"
+             "31m\xc2\x85"),
+          "\\x9b31m\\x85", NULL },
+        { IN("\xc2\xa0\xc3\xa9\xe4\xb8\xad\xf0\x9f\x98\x80"),
+          "\xc2\xa0\xc3\xa9\xe4\xb8\xad\xf0\x9f\x98\x80", NULL },
+        { IN("\xe2\x80\xae"
+             "abc\xe2\x81\xa9\xef\xbb\xbf\xd8\x9c"),
           "\\u{202e}abc\\u{2069}\\u{feff}\\u{061c}", NULL },
         { IN("\xe2\x80\xa8\xe2\x80\xa9\xe2\x80\x8e"), "\\u{2028}\\u{2029}\\u{200e}", NULL },
         { IN("\xff\xc3"), "\\xff\\xc3", NULL },
@@ -98,11 +102,14 @@ static void spellings(void **state)
     struct spelling sp;
     ts_ns t;
     assert_true(spell_time_number(STR("1700000000123"), UNIT_S, &t, &sp) == false);
-    assert_true(spell_time_number(STR("5000000000"), UNIT_S, &t, &sp) && t == 5000000000 * NS_PER_S);
+    assert_true(spell_time_number(STR("5000000000"), UNIT_S, &t, &sp) &&
+                t == 5000000000 * NS_PER_S);
     assert_true(spell_time_number(STR("5"), UNIT_MS, &t, &sp) && t == 5 * NS_PER_MS);
     /* whatever a damaged shape says, there is one JSON value */
-    static const char *const odd[] = { "", "T", "T-", "T-0", "T.9Z+-:0", "q", "qix", "ix", "f", "d!", "T.:Z",
-                                       "T.3Z00000", "\xff\xff\xff\xff" };
+    static const char *const odd[] = {
+        "",  "T",  "T-",   "T-0",       "T.9Z+-:0",        "q", "qix", "ix",
+        "f", "d!", "T.:Z", "T.3Z00000", "\xff\xff\xff\xff"
+    };
     for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
         buf_reset(&b);
         spell_put_time(&b, TS_MIN, str_c(odd[i]));
@@ -119,15 +126,18 @@ static void shapes(void **state)
     (void)state;
     struct shape s;
     str moved;
-    shape_parse(STR("N\nagent=agent\x01name\nsession_id#=session.id\ntimestamp\tT.3Z\nlevel=severity\t=WARNING\n"
-                    "tokens.input+\n-source\n@context\n@metadata\n.port\n.\n.x\x02\x19y\n:1k\n~source_id=id\nbogus=1\n\n"),
+    shape_parse(STR("N\nagent=agent\x01name\nsession_id#=session.id\ntimestamp\tT.3Z\n"
+                    "level=severity\t=WARNING\n"
+                    "tokens.input+\n-source\n@context\n@metadata\n.port\n"
+                    ".\n.x\x02\x19y\n:1k\n~source_id=id\nbogus=1\n\n"),
                 &s);
     assert_int_equal(s.dialect, 'N');
     assert_true(str_eq(s.f[F_AGENT].path, STR("agent\x01name")));
     assert_int_equal(s.f[F_SESSION_ID].flags, SHAPE_NUMBER);
     assert_int_equal(s.f[F_TOKENS_INPUT].flags, SHAPE_INCLUSIVE);
     assert_true(str_eq(s.f[F_TIMESTAMP].spelling, STR("T.3Z")) && !s.f[F_TIMESTAMP].path.n);
-    assert_true(str_eq(s.f[F_LEVEL].spelling, STR("=WARNING")) && str_eq(s.f[F_LEVEL].path, STR("severity")));
+    assert_true(str_eq(s.f[F_LEVEL].spelling, STR("=WARNING")) &&
+                str_eq(s.f[F_LEVEL].path, STR("severity")));
     assert_true(s.filled == 1ull << F_SOURCE);
     assert_int_equal(s.ncontainers, 2);
     assert_int_equal(shape_place(&s, STR("port"), &moved), -1);
@@ -165,12 +175,15 @@ static void terminal_lines(void **state)
     static const struct {
         const char *body, *line;
     } cases[] = {
-        { "{\"ts\":\"2026-11-21T10:00:00.123Z\",\"level\":\"error\",\"agent\":\"planner\",\"message\":\"message\","
+        { "{\"ts\":\"2026-11-21T10:00:00.123Z\",\"level\":\"error\",\"agent\":\"planner\","
+          "\"message\":\"message\","
           "\"key\":\"value\"}",
           "2026-11-21T10:00:00.123Z ERROR planner  message  key=value" },
-        { "{\"ts\":0,\"level\":\"fatal\",\"event\":\"e\",\"a\":\"x y\",\"b\":{\"c\":[1,\"2\"]},\"d\":\"\"}",
+        { "{\"ts\":0,\"level\":\"fatal\",\"event\":\"e\",\"a\":\"x y\",\"b\":{\"c\":[1,"
+          "\"2\"]},\"d\":\"\"}",
           "1970-01-01T00:00:00.000Z CRIT  -  e  a=\"x y\"  b.c=[1,\"2\"]  d=\"\"" },
-        { "{\"ts\":0,\"message\":\"a\\nb\\u001b[0m\",\"agent\":\"\\u202ex\",\"k\\u001b\":\"\\u0007\",\"tool\":\"t\"}",
+        { "{\"ts\":0,\"message\":\"a\\nb\\u001b[0m\",\"agent\":\"\\u202ex\",\"k\\u001b\":"
+          "\"\\u0007\",\"tool\":\"t\"}",
           "1970-01-01T00:00:00.000Z INFO  \\u{202e}x  a\\nb\\x1b[0m  tool=t  k\\x1b=\"\\x07\"" },
     };
     struct kit k;
@@ -180,9 +193,10 @@ static void terminal_lines(void **state)
         assert_string_equal(line_of(&k, false), cases[i].line);
     }
     assert_int_equal(kit_decode_z(&k, DIALECT_NATIVE, cases[0].body), 0);
-    assert_string_equal(line_of(&k, true),
-                        "\x1b[2m2026-11-21T10:00:00.123Z\x1b[0m \x1b[31mERROR\x1b[0m planner  message"
-                        "  \x1b[2mkey=\x1b[0mvalue");
+    assert_string_equal(
+        line_of(&k, true),
+        "\x1b[2m2026-11-21T10:00:00.123Z\x1b[0m \x1b[31mERROR\x1b[0m planner  message"
+        "  \x1b[2mkey=\x1b[0mvalue");
     kit_deinit(&k);
 }
 
@@ -191,7 +205,8 @@ static void translated(void **state)
 {
     (void)state;
     static const char native[] =
-        "{\"timestamp\":\"2026-11-21T10:00:00.5Z\",\"agent\":\"a\",\"level\":\"trace\",\"msg\":\"m\",\"tool\":\"t\","
+        "{\"timestamp\":\"2026-11-21T10:00:00.5Z\",\"agent\":\"a\",\"level\":\"trace\","
+        "\"msg\":\"m\",\"tool\":\"t\","
         "\"trace_id\":\"x\",\"tokens.input\":5,\"context\":{\"port\":1}}";
     static const struct {
         enum dialect d;
@@ -201,25 +216,34 @@ static void translated(void **state)
     } cases[] = {
         { DIALECT_NATIVE, native, view_fleet,
           "{\"timestamp\":1795255200.5,\"agent\":\"a\",\"level\":\"DEBUG\",\"message\":\"m\","
-          "\"context\":{\"tool\":\"t\",\"tokens.input\":5,\"port\":1},\"trace_id\":\"x\",\"session_id\":\"\"}" },
+          "\"context\":{\"tool\":\"t\",\"tokens.input\":5,\"port\":1},\"trace_id\":\"x\","
+          "\"session_id\":\"\"}" },
         { DIALECT_NATIVE, native, view_guide,
-          "{\"timestamp\":\"2026-11-21T10:00:00.500Z\",\"agent\":\"a\",\"event\":\"trace\",\"content\":\"m\","
+          "{\"timestamp\":\"2026-11-21T10:00:00.500Z\",\"agent\":\"a\",\"event\":\"trace\","
+          "\"content\":\"m\","
           "\"level\":\"trace\",\"trace_id\":\"x\",\"tool\":\"t\",\"tokens.input\":5,\"port\":1}" },
         { DIALECT_NATIVE, native, view_hook,
           "{\"id\":100,\"source_app\":\"a\",\"session_id\":\"\",\"hook_event_type\":\"trace\","
-          "\"payload\":{\"level\":\"trace\",\"message\":\"m\",\"trace_id\":\"x\",\"tool\":\"t\",\"tokens.input\":5,"
+          "\"payload\":{\"level\":\"trace\",\"message\":\"m\",\"trace_id\":\"x\",\"tool\":"
+          "\"t\",\"tokens.input\":5,"
           "\"port\":1},\"timestamp\":1795255200500}" },
         { DIALECT_NATIVE, "{}", view_fleet,
-          "{\"timestamp\":1800000000.123456789,\"agent\":\"\",\"level\":\"INFO\",\"message\":\"\",\"context\":{},"
+          "{\"timestamp\":1800000000.123456789,\"agent\":\"\",\"level\":\"INFO\","
+          "\"message\":\"\",\"context\":{},"
           "\"trace_id\":\"\",\"session_id\":\"\"}" },
         { DIALECT_TEXT, "x", view_guide,
-          "{\"timestamp\":\"2027-01-15T08:00:00.123456789Z\",\"agent\":\"unknown\",\"event\":\"info\","
+          "{\"timestamp\":\"2027-01-15T08:00:00.123456789Z\",\"agent\":\"unknown\","
+          "\"event\":\"info\","
           "\"content\":\"x\",\"level\":\"info\"}" },
-        { DIALECT_NATIVE, "{\"agent\":\"a\",\"context\":{\"agent\":\"b\",\"content\":\"c\",\"tool\":\"t2\"},\"tool\":\"t\"}",
+        { DIALECT_NATIVE,
+          "{\"agent\":\"a\",\"context\":{\"agent\":\"b\",\"content\":\"c\",\"tool\":\"t2\"},"
+          "\"tool\":\"t\"}",
           view_guide,
-          "{\"timestamp\":\"2027-01-15T08:00:00.123456789Z\",\"agent\":\"a\",\"event\":\"info\",\"content\":\"\","
+          "{\"timestamp\":\"2027-01-15T08:00:00.123456789Z\",\"agent\":\"a\",\"event\":"
+          "\"info\",\"content\":\"\","
           "\"level\":\"info\",\"tool\":\"t2\"}" },
-        { DIALECT_NATIVE, "{\"ts\":1,\"context\":{\"a\":{\"b\":1}}}", view_attributes, "{\"a\":{\"b\":1}}" },
+        { DIALECT_NATIVE, "{\"ts\":1,\"context\":{\"a\":{\"b\":1}}}", view_attributes,
+          "{\"a\":{\"b\":1}}" },
         { DIALECT_NATIVE, "{\"ts\":1}", view_attributes, "{}" },
     };
     struct kit k;
@@ -230,7 +254,8 @@ static void translated(void **state)
     }
     assert_int_equal(kit_decode_z(&k, DIALECT_NATIVE, native), 0);
     expect_members(kit_show(&k, view_mals, 0),
-                   "{\"agent_id\":\"a\",\"level\":\"debug\",\"message\":\"m\",\"trace_id\":\"x\",\"category\":null,"
+                   "{\"agent_id\":\"a\",\"level\":\"debug\",\"message\":\"m\",\"trace_id\":\"x\","
+                   "\"category\":null,"
                    "\"metadata\":{\"tool\":\"t\",\"tokens.input\":5,\"port\":1},"
                    "\"created_at\":\"2026-11-21T10:00:00.500000Z\"}");
     kit_deinit(&k);
@@ -253,8 +278,8 @@ static void full_buffer(void **state)
     struct kit k;
     kit_init(&k);
     assert_int_equal(kit_decode_z(&k, DIALECT_NATIVE, "{\"message\":\"0123456789\"}"), 0);
-    static const kit_view views[] = { view_native, view_source, view_fleet, view_mals, view_guide, view_hook,
-                                      view_attributes };
+    static const kit_view views[] = { view_native, view_source, view_fleet,     view_mals,
+                                      view_guide,  view_hook,   view_attributes };
     struct block *b = kit_block(&k);
     for (size_t i = 0; i < sizeof views / sizeof *views; i++) {
         struct buf out;
@@ -269,8 +294,9 @@ static void full_buffer(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(safe_text),  cmocka_unit_test(spellings),   cmocka_unit_test(shapes),
-        cmocka_unit_test(terminal_lines), cmocka_unit_test(translated), cmocka_unit_test(nul_in_keys),
+        cmocka_unit_test(safe_text),   cmocka_unit_test(spellings),
+        cmocka_unit_test(shapes),      cmocka_unit_test(terminal_lines),
+        cmocka_unit_test(translated),  cmocka_unit_test(nul_in_keys),
         cmocka_unit_test(full_buffer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
