@@ -307,6 +307,7 @@ static int read_item(struct scan *sc, const struct item *it, uint32_t *ret_n, st
         rc = pred_eval(sc->filter, sc->block, cut, sc->sel, sc->run, sc->plan.cancel, err);
     else if (!rc)
         memcpy(sc->sel, cut, BITS_WORDS(it->n) * 8);
+    sc->cost.gave_up = pred_run_gave_up(sc->run);
     if (!rc) {
         *ret_n = (uint32_t)bits_count(sc->sel, it->n);
         sc->cost.rows_matched += *ret_n;
