@@ -204,7 +204,7 @@ static const struct agg_fn functions[] = {
 };
 
 const char *const agg_names[] = { "count", "count_distinct", "sum", "avg", "min", "max", "median", "percentile",
-                                  "stddev", "first", "last", "any", "values", "rate", "p50", "p75", "p90", "p95",
+                                  "stddev", "first", "last", "any", "values", "rate", "p95", "p50", "p75", "p90",
                                   "p99", "p999" };
 const uint32_t agg_nnames = sizeof agg_names / sizeof *agg_names;
 

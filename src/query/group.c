@@ -235,6 +235,7 @@ static int parse_bucket_key(struct parser *p, struct group_key *key, struct qcol
     int rc = lex_name(p, &name, "the field of bucket()");
     if (!rc)
         rc = lex_expect(p, ',', "before the width of bucket()");
+    lex_blank(p);
     int64_t at = (int64_t)p->pos;
     if (!rc)
         rc = lex_number(p, &key->width, "the width of bucket()");

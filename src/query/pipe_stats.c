@@ -53,6 +53,8 @@ static int parse_agg_args(struct parser *p, struct agg *a, const struct qname *n
     a->has_ref = true;
     a->max = VALUES_DEFAULT;
     bool more = !rc && lex_char(p, ',');
+    if (more)
+        lex_blank(p);
     int64_t at = (int64_t)p->pos;
     struct pred_bound n;
     if (more && str_eq(name->text, STR("percentile"))) {

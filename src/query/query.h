@@ -115,7 +115,6 @@ struct query_writer {
     /* private */
     const struct query_cell *cols;
     uint32_t ncols;
-    struct held *held;
     struct arena arena;
     struct text_table *table;
 };

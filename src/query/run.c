@@ -289,6 +289,20 @@ static int run_begin(struct run *r, struct err *err)
     return rc ? rc : ops_open(r, err);
 }
 
+/* rows a regular expression gave up on, in the scan or behind it */
+static void note_gave_up(struct run *r)
+{
+    struct scan_cost *c = &r->res->cost;
+    c->gave_up += pred_run_gave_up(r->preds);
+    if (!c->gave_up)
+        return;
+    run_warn(r, "regex_gave_up: the regular expression gave up on %llu entries, which count as not matching",
+             (unsigned long long)c->gave_up);
+    if (!c->incomplete)
+        snprintf(c->incomplete_why, sizeof c->incomplete_why, "a regular expression gave up");
+    c->incomplete = true;
+}
+
 int query_run(struct query *q, struct store *s, struct query_sink *sink, struct query_ctl *ctl,
               struct query_result *ret, struct err *err)
 {
@@ -303,13 +317,8 @@ int query_run(struct query *q, struct store *s, struct query_sink *sink, struct 
     int rc = run_begin(&r, err);
     if (!rc)
         rc = run_ops(&r, err);
-    if (r.preds && pred_run_gave_up(r.preds)) {
-        run_warn(&r, "regex_gave_up: the regular expression gave up on %llu entries, which count as not matching",
-                 (unsigned long long)pred_run_gave_up(r.preds));
-        if (!ret->cost.incomplete)
-            snprintf(ret->cost.incomplete_why, sizeof ret->cost.incomplete_why, "a regular expression gave up");
-        ret->cost.incomplete = true;
-    }
+    if (rc >= 0)
+        note_gave_up(&r);
     ret->elapsed_ns = now_ns() - r.started;
     run_close(&r);
     return rc < 0 ? rc : 0;

@@ -213,6 +213,7 @@ static void add_cost(struct scan_cost *to, const struct scan_cost *c, bool first
     to->bytes_read += c->bytes_read;
     to->bytes_decoded += c->bytes_decoded;
     to->pages_decoded += c->pages_decoded;
+    to->gave_up += c->gave_up;
     if (c->incomplete && !to->incomplete) {
         to->incomplete = true;
         memcpy(to->incomplete_why, c->incomplete_why, sizeof to->incomplete_why);
