@@ -81,8 +81,6 @@ static void put_echo(struct buf *b, const struct jobject *o, uint64_t id, ts_ns 
 static void event_reply(struct ingest_op *op)
 {
     struct call *c = op->c;
-    struct err err = ERR_INIT;
-    struct jobject o;
     struct buf b;
     if (op->by_agent) {
         reply_error(c, 403, "forbidden", "this key may not write as that agent");
@@ -92,12 +90,12 @@ static void event_reply(struct ingest_op *op)
         reply_err(c, &op->err);
         return;
     }
-    if (op->rc < 0 || !op->accepted || jobject_parse(&o, c->req->body, c->req->arena, &err) < 0) {
+    if (op->rc < 0 || !op->accepted) {
         reply_error(c, 400, "bad_input", "Invalid request: %s", op->err.msg);
         return;
     }
     buf_init(&b, c->req->body.n * 2 + 65536);
-    put_echo(&b, &o, op->a.base_seq, op->now);
+    put_echo(&b, c->body, op->a.base_seq, op->now);
     if (buf_ok(&b))
         reply_json(c, 200, buf_str(&b));
     else
@@ -109,9 +107,9 @@ void hook_event(struct call *c)
 {
     static const char *const required[] = { "source_app", "session_id", "hook_event_type",
                                             "payload" };
-    struct jobject o;
+    struct jobject *o = arena_alloc(c->req->arena, sizeof *o);
     struct err err = ERR_INIT;
-    int rc = jobject_parse(&o, c->req->body, c->req->arena, &err);
+    int rc = o ? jobject_parse(o, c->req->body, c->req->arena, &err) : err_nomem(&err);
     if (rc == ERR_NOMEM) {
         reply_err(c, &err);
         return;
@@ -121,10 +119,11 @@ void hook_event(struct call *c)
         return;
     }
     for (size_t i = 0; i < sizeof required / sizeof *required; i++)
-        if (!truthy(&o, required[i])) {
+        if (!truthy(o, required[i])) {
             reply_error(c, 400, "bad_input", "Missing required fields");
             return;
         }
+    c->body = o; /* for the echo */
     ingest_start(c, DIALECT_EVENTS, true, STR_NULL, event_reply);
 }
 

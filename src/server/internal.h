@@ -102,7 +102,7 @@ struct call {
     char allow[64];
     int64_t started;            /* monotonic ns */
     struct job *job;            /* the one that works on it, or NULL */
-    const struct jobject *body; /* parameters sent as JSON, or NULL */
+    const struct jobject *body; /* the JSON object sent, when its handler reads it again */
     struct tail *tail;          /* the live subscription on it, or NULL */
 };
 

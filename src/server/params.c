@@ -6,7 +6,7 @@
 #include "codec/json.h"
 #include "server/internal.h"
 
-#define MEMBERS_MAX 256
+#define MEMBERS_MAX 4096
 
 /* a parameter of the body (POST of JSON), else of the URL */
 static bool get(struct call *c, const char *name, str *ret)
@@ -210,12 +210,17 @@ int jobject_parse(struct jobject *ret, str text, struct arena *a, struct err *er
         return rc;
     if (t.type != JSON_OBJ)
         return err_at(err, ERR_INVALID, 0, "the body must be a JSON object");
-    struct jobject o = { arena_array(a, MEMBERS_MAX, sizeof *o.m), 0 };
-    if (!o.m)
-        return err_nomem(err);
+    struct jobject o = { NULL, 0 };
+    uint32_t cap = 0;
     while ((rc = json_next(&r, &t, err)) == 0 && t.type == JSON_KEY) {
         if (o.n == MEMBERS_MAX)
             return err_set(err, ERR_LIMIT, "more than %d members", MEMBERS_MAX);
+        if (o.n == cap) {
+            o.m = arena_grow(a, o.m, o.n, cap ? cap * 2 : 16, sizeof *o.m);
+            if (!o.m)
+                return err_nomem(err);
+            cap = cap ? cap * 2 : 16;
+        }
         struct jmember *m = &o.m[o.n++];
         m->key = json_unescape(&t, a);
         if (!m->key.p && t.raw.n)
