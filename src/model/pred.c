@@ -1,7 +1,7 @@
 /* pred.c: the tree: joining leaves, what a tree says about time and sequence, and its end.
  *
- * Kids of AND and OR stand in rising cost, so that evaluation meets the cheap ones first; the sort is
- * stable. A joint of trees never changes them: a tree may be part of several others. */
+ * Kids of AND and OR stand in rising cost, so that evaluation meets the cheap ones first; the sort
+ * is stable. A joint of trees never changes them: a tree may be part of several others. */
 #include "model/pred.h"
 
 #include "model/pred_int.h"
@@ -161,8 +161,7 @@ static struct bounds bounds_of(const struct pred *p, enum field f)
     struct bounds all = { INT64_MIN, INT64_MAX }, none = { INT64_MAX, INT64_MIN };
     struct bounds b = p->kind == P_OR ? none : all;
     switch (p->kind) {
-    case P_FALSE:
-        return none;
+    case P_FALSE: return none;
     case P_AND:
         for (uint32_t i = 0; i < p->nkids; i++) {
             struct bounds k = bounds_of(p->kids[i], f);
@@ -183,8 +182,7 @@ static struct bounds bounds_of(const struct pred *p, enum field f)
         if (p->scope.n == 1 && !p->scope.any && p->scope.fields[0].field == f)
             return p->test.num ? (struct bounds){ p->test.range.ilo, p->test.range.ihi } : none;
         return all;
-    default:
-        return all;
+    default: return all;
     }
 }
 

@@ -23,11 +23,12 @@ struct pred;
 /* ---- constructors; memory from the arena; NULL arguments give NULL; NULL = out of memory ---- */
 struct pred *pred_true(struct arena *a);
 struct pred *pred_false(struct arena *a);
-struct pred *pred_and(struct arena *a, struct pred *x, struct pred *y); /* x or y may be pred_true */
+struct pred *pred_and(struct arena *a, struct pred *x,
+                      struct pred *y); /* x or y may be pred_true */
 struct pred *pred_or(struct arena *a, struct pred *x, struct pred *y);
 struct pred *pred_not(struct arena *a, struct pred *x);
-struct pred *pred_eq(struct arena *a, enum field f, str whole_value);          /* text or number, `f=v` */
-struct pred *pred_glob(struct arena *a, enum field f, str pattern);            /* '*' only */
+struct pred *pred_eq(struct arena *a, enum field f, str whole_value); /* text or number, `f=v` */
+struct pred *pred_glob(struct arena *a, enum field f, str pattern);   /* '*' only */
 struct pred *pred_substr(struct arena *a, enum field f, str part, bool fold);
 struct pred *pred_level_min(struct arena *a, enum level min);
 struct pred *pred_level_is(struct arena *a, enum level lv);
@@ -37,7 +38,8 @@ struct pred *pred_seq_range(struct arena *a, uint64_t from, uint64_t to_incl);
 struct pred *pred_resolved(struct arena *a, bool resolved);
 /* PCRE2, unanchored; flags "i" "m" "s"; refused constructs and bad patterns: ERR_INVALID with
  * err->pos in the pattern */
-int pred_regex(struct pred **ret, struct arena *a, enum field f, str pattern, str flags, struct err *err);
+int pred_regex(struct pred **ret, struct arena *a, enum field f, str pattern, str flags,
+               struct err *err);
 /* Frees what the arena cannot (compiled regexes). Call before the arena goes. */
 void pred_release(struct pred *p);
 
@@ -56,31 +58,32 @@ int pred_run_new(struct pred_run **ret, struct err *err);
 void pred_run_free(struct pred_run *r);
 /* rows whose regex gave up (match limit) so far; they count as not matching */
 uint64_t pred_run_gave_up(const struct pred_run *r);
-/* out: bitmap of BITS_WORDS(b->n) words: the rows of `sel` (NULL = all) that match. ERR_TIMEOUT when
- * *cancel (may be NULL) became non-zero. */
+/* out: bitmap of BITS_WORDS(b->n) words: the rows of `sel` (NULL = all) that match. ERR_TIMEOUT
+ * when *cancel (may be NULL) became non-zero. */
 int pred_eval(const struct pred *p, struct block *b, const uint64_t *sel, uint64_t *out,
               struct pred_run *run, const volatile int *cancel, struct err *err);
 
 /* ---- pruning: can any row of a block match, judging by statistics alone? ---- */
 struct col_stats {
     enum vtype type;
-    uint32_t nvals;       /* 0: column absent from the block */
-    bool all_rows;        /* every row has a value in this column */
-    bool has_range;       /* V_I64: imin/imax; V_F64: dmin/dmax; text: smin <= value (bytewise) and,
-                             when !smax_open, value <= smax or value starts with smax */
+    uint32_t nvals; /* 0: column absent from the block */
+    bool all_rows;  /* every row has a value in this column */
+    bool has_range; /* V_I64: imin/imax; V_F64: dmin/dmax; text: smin <= value (bytewise) and,
+                       when !smax_open, value <= smax or value starts with smax */
     int64_t imin, imax;
     double dmin, dmax;
     str smin, smax;
     bool smax_open;
-    void *handle;         /* for the two filters below */
+    void *handle; /* for the two filters below */
 };
 struct block_stats {
     uint32_t n;
     ts_ns t_min, t_max;
     uint64_t seq_min, seq_max;
-    uint32_t level_mask;  /* bit lv: some row has it; all ones when unknown */
+    uint32_t level_mask; /* bit lv: some row has it; all ones when unknown */
     void *ctx;
-    /* statistics of every physical column of a reference; returns how many (> max: as if unknown) */
+    /* statistics of every physical column of a reference; returns how many (> max: as if unknown)
+     */
     uint32_t (*find)(void *ctx, const struct fieldref *f, struct col_stats *ret, uint32_t max);
     /* false only when no value of that column has the token (token_hash) / equals (value_hash) */
     bool (*may_token)(void *ctx, const struct col_stats *c, uint64_t hash);
@@ -92,7 +95,8 @@ enum prune pred_prune(const struct pred *p, const struct block_stats *st);
 
 /* for explain and tests: "(level>=warn AND message:word(refused))" */
 void pred_put_text(struct buf *b, const struct pred *p);
-/* JSON array, one object a leaf: {"test":"...","indexes":["token filter", ...]}: what pruning can use */
+/* JSON array, one object a leaf: {"test":"...","indexes":["token filter", ...]}: what pruning can
+ * use */
 void pred_put_tests(struct buf *b, const struct pred *p);
 
 #endif

@@ -1,9 +1,9 @@
 /* pred_col.c: one test over one column.
  *
- * Numbers: a branch-free loop that builds 64 bits at a time. Text with a dictionary: every distinct value
- * that a wanted row uses is tested once, then rows look their code up. Text without: whole-column search
- * where the test allows it (pred_text.c), else value by value. JSON: a search over the raw bytes finds the
- * rows that can match at all, and only those are taken apart. */
+ * Numbers: a branch-free loop that builds 64 bits at a time. Text with a dictionary: every distinct
+ * value that a wanted row uses is tested once, then rows look their code up. Text without:
+ * whole-column search where the test allows it (pred_text.c), else value by value. JSON: a search
+ * over the raw bytes finds the rows that can match at all, and only those are taken apart. */
 #include "base/mem.h"
 #include "model/pred_int.h"
 
@@ -110,16 +110,17 @@ static int texts_match(const struct pred *p, const struct text_vec *t, const uin
 }
 
 /* One chunk of a dictionary (at most BLOCK_ROWS_MAX values) into hits. */
-static int dict_chunk(const struct pred *p, const struct colv *c, uint32_t from, const uint64_t *used,
-                      const uint32_t *weights, uint64_t *hits, struct pred_run *r, struct err *err)
+static int dict_chunk(const struct pred *p, const struct colv *c, uint32_t from,
+                      const uint64_t *used, const uint32_t *weights, uint64_t *hits,
+                      struct pred_run *r, struct err *err)
 {
     uint32_t n = c->ndict - from < BLOCK_ROWS_MAX ? c->ndict - from : BLOCK_ROWS_MAX;
     struct text_vec t = { n, c->off + from, c->bytes, used + from / 64 };
     return texts_match(p, &t, weights ? weights + from : NULL, hits + from / 64, r, err);
 }
 
-static int scan_dict(const struct pred *p, const struct colv *c, const uint64_t *want, uint64_t *out,
-                     struct pred_run *r, struct err *err)
+static int scan_dict(const struct pred *p, const struct colv *c, const uint64_t *want,
+                     uint64_t *out, struct pred_run *r, struct err *err)
 {
     size_t words = BITS_WORDS(c->ndict);
     bool weigh = p->test.st == S_REGEX;
@@ -182,8 +183,8 @@ static int json_candidates(const struct pred *p, const struct text_vec *t, uint6
     return rc;
 }
 
-static int json_values(const struct pred *p, const struct text_vec *t, uint64_t *out, struct pred_run *r,
-                       struct err *err)
+static int json_values(const struct pred *p, const struct text_vec *t, uint64_t *out,
+                       struct pred_run *r, struct err *err)
 {
     bits_zero(out, t->n);
     for (uint32_t i = 0; i < t->n; i++) {
@@ -200,8 +201,8 @@ static int json_values(const struct pred *p, const struct text_vec *t, uint64_t 
 }
 
 /* JSON side by side; with a dictionary every value is tested, used or not: there are few */
-static int jsons_match(const struct pred *p, const struct text_vec *t, uint64_t *out, struct pred_run *r,
-                       struct err *err)
+static int jsons_match(const struct pred *p, const struct text_vec *t, uint64_t *out,
+                       struct pred_run *r, struct err *err)
 {
     const struct test *ts = &p->test;
     bool words_only = (ts->st == S_WORDS || ts->st == S_REGEX) && !ts->num && !ts->bools;
@@ -241,7 +242,8 @@ static int scan_coded_json(const struct pred *p, const struct colv *c, const uin
     return rc;
 }
 
-static void scan_num_texts(const struct test *t, const struct colv *c, const uint64_t *want, uint64_t *out)
+static void scan_num_texts(const struct test *t, const struct colv *c, const uint64_t *want,
+                           uint64_t *out)
 {
     bits_zero(out, c->n);
     for (size_t i = bits_next(want, 0, c->n); i < c->n; i = bits_next(want, i + 1, c->n))
@@ -266,9 +268,11 @@ int test_column(const struct pred *p, const struct colv *c, const uint64_t *want
     else if (c->type == V_BOOL)
         scan_bool(p->test.bools, c->b8, c->n, out);
     else if (c->type == V_I64)
-        scan_i64(p->test.num ? &p->test.range : &(struct num_range){ 1, 0, 1, 0 }, c->i64, c->n, out);
+        scan_i64(p->test.num ? &p->test.range : &(struct num_range){ 1, 0, 1, 0 }, c->i64, c->n,
+                 out);
     else if (c->type == V_F64)
-        scan_f64(p->test.num ? &p->test.range : &(struct num_range){ 1, 0, 1, 0 }, c->f64, c->n, out);
+        scan_f64(p->test.num ? &p->test.range : &(struct num_range){ 1, 0, 1, 0 }, c->f64, c->n,
+                 out);
     else if (c->type == V_NUM)
         scan_num_texts(&p->test, c, rows, out);
     else if (c->type == V_JSON)

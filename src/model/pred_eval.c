@@ -1,8 +1,8 @@
 /* pred_eval.c: a tree over a block: bitmaps of rows, narrowed test by test.
  *
- * AND hands each kid only the rows that are left, OR only those not yet found; both stop when there are
- * none. NOT is the complement within the rows asked for. Scratch bitmaps come from the run's stack, so
- * depth costs no stack of the thread beyond small frames. */
+ * AND hands each kid only the rows that are left, OR only those not yet found; both stop when there
+ * are none. NOT is the complement within the rows asked for. Scratch bitmaps come from the run's
+ * stack, so depth costs no stack of the thread beyond small frames. */
 #include "model/ident.h"
 #include "model/pred_int.h"
 
@@ -107,8 +107,8 @@ static int eval_made_ids(const struct pred *p, struct block *b, const uint64_t *
 }
 
 /* Adds to out the rows of sel that pass in column c and takes them from left. */
-static int eval_column(const struct pred *p, struct block *b, uint32_t c, uint64_t *left, uint64_t *out,
-                       uint64_t *hit, struct pred_run *r, struct err *err)
+static int eval_column(const struct pred *p, struct block *b, uint32_t c, uint64_t *left,
+                       uint64_t *out, uint64_t *hit, struct pred_run *r, struct err *err)
 {
     const struct colv *col;
     enum vtype type = b->cols[c].type;
@@ -137,8 +137,8 @@ static bool shown(str key)
 }
 
 /* Attributes that got no column of their own are members of an object in the column rest. */
-static int eval_rest(const struct pred *p, struct block *b, const struct fieldref *f, uint64_t *left,
-                     uint64_t *out, struct pred_run *r, struct err *err)
+static int eval_rest(const struct pred *p, struct block *b, const struct fieldref *f,
+                     uint64_t *left, uint64_t *out, struct pred_run *r, struct err *err)
 {
     str name = field_table[F_REST].name;
     struct fieldref ref = { .field = F_REST, .key = name, .hash = field_dotted_hash(name) };
@@ -258,31 +258,23 @@ static int eval(const struct pred *p, struct block *b, const uint64_t *sel, uint
     size_t words = BITS_WORDS(b->n);
     int rc = 0;
     switch (p->kind) {
-    case P_TRUE:
-        memcpy(out, sel, words * 8);
-        return 0;
-    case P_FALSE:
-        bits_zero(out, b->n);
-        return 0;
-    case P_AND:
-        return eval_and(p, b, sel, out, r, err);
-    case P_OR:
-        return eval_or(p, b, sel, out, r, err);
+    case P_TRUE: memcpy(out, sel, words * 8); return 0;
+    case P_FALSE: bits_zero(out, b->n); return 0;
+    case P_AND: return eval_and(p, b, sel, out, r, err);
+    case P_OR: return eval_or(p, b, sel, out, r, err);
     case P_NOT:
         rc = eval(p->kids[0], b, sel, out, r, err);
         for (size_t i = 0; i < words; i++)
             out[i] = sel[i] & ~out[i];
         return rc;
-    case P_LEVEL:
-        return eval_special(p, b, sel, out, err);
+    case P_LEVEL: return eval_special(p, b, sel, out, err);
     case P_RESOLVED:
         rc = eval_special(p, b, sel, out, err);
         for (size_t i = 0; i < words && !p->resolved; i++)
             out[i] = sel[i] & ~out[i];
         return rc;
     case P_EXISTS:
-    case P_TEST:
-        break;
+    case P_TEST: break;
     }
     return eval_test(p, b, sel, out, r, err);
 }

@@ -1,8 +1,9 @@
 /* pred_int.h: the inside of a struct pred, shared by the pred_*.c files and nobody else.
  *
  * A leaf is a test with one part a stored type: numbers fall in an interval, booleans are named by
- * two bits, strings go through one of the S_ tests. A JSON value matches when a scalar inside it does,
- * by that scalar's own type. So `port:80`, `port=80` and `port>79` differ only in their parts. */
+ * two bits, strings go through one of the S_ tests. A JSON value matches when a scalar inside it
+ * does, by that scalar's own type. So `port:80`, `port=80` and `port>79` differ only in their
+ * parts. */
 #ifndef FL_MODEL_PRED_INT_H
 #define FL_MODEL_PRED_INT_H
 
@@ -15,10 +16,10 @@ enum pred_kind { P_TRUE, P_FALSE, P_AND, P_OR, P_NOT, P_TEST, P_EXISTS, P_LEVEL,
 
 /* how strings are tested */
 enum str_test {
-    S_NONE,   /* no string matches */
-    S_EQ,     /* is s */
-    S_GLOB,   /* parts in order, '*' between them */
-    S_WORDS,  /* struct textpat: words, phrases, prefixes, substrings */
+    S_NONE,  /* no string matches */
+    S_EQ,    /* is s */
+    S_GLOB,  /* parts in order, '*' between them */
+    S_WORDS, /* struct textpat: words, phrases, prefixes, substrings */
     S_REGEX,
     S_BYTES,  /* slo <= value <= shi by bytes */
     S_NUMBER, /* wholly a JSON number inside the interval */
@@ -33,11 +34,11 @@ struct num_range {
 
 /* A byte string to look for. */
 struct needle {
-    str bytes;         /* folded when fold */
+    str bytes; /* folded when fold */
     bool fold;
-    bool ascii;        /* bytes are all ASCII */
-    bool whole_fold;   /* no byte can anchor the search: fold the text first */
-    size_t at1, at2;   /* the two bytes probed first */
+    bool ascii;      /* bytes are all ASCII */
+    bool whole_fold; /* no byte can anchor the search: fold the text first */
+    size_t at1, at2; /* the two bytes probed first */
 };
 
 enum char_class { CC_SEP, CC_ASCII, CC_OTHER, CC_CJK };
@@ -49,36 +50,36 @@ struct text_unit {
 };
 
 /* Words side by side. A hit is where needle stands, with a change of character class before it
- * (left) and behind it (right); for a phrase the needle is units[hit] and its neighbours are checked
- * around it. */
+ * (left) and behind it (right); for a phrase the needle is units[hit] and its neighbours are
+ * checked around it. */
 struct textpat {
     struct needle needle;
     bool left, right;
     enum char_class first, last; /* of the needle */
     struct text_unit *units;     /* NULL: the needle is everything */
     uint32_t nunits, hit;
-    uint64_t *tokens;            /* token_hash of what any matching text must contain */
+    uint64_t *tokens; /* token_hash of what any matching text must contain */
     uint32_t ntokens;
 };
 
 struct regex; /* pred_regex.c */
 
 struct test {
-    bool num;               /* numbers inside range match */
+    bool num; /* numbers inside range match */
     struct num_range range;
-    str num_text;           /* equality with a number no int64 and no double keeps */
-    uint8_t bools;          /* bit 0: false matches, bit 1: true matches */
+    str num_text;  /* equality with a number no int64 and no double keeps */
+    uint8_t bools; /* bit 0: false matches, bit 1: true matches */
     enum str_test st;
-    str s;                  /* S_EQ; the source text for printing otherwise */
-    const str *part;        /* S_GLOB */
+    str s;           /* S_EQ; the source text for printing otherwise */
+    const str *part; /* S_GLOB */
     uint32_t nparts;
-    struct textpat pat;     /* S_WORDS; S_REGEX: a literal that must occur (needle.bytes.n > 0) */
+    struct textpat pat; /* S_WORDS; S_REGEX: a literal that must occur (needle.bytes.n > 0) */
     struct regex *re;
     struct pred_bound slo, shi; /* S_BYTES, and the bounds as written for printing */
     uint8_t ip[16];
-    uint8_t ip_bits;        /* of 128 */
+    uint8_t ip_bits; /* of 128 */
     bool ip_v4;
-    const char *word;       /* operator for pred_put_text */
+    const char *word; /* operator for pred_put_text */
 };
 
 struct pred {
@@ -114,7 +115,8 @@ void run_map_done(struct pred_run *r, uint32_t n); /* the n last ones */
 enum char_class char_class(uint32_t cp);
 /* Compiles s; folded copies come from the arena. */
 bool needle_init(struct needle *nd, struct arena *a, str s, bool fold);
-/* first hit at or after from in p[0..n), SIZE_MAX when none; nd->whole_fold text is folded already */
+/* first hit at or after from in p[0..n), SIZE_MAX when none; nd->whole_fold text is folded already
+ */
 size_t needle_find(const struct needle *nd, const char *p, size_t from, size_t n);
 bool textpat_word(struct textpat *p, struct arena *a, str word, bool left, bool right);
 bool textpat_phrase(struct textpat *p, struct arena *a, str phrase, bool right);
@@ -141,8 +143,8 @@ bool test_num_text(const struct test *t, str s);
 /* a JSON value: does any scalar in it match? */
 int test_json(const struct pred *p, str json, struct pred_run *r, bool *ret, struct err *err);
 /* An object of the column rest: does a member that belongs to f (NULL: any attribute) pass? */
-int test_rest(const struct pred *p, const struct fieldref *f, str object, struct pred_run *r, bool *ret,
-              struct err *err);
+int test_rest(const struct pred *p, const struct fieldref *f, str object, struct pred_run *r,
+              bool *ret, struct err *err);
 bool glob_match(const str *part, uint32_t nparts, str s);
 bool ip_parse(str s, uint8_t out[16], bool *ret_v4);
 

@@ -7,9 +7,17 @@
 #include "codec/json.h"
 #include "model/pred_int.h"
 
-enum { COST_EXISTS = 1, COST_NUMBER = 2, COST_EQ = 4, COST_GLOB = 8, COST_WORDS = 32, COST_REGEX = 128 };
+enum {
+    COST_EXISTS = 1,
+    COST_NUMBER = 2,
+    COST_EQ = 4,
+    COST_GLOB = 8,
+    COST_WORDS = 32,
+    COST_REGEX = 128
+};
 
-static struct pred *leaf(struct arena *a, enum pred_kind kind, const struct pred_scope *sc, uint32_t cost)
+static struct pred *leaf(struct arena *a, enum pred_kind kind, const struct pred_scope *sc,
+                         uint32_t cost)
 {
     struct pred *p = arena_zalloc(a, sizeof *p);
     if (!p)
@@ -26,7 +34,8 @@ static struct pred *leaf(struct arena *a, enum pred_kind kind, const struct pred
     return p;
 }
 
-static struct pred *field_leaf(struct arena *a, enum pred_kind kind, const struct fieldref *f, uint32_t cost)
+static struct pred *field_leaf(struct arena *a, enum pred_kind kind, const struct fieldref *f,
+                               uint32_t cost)
 {
     struct fieldref *own = arena_alloc(a, sizeof *own);
     if (!own)
@@ -100,10 +109,12 @@ static int words_test(struct test *t, struct arena *a, const struct pred_value *
     bool ok;
     t->st = S_WORDS;
     if (v->nparts == 1) {
-        ok = v->quoted ? textpat_phrase(&t->pat, a, part[0], true) : textpat_word(&t->pat, a, part[0], true, true);
+        ok = v->quoted ? textpat_phrase(&t->pat, a, part[0], true)
+                       : textpat_word(&t->pat, a, part[0], true, true);
         t->word = v->quoted ? "phrase" : "word";
     } else if (v->nparts == 2 && part[0].n && !part[1].n) {
-        ok = v->quoted ? textpat_phrase(&t->pat, a, part[0], false) : textpat_word(&t->pat, a, part[0], true, false);
+        ok = v->quoted ? textpat_phrase(&t->pat, a, part[0], false)
+                       : textpat_word(&t->pat, a, part[0], true, false);
         t->word = "prefix";
     } else if (v->nparts == 2 && !part[0].n && part[1].n) {
         ok = textpat_word(&t->pat, a, part[1], false, true);
@@ -346,7 +357,8 @@ struct pred *pred_substr(struct arena *a, enum field f, str part, bool fold)
     return p->test.s.p && textpat_substr(&p->test.pat, a, part, fold) ? p : NULL;
 }
 
-int pred_ip(struct pred **ret, struct arena *a, const struct fieldref *f, str range, struct err *err)
+int pred_ip(struct pred **ret, struct arena *a, const struct fieldref *f, str range,
+            struct err *err)
 {
     struct pred *p = field_leaf(a, P_TEST, f, COST_GLOB);
     if (!p)
@@ -390,11 +402,13 @@ int pred_regex_in(struct pred **ret, struct arena *a, const struct pred_scope *s
     return rc;
 }
 
-int pred_regex(struct pred **ret, struct arena *a, enum field f, str pattern, str flags, struct err *err)
+int pred_regex(struct pred **ret, struct arena *a, enum field f, str pattern, str flags,
+               struct err *err)
 {
     struct fieldref *ref = arena_alloc(a, sizeof *ref);
     if (!ref)
         return err_nomem(err);
     *ref = canonical_ref(f);
-    return pred_regex_in(ret, a, &(struct pred_scope){ .fields = ref, .n = 1 }, pattern, flags, err);
+    return pred_regex_in(ret, a, &(struct pred_scope){ .fields = ref, .n = 1 }, pattern, flags,
+                         err);
 }

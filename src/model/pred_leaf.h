@@ -32,10 +32,10 @@ struct pred_value {
 
 /* One end of a range. */
 struct pred_bound {
-    bool open;      /* no bound on this side */
+    bool open; /* no bound on this side */
     bool inclusive;
-    bool text;      /* quoted: compare strings by bytes; otherwise by number */
-    bool integral;  /* number: .i holds it exactly, else .d */
+    bool text;     /* quoted: compare strings by bytes; otherwise by number */
+    bool integral; /* number: .i holds it exactly, else .d */
     int64_t i;
     double d;
     str s;
@@ -45,11 +45,12 @@ struct pred_bound {
 struct pred *pred_all(struct arena *a, struct pred *const *kids, uint32_t n);
 struct pred *pred_any(struct arena *a, struct pred *const *kids, uint32_t n);
 
-/* The default scope of bare words: fields with FF_TEXT and the usual names of error text. False when
- * out of memory. */
+/* The default scope of bare words: fields with FF_TEXT and the usual names of error text. False
+ * when out of memory. */
 bool pred_default_scope(struct arena *a, struct pred_scope *ret);
 
-/* word, "phrase", prefix*, *suffix, *substring*. ERR_INVALID (err->pos -1) for other uses of '*'. */
+/* word, "phrase", prefix*, *suffix, *substring*. ERR_INVALID (err->pos -1) for other uses of '*'.
+ */
 int pred_words(struct pred **ret, struct arena *a, const struct pred_scope *sc,
                const struct pred_value *v, struct err *err);
 /* `field:value`; {"", ""} asks for presence */
@@ -65,16 +66,18 @@ struct pred *pred_range(struct arena *a, const struct fieldref *f, const struct 
 struct pred *pred_levels_in(struct arena *a, const struct fieldref *f, uint32_t mask);
 struct pred *pred_levels(struct arena *a, uint32_t mask);
 /* "10.0.0.0/8", "2001:db8::/32" or a single address; ERR_INVALID when it is neither */
-int pred_ip(struct pred **ret, struct arena *a, const struct fieldref *f, str range, struct err *err);
+int pred_ip(struct pred **ret, struct arena *a, const struct fieldref *f, str range,
+            struct err *err);
 int pred_regex_in(struct pred **ret, struct arena *a, const struct pred_scope *sc, str pattern,
                   str flags, struct err *err);
 
 /* Remembers where in the query text a leaf stands; errors found while running name it. */
 void pred_set_pos(struct pred *p, int64_t pos);
 
-/* The value of an attribute in an object of the column rest, VAL_ABSENT when it is not in there. Text
- * that needs unescaping is copied into the arena. */
-int rest_value(str object, const struct fieldref *f, struct arena *a, struct val *ret, struct err *err);
+/* The value of an attribute in an object of the column rest, VAL_ABSENT when it is not in there.
+ * Text that needs unescaping is copied into the arena. */
+int rest_value(str object, const struct fieldref *f, struct arena *a, struct val *ret,
+               struct err *err);
 
 /* Is s wholly a JSON number (a leading '+' allowed)? Fills integral, i, d of *ret. */
 bool pred_number(str s, struct pred_bound *ret);

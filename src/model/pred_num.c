@@ -1,7 +1,8 @@
 /* pred_num.c: bounds as intervals over int64 and over double, exactly.
  *
- * `x > 9007199254740993` must not be decided after rounding the bound to a double, nor `x >= 2.5` after
- * cutting it to an integer: each bound gives the first value of either type that satisfies it. */
+ * `x > 9007199254740993` must not be decided after rounding the bound to a double, nor `x >= 2.5`
+ * after cutting it to an integer: each bound gives the first value of either type that satisfies
+ * it. */
 #include <math.h>
 
 #include "base/num.h"
@@ -94,7 +95,8 @@ bool pred_number(str s, struct pred_bound *ret)
     ret->integral = dec.integral && str_to_i64(s, &ret->i);
     ret->d = num_to_f64(&dec, s);
     /* 5.0 and 5e0 are the integer 5 */
-    if (!ret->integral && ret->d == floor(ret->d) && fabs(ret->d) < 9007199254740992.0 && !dec.cut) {
+    if (!ret->integral && ret->d == floor(ret->d) && fabs(ret->d) < 9007199254740992.0 &&
+        !dec.cut) {
         ret->integral = true;
         ret->i = (int64_t)ret->d;
     }

@@ -1,8 +1,9 @@
 /* pred_prune.c: judging a block by its statistics, without reading it.
  *
- * Every tree says NONE (no row can match), ALL (every row does) or MAYBE. NOT swaps the first two, so a
- * leaf may say ALL only when it is certain; saying MAYBE is always right. Token and value filters speak
- * of whole tokens and whole values: a prefix or substring asks only for the tokens wholly inside it. */
+ * Every tree says NONE (no row can match), ALL (every row does) or MAYBE. NOT swaps the first two,
+ * so a leaf may say ALL only when it is certain; saying MAYBE is always right. Token and value
+ * filters speak of whole tokens and whole values: a prefix or substring asks only for the tokens
+ * wholly inside it. */
 #include <math.h>
 
 #include "codec/token.h"
@@ -34,7 +35,8 @@ static bool may_be(const struct block_stats *st, const struct col_stats *c, str 
     return !st->may_value || st->may_value(st->ctx, c, value_hash(value));
 }
 
-static bool may_have_tokens(const struct block_stats *st, const struct col_stats *c, const struct textpat *pat)
+static bool may_have_tokens(const struct block_stats *st, const struct col_stats *c,
+                            const struct textpat *pat)
 {
     for (uint32_t i = 0; i < pat->ntokens && st->may_token; i++)
         if (!st->may_token(st->ctx, c, pat->tokens[i]))
@@ -42,18 +44,15 @@ static bool may_have_tokens(const struct block_stats *st, const struct col_stats
     return true;
 }
 
-static enum verdict judge_text(const struct test *t, const struct block_stats *st, const struct col_stats *c)
+static enum verdict judge_text(const struct test *t, const struct block_stats *st,
+                               const struct col_stats *c)
 {
     switch (t->st) {
-    case S_NONE:
-        return NONE;
-    case S_EQ:
-        return may_be(st, c, t->s) ? MAYBE : NONE;
-    case S_GLOB:
-        return c->has_range && !has_prefix_in(c, t->part[0]) ? NONE : MAYBE;
+    case S_NONE: return NONE;
+    case S_EQ: return may_be(st, c, t->s) ? MAYBE : NONE;
+    case S_GLOB: return c->has_range && !has_prefix_in(c, t->part[0]) ? NONE : MAYBE;
     case S_WORDS:
-    case S_REGEX:
-        return may_have_tokens(st, c, &t->pat) ? MAYBE : NONE;
+    case S_REGEX: return may_have_tokens(st, c, &t->pat) ? MAYBE : NONE;
     case S_BYTES:
         if (!c->has_range)
             return MAYBE;
@@ -63,8 +62,7 @@ static enum verdict judge_text(const struct test *t, const struct block_stats *s
             !str_starts(t->slo.s, c->smax))
             return NONE;
         return MAYBE;
-    default:
-        return MAYBE;
+    default: return MAYBE;
     }
 }
 
@@ -75,13 +73,13 @@ static enum verdict judge_ints(const struct num_range *r, int64_t lo, int64_t hi
     return all_rows && lo >= r->ilo && hi <= r->ihi ? ALL : MAYBE;
 }
 
-static enum verdict judge_col(const struct test *t, const struct block_stats *st, const struct col_stats *c)
+static enum verdict judge_col(const struct test *t, const struct block_stats *st,
+                              const struct col_stats *c)
 {
     if (c->nvals == 0 || c->type == V_NULL)
         return NONE;
     switch (c->type) {
-    case V_BOOL:
-        return t->bools == 3 && c->all_rows ? ALL : t->bools ? MAYBE : NONE;
+    case V_BOOL: return t->bools == 3 && c->all_rows ? ALL : t->bools ? MAYBE : NONE;
     case V_I64:
         if (!t->num)
             return NONE;
@@ -94,12 +92,9 @@ static enum verdict judge_col(const struct test *t, const struct block_stats *st
         if (!(t->range.dlo <= t->range.dhi) || c->dmax < t->range.dlo || c->dmin > t->range.dhi)
             return NONE;
         return c->all_rows && c->dmin >= t->range.dlo && c->dmax <= t->range.dhi ? ALL : MAYBE;
-    case V_NUM:
-        return t->num ? MAYBE : NONE;
-    case V_STR:
-        return judge_text(t, st, c);
-    default:
-        return MAYBE;
+    case V_NUM: return t->num ? MAYBE : NONE;
+    case V_STR: return judge_text(t, st, c);
+    default: return MAYBE;
     }
 }
 
@@ -110,7 +105,9 @@ static enum verdict judge_made_id(const struct pred *p, const struct block_stats
     uint64_t seq;
     if (!st->ids || p->kind != P_TEST || p->test.st != S_EQ)
         return MAYBE;
-    return id_decode(st->ids, p->test.s, &at, &seq) && seq >= st->seq_min && seq <= st->seq_max ? MAYBE : NONE;
+    return id_decode(st->ids, p->test.s, &at, &seq) && seq >= st->seq_min && seq <= st->seq_max
+               ? MAYBE
+               : NONE;
 }
 
 static struct fieldref canonical_ref(enum field f)
@@ -127,14 +124,17 @@ static bool has_rest(const struct block_stats *st)
     return st->find(st->ctx, &rest, &cs, 1) && cs.nvals;
 }
 
-static enum verdict judge_field(const struct pred *p, const struct fieldref *f, const struct block_stats *st)
+static enum verdict judge_field(const struct pred *p, const struct fieldref *f,
+                                const struct block_stats *st)
 {
     struct col_stats cs[COLS_MAX];
     enum verdict v = NONE;
     if (f->field == F_TIMESTAMP && p->kind == P_TEST)
         return p->test.num ? judge_ints(&p->test.range, st->t_min, st->t_max, true) : NONE;
     if (f->field == F_SEQ && p->kind == P_TEST && st->seq_max <= INT64_MAX)
-        return p->test.num ? judge_ints(&p->test.range, (int64_t)st->seq_min, (int64_t)st->seq_max, true) : NONE;
+        return p->test.num
+                   ? judge_ints(&p->test.range, (int64_t)st->seq_min, (int64_t)st->seq_max, true)
+                   : NONE;
     if (f->field == F_TIMESTAMP || f->field == F_SEQ || f->field == F_RECEIVED_AT)
         return MAYBE;
     if (is_mark_field(f->field))
@@ -175,10 +175,8 @@ static enum verdict judge(const struct pred *p, const struct block_stats *st)
 {
     enum verdict v, k;
     switch (p->kind) {
-    case P_TRUE:
-        return ALL;
-    case P_FALSE:
-        return NONE;
+    case P_TRUE: return ALL;
+    case P_FALSE: return NONE;
     case P_AND:
         v = ALL;
         for (uint32_t i = 0; i < p->nkids && v != NONE; i++)
@@ -189,16 +187,11 @@ static enum verdict judge(const struct pred *p, const struct block_stats *st)
         for (uint32_t i = 0; i < p->nkids && v != ALL; i++)
             v = (k = judge(p->kids[i], st)) > v ? k : v;
         return v;
-    case P_NOT:
-        v = judge(p->kids[0], st);
-        return v == NONE ? ALL : v == ALL ? NONE : MAYBE;
-    case P_LEVEL:
-        return judge_level(p, st);
-    case P_RESOLVED:
-        return MAYBE;
+    case P_NOT: v = judge(p->kids[0], st); return v == NONE ? ALL : v == ALL ? NONE : MAYBE;
+    case P_LEVEL: return judge_level(p, st);
+    case P_RESOLVED: return MAYBE;
     case P_EXISTS:
-    case P_TEST:
-        break;
+    case P_TEST: break;
     }
     if (p->scope.any)
         return MAYBE;

@@ -1,4 +1,5 @@
-/* pred_put.c: a tree as text for explain and for tests: "(level>=warn AND message:word(refused))". */
+/* pred_put.c: a tree as text for explain and for tests: "(level>=warn AND message:word(refused))".
+ */
 #include <inttypes.h>
 #include <math.h>
 
@@ -82,12 +83,8 @@ static void put_levels(struct buf *b, uint32_t mask)
 void pred_put_text(struct buf *b, const struct pred *p)
 {
     switch (p->kind) {
-    case P_TRUE:
-        buf_puts(b, "true");
-        break;
-    case P_FALSE:
-        buf_puts(b, "false");
-        break;
+    case P_TRUE: buf_puts(b, "true"); break;
+    case P_FALSE: buf_puts(b, "false"); break;
     case P_AND:
     case P_OR:
         buf_putc(b, '(');
@@ -106,15 +103,9 @@ void pred_put_text(struct buf *b, const struct pred *p)
         put_fields(b, &p->scope);
         buf_puts(b, ":*");
         break;
-    case P_LEVEL:
-        put_levels(b, p->levels);
-        break;
-    case P_RESOLVED:
-        buf_puts(b, p->resolved ? "resolved:true" : "resolved:false");
-        break;
-    case P_TEST:
-        put_test(b, p);
-        break;
+    case P_LEVEL: put_levels(b, p->levels); break;
+    case P_RESOLVED: buf_puts(b, p->resolved ? "resolved:true" : "resolved:false"); break;
+    case P_TEST: put_test(b, p); break;
     }
 }
 

@@ -1,12 +1,12 @@
 /* pred_regex.c: regular expressions, compiled once, matched under a limit.
  *
- * Patterns come from outside, so what PCRE2 offers beyond plain matching is refused before it sees the
- * pattern: back references, recursion, conditions, verbs (*...), callouts, \C, \Q and the x option (whose
- * comments would hide the rest from this reader). A match that passes MATCH_LIMIT steps gives up: the row
- * does not match and is counted; past GAVE_UP_MAX rows the query ends.
+ * Patterns come from outside, so what PCRE2 offers beyond plain matching is refused before it sees
+ * the pattern: back references, recursion, conditions, verbs (*...), callouts, \C, \Q and the x
+ * option (whose comments would hide the rest from this reader). A match that passes MATCH_LIMIT
+ * steps gives up: the row does not match and is counted; past GAVE_UP_MAX rows the query ends.
  *
- * While reading the pattern the longest run of literal characters outside groups is noted: every match
- * contains it, so a plain search for it comes first. */
+ * While reading the pattern the longest run of literal characters outside groups is noted: every
+ * match contains it, so a plain search for it comes first. */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
@@ -44,7 +44,7 @@ static void pcre_free(void *p, void *arg)
 struct reader {
     str s;
     size_t i;
-    unsigned depth;  /* open groups */
+    unsigned depth; /* open groups */
     bool caseless, alternatives;
     /* the literal run in progress and the longest so far; both are copied characters */
     char run[256], best[256];
@@ -214,15 +214,9 @@ static int read_pattern(struct reader *rd)
     while (rd->i < rd->s.n && !rc) {
         char c = rd->s.p[rd->i];
         switch (c) {
-        case '\\':
-            rc = read_escape(rd);
-            break;
-        case '[':
-            rc = read_class(rd);
-            break;
-        case '(':
-            rc = read_group(rd);
-            break;
+        case '\\': rc = read_escape(rd); break;
+        case '[': rc = read_class(rd); break;
+        case '(': rc = read_group(rd); break;
         case ')':
             end_run(rd);
             rd->depth -= rd->depth > 0;
@@ -233,10 +227,13 @@ static int read_pattern(struct reader *rd)
             rd->alternatives |= rd->depth == 0;
             rd->i++;
             break;
-        case '*': case '?': case '+': case '{':
-            read_quantifier(rd);
-            break;
-        case '.': case '^': case '$':
+        case '*':
+        case '?':
+        case '+':
+        case '{': read_quantifier(rd); break;
+        case '.':
+        case '^':
+        case '$':
             end_run(rd);
             rd->i++;
             break;
@@ -264,7 +261,8 @@ static int compile(struct regex *re, str pattern, uint32_t options, struct err *
         goto out;
     }
     pcre2_set_parens_nest_limit(ctx, PARENS_MAX);
-    re->code = pcre2_compile((PCRE2_SPTR)(pattern.p ? pattern.p : ""), pattern.n, options, &code, &at, ctx);
+    re->code = pcre2_compile((PCRE2_SPTR)(pattern.p ? pattern.p : ""), pattern.n, options, &code,
+                             &at, ctx);
     if (!re->code && code == PCRE2_ERROR_HEAP_FAILED) {
         rc = err_nomem(err);
     } else if (!re->code) {
@@ -302,13 +300,13 @@ int regex_new(struct regex **ret, struct arena *a, str pattern, str flags, struc
         else if (flags.p[i] == 's')
             options |= PCRE2_DOTALL;
         else
-            return err_at(err, ERR_INVALID, (int64_t)pattern.n, "unknown flag '%c': i, m and s exist",
-                          flags.p[i]);
+            return err_at(err, ERR_INVALID, (int64_t)pattern.n,
+                          "unknown flag '%c': i, m and s exist", flags.p[i]);
     }
     rd.caseless = options & PCRE2_CASELESS;
     if (pattern.n > PATTERN_MAX)
-        return err_at(err, ERR_INVALID, PATTERN_MAX, "a regular expression has at most %d characters",
-                      PATTERN_MAX);
+        return err_at(err, ERR_INVALID, PATTERN_MAX,
+                      "a regular expression has at most %d characters", PATTERN_MAX);
     int rc = read_pattern(&rd);
     if (rc)
         return rc;
@@ -375,8 +373,8 @@ static int gave_up(const struct pred *p, uint32_t weight, struct pred_run *r, st
     r->gave_up += weight;
     if (r->gave_up <= GAVE_UP_MAX)
         return 0;
-    err_at(err, ERR_INVALID, p->pos, "the regular expression needs too many steps on over %d entries",
-           GAVE_UP_MAX);
+    err_at(err, ERR_INVALID, p->pos,
+           "the regular expression needs too many steps on over %d entries", GAVE_UP_MAX);
     err_slug(err, "regex_too_complex");
     err_hint(err, "avoid nested repeats such as (a+)+ and anchor the pattern");
     return ERR_INVALID;

@@ -5,10 +5,11 @@
  *   bytes  |refused by peer|connection REFUSED|ok|...      hit -> off[] tells the value,
  *   off    0               15                 33 35         the value's text is checked around it
  *
- * The search compares two bytes of the needle, the rarest ones, at 16 places at a time and looks closer
- * only where both fit. Case folding keeps byte lengths (base/utf8.h), so an ASCII byte of a needle can
- * only stand for an ASCII letter of either case: `byte | 0x20`. A needle without any ASCII byte is looked
- * for as it stands when it is CJK (which has no case), else in a folded copy. */
+ * The search compares two bytes of the needle, the rarest ones, at 16 places at a time and looks
+ * closer only where both fit. Case folding keeps byte lengths (base/utf8.h), so an ASCII byte of a
+ * needle can only stand for an ASCII letter of either case: `byte | 0x20`. A needle without any
+ * ASCII byte is looked for as it stands when it is CJK (which has no case), else in a folded copy.
+ */
 #include "base/utf8.h"
 #include "codec/token.h"
 #include "model/pred_int.h"
@@ -28,10 +29,12 @@ enum char_class char_class(uint32_t cp)
 
 /* ---- needles ---- */
 
-/* How common a byte is in logs, roughly: later is more common. Upper case counts as its lower case. */
+/* How common a byte is in logs, roughly: later is more common. Upper case counts as its lower case.
+ */
 static unsigned commonness(unsigned char c)
 {
-    static const char order[] = "~`^$%&!?@*|;<>+#\\[]{}zqjxkvbwyfgpumhdlc9876543'_()=/-:.,\"210nsriatoe ";
+    static const char order[] =
+        "~`^$%&!?@*|;<>+#\\[]{}zqjxkvbwyfgpumhdlc9876543'_()=/-:.,\"210nsriatoe ";
     unsigned char low = c >= 'A' && c <= 'Z' ? c | 0x20 : c;
     const char *at = memchr(order, low, sizeof order - 1);
     return at ? (unsigned)(at - order) + 1 : c < 0x20 ? 2 : c >= 0x80 ? 60 : 0;
@@ -115,7 +118,8 @@ struct probe {
 
 static struct probe probe_of(const struct needle *nd)
 {
-    struct probe pr = { (unsigned char)nd->bytes.p[nd->at1], (unsigned char)nd->bytes.p[nd->at2], 0, 0 };
+    struct probe pr = { (unsigned char)nd->bytes.p[nd->at1], (unsigned char)nd->bytes.p[nd->at2], 0,
+                        0 };
     if (nd->fold && !nd->whole_fold) {
         pr.or1 = pr.v1 >= 'a' && pr.v1 <= 'z' ? 0x20 : 0;
         pr.or2 = pr.v2 >= 'a' && pr.v2 <= 'z' ? 0x20 : 0;
@@ -125,7 +129,8 @@ static struct probe probe_of(const struct needle *nd)
 
 #if defined(__SSE2__)
 /* Tries places i .. i+count (count a multiple of 16); returns the first hit, or SIZE_MAX. */
-static size_t find_blocks(const struct needle *nd, struct probe pr, const char *p, size_t i, size_t count)
+static size_t find_blocks(const struct needle *nd, struct probe pr, const char *p, size_t i,
+                          size_t count)
 {
     const __m128i v1 = _mm_set1_epi8((char)pr.v1), v2 = _mm_set1_epi8((char)pr.v2);
     const __m128i or1 = _mm_set1_epi8((char)pr.or1), or2 = _mm_set1_epi8((char)pr.or2);
@@ -197,8 +202,8 @@ static bool add_token(struct textpat *p, struct arena *a, str token)
     return true;
 }
 
-/* Notes the tokens every matching text must have: all of s, but not the first (last) one when a longer
- * token may stand there in the text. */
+/* Notes the tokens every matching text must have: all of s, but not the first (last) one when a
+ * longer token may stand there in the text. */
 static bool note_tokens(struct textpat *p, struct arena *a, str s, bool left, bool right)
 {
     struct token_iter it;
@@ -315,7 +320,8 @@ static bool phrase_at(const struct textpat *p, str text, size_t at)
     size_t pos = at + u->bytes.n;
     bool open_end = p->hit == last && (u->cls == CC_CJK || !p->right);
     bool open_start = p->hit == 0 && u->cls == CC_CJK;
-    if ((!open_end && class_at(text, pos) == u->cls) || (!open_start && class_before(text, at) == u->cls))
+    if ((!open_end && class_at(text, pos) == u->cls) ||
+        (!open_start && class_before(text, at) == u->cls))
         return false;
     for (uint32_t i = p->hit + 1; i <= last; i++) {
         u = &p->units[i];

@@ -103,28 +103,16 @@ int test_str(const struct pred *p, str s, uint32_t weight, struct pred_run *r, b
     int rc = 0;
     *ret = false;
     switch (t->st) {
-    case S_NONE:
-        break;
-    case S_EQ:
-        *ret = str_eq(s, t->s);
-        break;
-    case S_GLOB:
-        *ret = glob_match(t->part, t->nparts, s);
-        break;
-    case S_WORDS:
-        *ret = textpat_in(&t->pat, s, r, err, &rc);
-        break;
-    case S_REGEX:
-        return regex_match(p, s, weight, r, ret, err);
-    case S_BYTES:
-        *ret = in_bytes(t, s);
-        break;
+    case S_NONE: break;
+    case S_EQ: *ret = str_eq(s, t->s); break;
+    case S_GLOB: *ret = glob_match(t->part, t->nparts, s); break;
+    case S_WORDS: *ret = textpat_in(&t->pat, s, r, err, &rc); break;
+    case S_REGEX: return regex_match(p, s, weight, r, ret, err);
+    case S_BYTES: *ret = in_bytes(t, s); break;
     case S_NUMBER:
         *ret = s.n && (s.p[0] == '-' || (s.p[0] >= '0' && s.p[0] <= '9')) && test_num_text(t, s);
         break;
-    case S_IP:
-        *ret = test_ip(t, s);
-        break;
+    case S_IP: *ret = test_ip(t, s); break;
     }
     return rc;
 }
@@ -257,8 +245,8 @@ static size_t value_end(str s, size_t i)
     return s.n;
 }
 
-static int rest_member(const struct pred *p, const struct fieldref *f, str key, bool escaped, str value,
-                       struct pred_run *r, bool *ret, struct err *err)
+static int rest_member(const struct pred *p, const struct fieldref *f, str key, bool escaped,
+                       str value, struct pred_run *r, bool *ret, struct err *err)
 {
     int rc = escaped ? unescape(key, r, &key, err) : 0;
     if (rc || !key.n || key.p[0] != PATH_SEP)
@@ -287,8 +275,8 @@ static bool rest_next(str object, size_t *i, str *key, bool *escaped, str *value
     return true;
 }
 
-int test_rest(const struct pred *p, const struct fieldref *f, str object, struct pred_run *r, bool *ret,
-              struct err *err)
+int test_rest(const struct pred *p, const struct fieldref *f, str object, struct pred_run *r,
+              bool *ret, struct err *err)
 {
     str key, value;
     bool escaped;
@@ -310,12 +298,9 @@ static struct val number_val(str s)
     if (!num_scan(s, &dec))
         return VAL_ABSENT;
     switch (json_number(s, dec.integral, &i, &d)) {
-    case JNUM_I64:
-        return (struct val){ .t = V_I64, .i = i };
-    case JNUM_F64:
-        return (struct val){ .t = V_F64, .d = d };
-    case JNUM_TEXT:
-        break;
+    case JNUM_I64: return (struct val){ .t = V_I64, .i = i };
+    case JNUM_F64: return (struct val){ .t = V_F64, .d = d };
+    case JNUM_TEXT: break;
     }
     return v;
 }
@@ -346,7 +331,8 @@ static int json_val(str s, struct arena *a, struct val *ret, struct err *err)
     return 0;
 }
 
-int rest_value(str object, const struct fieldref *f, struct arena *a, struct val *ret, struct err *err)
+int rest_value(str object, const struct fieldref *f, struct arena *a, struct val *ret,
+               struct err *err)
 {
     str key, value;
     bool escaped;

@@ -1,8 +1,8 @@
 /* access.c: the value of one reference, row by row.
  *
- * A reference may have several physical columns (a value that was once a number and once a string); the
- * first that has the row counts. Attributes without a column of their own are looked up in the column
- * rest, ids made by the server are derived. */
+ * A reference may have several physical columns (a value that was once a number and once a string);
+ * the first that has the row counts. Attributes without a column of their own are looked up in the
+ * column rest, ids made by the server are derived. */
 #include "query/internal.h"
 
 static int find_rest(struct access *a, struct err *err)
@@ -11,7 +11,8 @@ static int find_rest(struct access *a, struct err *err)
     struct fieldref ref = { .field = F_REST, .key = name, .hash = field_dotted_hash(name) };
     uint32_t c;
     a->rest = NULL;
-    if (a->ref->field != F_NONE || block_find(a->b, &ref, &c, 1) != 1 || a->b->cols[c].type != V_JSON)
+    if (a->ref->field != F_NONE || block_find(a->b, &ref, &c, 1) != 1 ||
+        a->b->cols[c].type != V_JSON)
         return 0;
     return block_load(a->b, c, &a->rest, err);
 }

@@ -21,7 +21,7 @@ static int count_result(struct agg_env *e, void *state, struct val *ret, struct 
 {
     (void)e;
     (void)err;
-    *ret = (struct val){ .t = V_I64, .i = (int64_t)*(uint64_t *)state };
+    *ret = (struct val){ .t = V_I64, .i = (int64_t) * (uint64_t *)state };
     return 0;
 }
 
@@ -193,19 +193,31 @@ static const struct agg_fn functions[] = {
     { "avg", 0, sizeof(struct exact_sum), sum_add, avg_result, sum_clear, NULL },
     { "min", AGG_TYPED, sizeof(struct held), min_add, held_result, held_clear, NULL },
     { "max", AGG_TYPED, sizeof(struct held), max_add, held_result, held_clear, NULL },
-    { "median", AGG_TYPED, sizeof(struct numbers), numbers_add, numbers_result, numbers_clear, NULL },
-    { "percentile", AGG_TYPED, sizeof(struct numbers), numbers_add, numbers_result, numbers_clear, NULL },
+    { "median", AGG_TYPED, sizeof(struct numbers), numbers_add, numbers_result, numbers_clear,
+      NULL },
+    { "percentile", AGG_TYPED, sizeof(struct numbers), numbers_add, numbers_result, numbers_clear,
+      NULL },
     { "stddev", 0, sizeof(struct spread), spread_add, spread_result, spread_clear, NULL },
-    { "first", AGG_TYPED | AGG_PLACED, sizeof(struct held), first_add, held_result, held_clear, NULL },
-    { "last", AGG_TYPED | AGG_PLACED, sizeof(struct held), last_add, held_result, held_clear, NULL },
-    { "any", AGG_TYPED | AGG_PLACED, sizeof(struct held), first_add, held_result, held_clear, NULL },
+    { "first", AGG_TYPED | AGG_PLACED, sizeof(struct held), first_add, held_result, held_clear,
+      NULL },
+    { "last", AGG_TYPED | AGG_PLACED, sizeof(struct held), last_add, held_result, held_clear,
+      NULL },
+    { "any", AGG_TYPED | AGG_PLACED, sizeof(struct held), first_add, held_result, held_clear,
+      NULL },
     { "values", 0, sizeof(struct sample), sample_add, sample_result, sample_clear, NULL },
     { "rate", AGG_OPTIONAL, sizeof(struct exact_sum), sum_add, rate_result, sum_clear, NULL },
 };
 
-const char *const agg_names[] = { "count", "count_distinct", "sum", "avg", "min", "max", "median", "percentile",
-                                  "stddev", "first", "last", "any", "values", "rate", "p95", "p50", "p75", "p90",
-                                  "p99", "p999" };
+const char *const agg_names[] = { "count",  "count_distinct",
+                                  "sum",    "avg",
+                                  "min",    "max",
+                                  "median", "percentile",
+                                  "stddev", "first",
+                                  "last",   "any",
+                                  "values", "rate",
+                                  "p95",    "p50",
+                                  "p75",    "p90",
+                                  "p99",    "p999" };
 const uint32_t agg_nnames = sizeof agg_names / sizeof *agg_names;
 
 static const struct agg_fn *named(str name)
@@ -217,17 +229,17 @@ static const struct agg_fn *named(str name)
 }
 
 /* p5 is no percentile of the language: two digits are hundredths, three are thousandths */
-static bool percentile_name(str name, double *ret_q)
+static bool percentile_name(str name, uint64_t *ret_q)
 {
     uint64_t n;
     if (name.n < 3 || name.n > 4 || name.p[0] != 'p' || !str_to_u64(str_skip(name, 1), &n))
         return false;
-    *ret_q = (double)n / (name.n == 3 ? 100 : 1000);
-    return *ret_q >= 0.5;
+    *ret_q = n * (AGG_Q_ONE / (name.n == 3 ? 100 : 1000));
+    return *ret_q >= AGG_Q_ONE / 2;
 }
 
-const struct agg_fn *agg_find(str name, double *ret_q)
+const struct agg_fn *agg_find(str name, uint64_t *ret_q)
 {
-    *ret_q = 0.5;
+    *ret_q = AGG_Q_ONE / 2;
     return percentile_name(name, ret_q) ? named(STR("percentile")) : named(name);
 }

@@ -1,7 +1,7 @@
 /* agg.h: the functions of stats, each one struct agg_fn in one table.
  *
- * A function keeps a state a group (fixed size, zeroed at birth; what grows hangs off it and is counted
- * against the budget). States never depend on the order rows come in. */
+ * A function keeps a state a group (fixed size, zeroed at birth; what grows hangs off it and is
+ * counted against the budget). States never depend on the order rows come in. */
 #ifndef FL_QUERY_AGG_H
 #define FL_QUERY_AGG_H
 
@@ -9,15 +9,16 @@
 #include "query/internal.h"
 
 struct agg_fn;
+#define AGG_Q_ONE 1000000000ull
 
 /* one call as written: p95(duration_ms) if (level:error) as slow */
 struct agg {
     const struct agg_fn *fn;
     bool has_ref;
     struct fieldref ref;
-    double q;            /* percentile, 0 .. 1 */
-    uint64_t max;        /* values(x, n) */
-    struct pred *cond;   /* NULL = every row */
+    uint64_t q;        /* percentile, 0 .. AGG_Q_ONE */
+    uint64_t max;      /* values(x, n) */
+    struct pred *cond; /* NULL = every row */
     struct qcol col;
 };
 
@@ -25,11 +26,11 @@ struct agg {
 struct agg_env {
     struct run *r;
     const struct agg *agg;
-    ts_ns t;      /* of the row */
+    ts_ns t; /* of the row */
     uint64_t seq;
     uint32_t group;
-    double seconds;  /* result of rate: the span counted over */
-    void *shared;    /* of the call, all groups: made by the first add, freed by shared_free */
+    double seconds; /* result of rate: the span counted over */
+    void *shared;   /* of the call, all groups: made by the first add, freed by shared_free */
 };
 
 enum agg_flag {
@@ -51,7 +52,7 @@ struct agg_fn {
 };
 
 /* by name; the q of p50 .. p999 goes into *ret_q. NULL = unknown */
-const struct agg_fn *agg_find(str name, double *ret_q);
+const struct agg_fn *agg_find(str name, uint64_t *ret_q);
 extern const char *const agg_names[];
 extern const uint32_t agg_nnames;
 

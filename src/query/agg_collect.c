@@ -12,7 +12,8 @@
 
 /* ---- one value ---- */
 
-int held_set(struct run *r, struct held *h, const struct val *v, ts_ns t, uint64_t seq, struct err *err)
+int held_set(struct run *r, struct held *h, const struct val *v, ts_ns t, uint64_t seq,
+             struct err *err)
 {
     size_t n = v->t >= V_STR ? v->s.n : 0;
     if (n > h->cap) {
@@ -79,11 +80,11 @@ int numbers_result(struct agg_env *e, void *state, struct val *ret, struct err *
     if (!s->n)
         return 0;
     qsort(s->v, s->n, sizeof *s->v, double_cmp);
-    double at = e->agg->q * (double)(s->n - 1);
-    size_t i = (size_t)floor(at);
-    double part = at - floor(at), d = s->v[i];
+    unsigned __int128 at = (unsigned __int128)e->agg->q * (s->n - 1);
+    size_t i = (size_t)(at / AGG_Q_ONE);
+    double part = (double)(uint64_t)(at % AGG_Q_ONE) / (double)AGG_Q_ONE, d = s->v[i];
     if (part > 0 && i + 1 < s->n)
-        d += (s->v[i + 1] - d) * part;
+        d = fma(s->v[i + 1] - d, part, d);
     *ret = val_normal((struct val){ .t = V_F64, .d = d });
     return 0;
 }

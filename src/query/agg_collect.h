@@ -13,7 +13,8 @@ struct held {
     ts_ns t;
     uint64_t seq;
 };
-int held_set(struct run *r, struct held *h, const struct val *v, ts_ns t, uint64_t seq, struct err *err);
+int held_set(struct run *r, struct held *h, const struct val *v, ts_ns t, uint64_t seq,
+             struct err *err);
 void held_clear(void *state);
 
 /* every number, for percentiles */

@@ -1,8 +1,8 @@
 /* exact.h: sums that do not depend on the order of their terms.
  *
- * Decimals of up to six places are added as scaled integers, which is exact; every other number goes
- * into a fixed-point register wide enough for any double, which is exact too. Either way the result is
- * rounded once, at the end, so that every storage state gives the same answer. */
+ * Decimals of up to six places are added as scaled integers, which is exact; every other number
+ * goes into a fixed-point register wide enough for any double, which is exact too. Either way the
+ * result is rounded once, at the end, so that every storage state gives the same answer. */
 #ifndef FL_QUERY_EXACT_H
 #define FL_QUERY_EXACT_H
 
@@ -19,8 +19,8 @@ struct exact_big {
 };
 
 struct exact_sum {
-    __int128 scaled;         /* millionths */
-    struct exact_big *big;   /* NULL until a number does not fit; mem_free it */
+    __int128 scaled;       /* millionths */
+    struct exact_big *big; /* NULL until a number does not fit; mem_free it */
     uint64_t n;
 };
 

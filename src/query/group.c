@@ -60,8 +60,8 @@ static struct val key_val(const struct grouper *g, const struct group_key *k, st
 }
 
 /* every row through its dictionary code */
-static int number_codes(struct grouper *g, uint32_t key, const struct colv *col, const struct chunk *c,
-                        uint32_t *out, struct err *err)
+static int number_codes(struct grouper *g, uint32_t key, const struct colv *col,
+                        const struct chunk *c, uint32_t *out, struct err *err)
 {
     if (g->ncodes < col->ndict) {
         uint32_t *codes = mem_realloc(g->codes, (size_t)col->ndict * sizeof *codes);
@@ -86,7 +86,8 @@ static int number_codes(struct grouper *g, uint32_t key, const struct colv *col,
     return 0;
 }
 
-static int number_rows(struct grouper *g, uint32_t key, const struct chunk *c, uint32_t *out, struct err *err)
+static int number_rows(struct grouper *g, uint32_t key, const struct chunk *c, uint32_t *out,
+                       struct err *err)
 {
     struct access a;
     int rc = access_open(&a, c->b, &g->keys[key].ref, err);
@@ -188,7 +189,8 @@ static int group_cmp(const void *x, const void *y, void *arg)
 {
     const struct grouper *g = arg;
     for (uint32_t k = 0; k < g->nkeys; k++) {
-        struct val a = grouper_val(g, *(const uint32_t *)x, k), b = grouper_val(g, *(const uint32_t *)y, k);
+        struct val a = grouper_val(g, *(const uint32_t *)x, k),
+                   b = grouper_val(g, *(const uint32_t *)y, k);
         int c = val_cmp(&a, &b);
         if (c)
             return c;
@@ -219,7 +221,8 @@ static int parse_time_key(struct parser *p, struct group_key *key, struct qcol *
         rc = lex_name(p, &time, "a time field");
     if (!rc)
         rc = lex_expect(p, ')', "after the step of time()");
-    if (!rc && p->schema && !schema_find(p->schema, time.text) && schema_find(p->schema, STR("time")))
+    if (!rc && p->schema && !schema_find(p->schema, time.text) &&
+        schema_find(p->schema, STR("time")))
         time.text = STR("time");
     if (!rc)
         rc = schema_resolve(p, &time, &key->ref);

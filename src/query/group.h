@@ -1,8 +1,10 @@
-/* group.h: which group a row belongs to, for every pipe that groups (stats top uniq timeline dedup).
+/* group.h: which group a row belongs to, for every pipe that groups (stats top uniq timeline
+ * dedup).
  *
- * A key is a field, the bucket of its time or the bucket of a number. Every distinct value gets a number
- * (intern.c), every distinct combination of them a group number, in order of appearance. A dictionary
- * column costs one look-up a distinct value and block. Null is a value like any other. */
+ * A key is a field, the bucket of its time or the bucket of a number. Every distinct value gets a
+ * number (intern.c), every distinct combination of them a group number, in order of appearance. A
+ * dictionary column costs one look-up a distinct value and block. Null is a value like any other.
+ */
 #ifndef FL_QUERY_GROUP_H
 #define FL_QUERY_GROUP_H
 
@@ -13,7 +15,7 @@ enum key_kind { KEY_FIELD, KEY_TIME, KEY_BUCKET };
 struct group_key {
     enum key_kind kind;
     struct fieldref ref;
-    int64_t step;        /* KEY_TIME: ns */
+    int64_t step;            /* KEY_TIME: ns */
     struct pred_bound width; /* KEY_BUCKET */
 };
 
@@ -22,14 +24,14 @@ struct grouper {
     const char *pipe;
     const struct group_key *keys;
     uint32_t nkeys;
-    struct intern *its;   /* one a key */
-    struct smap tuples;   /* several keys: their numbers -> group */
-    uint32_t *of;         /* several keys: group -> nkeys numbers */
-    uint32_t n, cap;      /* groups */
-    uint32_t *gid;        /* by row of the current chunk */
-    uint32_t *codes;      /* scratch: dictionary code -> number */
+    struct intern *its; /* one a key */
+    struct smap tuples; /* several keys: their numbers -> group */
+    uint32_t *of;       /* several keys: group -> nkeys numbers */
+    uint32_t n, cap;    /* groups */
+    uint32_t *gid;      /* by row of the current chunk */
+    uint32_t *codes;    /* scratch: dictionary code -> number */
     uint32_t ncodes;
-    uint32_t *vid;        /* scratch: by row */
+    uint32_t *vid; /* scratch: by row */
 };
 
 int grouper_init(struct grouper *g, struct run *r, const char *pipe, const struct group_key *keys,

@@ -1,7 +1,7 @@
 /* intern.c: distinct values get numbers 0, 1, 2, ... in order of appearance.
  *
- * The map's key is a type byte and the value; keys live in the run's arena, which is where the memory
- * budget bites. */
+ * The map's key is a type byte and the value; keys live in the run's arena, which is where the
+ * memory budget bites. */
 #include "base/mem.h"
 #include "query/internal.h"
 

@@ -4,8 +4,8 @@
  *   store_scan --chunks--> operator -> operator -> ... -> sink
  *
  * A chunk is a block and a bitmap of its rows; rows come in rising row number. Every operator takes
- * chunks and hands chunks on, whole entries and table rows alike: a table is a block too, and a schema
- * says which of its columns are shown under which name. No schema means whole entries. */
+ * chunks and hands chunks on, whole entries and table rows alike: a table is a block too, and a
+ * schema says which of its columns are shown under which name. No schema means whole entries. */
 #ifndef FL_QUERY_INTERNAL_H
 #define FL_QUERY_INTERNAL_H
 
@@ -44,11 +44,20 @@ struct bound_text {
 };
 
 enum ast_kind {
-    A_AND, A_OR, A_NOT,
+    A_AND,
+    A_OR,
+    A_NOT,
     A_GROUP, /* ( ... ): kids[0] under scope */
     A_SCOPE, /* in:...; taken out while parsing */
-    A_TRUE, A_WORDS, A_REGEX, A_MATCH, A_EQ, A_NE, A_RANGE, A_IP,
-    A_TIME   /* after: before: on: */
+    A_TRUE,
+    A_WORDS,
+    A_REGEX,
+    A_MATCH,
+    A_EQ,
+    A_NE,
+    A_RANGE,
+    A_IP,
+    A_TIME /* after: before: on: */
 };
 
 struct scope_text {
@@ -64,7 +73,7 @@ struct ast {
     uint32_t nkids;
     struct scope_text *scope; /* A_GROUP, A_SCOPE; NULL = inherited */
     bool has_field;
-    bool in_group;            /* one of field:(a OR b) */
+    bool in_group; /* one of field:(a OR b) */
     struct qname field;
     struct pred_value value;
     int64_t value_pos;
@@ -82,23 +91,26 @@ struct parser {
     struct query *q;
     const struct query_opts *o;
     unsigned depth;
-    const struct schema *schema; /* columns at this point; NULL = entries */
+    const struct schema *schema;  /* columns at this point; NULL = entries */
+    bool renamed;                 /* names from here on may be a rename's, not the store's */
     char tmp[QUERY_TEXT_MAX + 8]; /* a literal being unescaped */
 };
 
 /* ERR_INVALID, "bad_query", at pos */
-int parse_error(struct parser *p, int64_t pos, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+int parse_error(struct parser *p, int64_t pos, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 /* adds "did you mean x?" when one of the n words is close; words may be followed by further text */
 void parse_hint_near(struct parser *p, str word, const char *const *words, uint32_t n);
 
 /* lex.c */
 enum stop { STOP_LIST = 1, STOP_RANGE = 2, STOP_ARGS = 4 }; /* ',' · ']' '}' and blanks · ',' '=' */
-void lex_blank(struct parser *p); /* past white space and comments */
+void lex_blank(struct parser *p);                           /* past white space and comments */
 bool lex_end_of_term(const struct parser *p, size_t pos);
 char lex_peek(const struct parser *p, size_t ahead);
-bool lex_keyword(struct parser *p, const char *word); /* AND OR NOT TO: skipped when it stands here */
-bool lex_word(struct parser *p, const char *word);    /* lower-case word of a pipe */
-bool lex_char(struct parser *p, char c);              /* past blanks; skipped when it stands here */
+bool lex_keyword(struct parser *p,
+                 const char *word);                /* AND OR NOT TO: skipped when it stands here */
+bool lex_word(struct parser *p, const char *word); /* lower-case word of a pipe */
+bool lex_char(struct parser *p, char c);           /* past blanks; skipped when it stands here */
 int lex_expect(struct parser *p, char c, const char *where);
 bool lex_is_name(const struct parser *p, size_t pos, size_t *ret_len);
 int lex_name(struct parser *p, struct qname *ret, const char *what);
@@ -123,8 +135,8 @@ bool time_expr(str s, const struct query_opts *o, ts_ns *ret_from, ts_ns *ret_to
 ts_ns time_bucket(ts_ns t, int64_t step, int32_t tz_minutes);
 
 /* schema.c */
-/* A name at this point of the pipeline -> where to find it. Unknown columns of a table give a reference
- * that finds nothing. Notes attribute references for the unknown_field warning. */
+/* A name at this point of the pipeline -> where to find it. Unknown columns of a table give a
+ * reference that finds nothing. Notes attribute references for the unknown_field warning. */
 int schema_resolve(struct parser *p, const struct qname *n, struct fieldref *ret);
 struct qcol *schema_find(const struct schema *s, str name);
 /* a column computed by a pipe; field only says how to show it */
@@ -163,10 +175,10 @@ int op_push(struct op *o, const struct chunk *c, struct err *err);
 int op_finish(struct op *o, struct err *err); /* of a whole chain */
 
 enum pipe_flag {
-    PIPE_ROWWISE = 1,  /* rows in, the same rows out, in order (fields drop rename) */
-    PIPE_ORDERED = 2,  /* its answer depends on the order of its input */
-    PIPE_GROUPS = 4,   /* gives a new table; does not care about input order */
-    PIPE_SORTS = 8     /* gives its rows an order of its own */
+    PIPE_ROWWISE = 1, /* rows in, the same rows out, in order (fields drop rename) */
+    PIPE_ORDERED = 2, /* its answer depends on the order of its input */
+    PIPE_GROUPS = 4,  /* gives a new table; does not care about input order */
+    PIPE_SORTS = 8    /* gives its rows an order of its own */
 };
 
 struct pipe_def {
@@ -203,18 +215,18 @@ struct query {
     struct arena arena;
     str text;
     struct query_opts o;
-    struct pred *own;     /* the text's filter with leading `where`s; owns its regexes */
-    struct pred *filter;  /* own AND also AND start/end */
+    struct pred *own;    /* the text's filter with leading `where`s; owns its regexes */
+    struct pred *filter; /* own AND also AND start/end */
     struct pred **regexes;
     uint32_t nregexes;
     struct pipe *pipes;
     uint32_t npipes;
-    struct pipe *first;   /* first pipe that is not part of the filter */
+    struct pipe *first;    /* first pipe that is not part of the filter */
     struct fieldref *refs; /* attributes the text names */
     int64_t *ref_pos;
     uint32_t nrefs;
-    bool has_limit;       /* limit, head or tail shapes the final rows */
-    bool names_marks;     /* resolved, resolved_by, resolved_at or note is named */
+    bool has_limit;   /* limit, head or tail shapes the final rows */
+    bool names_marks; /* resolved, resolved_by, resolved_at or note is named */
     bool want_total;
     bool paged;
     ts_ns page_time;
@@ -229,11 +241,11 @@ struct run {
     struct query_ctl *ctl;
     struct query_result *res;
     struct pred_run *preds;
-    struct arena arena;   /* state of the operators; its ceiling is the memory budget */
-    struct arena batch;   /* a block being handed on; reset between batches */
-    size_t kept_bytes;    /* rows held back outside of the arena */
+    struct arena arena; /* state of the operators; its ceiling is the memory budget */
+    struct arena batch; /* a block being handed on; reset between batches */
+    size_t kept_bytes;  /* rows held back outside of the arena */
     size_t budget;
-    int64_t started;      /* monotonic ns */
+    int64_t started; /* monotonic ns */
     struct colkeys *keys;
     struct op *ops;
     bool marks;
@@ -269,9 +281,9 @@ struct kept {
     ts_ns t;
     uint64_t seq;
     size_t bytes;
-    uint64_t order;        /* arrival */
+    uint64_t order; /* arrival */
     const struct id_gen *ids;
-    struct val *key;       /* sort keys, nkeys of them; may be NULL */
+    struct val *key; /* sort keys, nkeys of them; may be NULL */
     uint32_t ncells;
     struct kept_cell *cells;
 };
@@ -279,17 +291,21 @@ struct kept {
 int kept_attach(struct run *r, struct block *b, struct err *err);
 int colkeys_new(struct colkeys **ret, struct err *err);
 void colkeys_free(struct colkeys *k);
-/* Copies row `row` (only the columns of `need` when it is not NULL). keys: sort keys to copy along. */
-int kept_new(struct kept **ret, struct run *r, struct block *b, uint32_t row, const struct schema *need,
-             const struct val *key, uint32_t nkeys, struct err *err);
+/* Copies row `row` (only the columns of `need` when it is not NULL). keys: sort keys to copy along.
+ */
+int kept_new(struct kept **ret, struct run *r, struct block *b, uint32_t row,
+             const struct schema *need, const struct val *key, uint32_t nkeys, struct err *err);
 void kept_free(struct run *r, struct kept *k);
 /* A block of n <= BLOCK_ROWS_MAX kept rows, in r->batch; text is borrowed only by copying. */
-int kept_block(struct run *r, struct kept *const *rows, uint32_t n, struct block **ret, struct err *err);
-/* Hands rows on in order, in batches, freeing them. 0, OP_ENOUGH, < 0. rows are all freed in any case. */
-int kept_push(struct run *r, struct op *next, struct kept **rows, uint64_t n, struct err *err);
-/* A table: n rows of ncols values each (row-major), one column a schema column; handed on likewise. */
-int table_push(struct run *r, struct op *next, const struct schema *s, const struct val *vals, uint64_t n,
+int kept_block(struct run *r, struct kept *const *rows, uint32_t n, struct block **ret,
                struct err *err);
+/* Hands rows on in order, in batches, freeing them. 0, OP_ENOUGH, < 0. rows are all freed in any
+ * case. */
+int kept_push(struct run *r, struct op *next, struct kept **rows, uint64_t n, struct err *err);
+/* A table: n rows of ncols values each (row-major), one column a schema column; handed on likewise.
+ */
+int table_push(struct run *r, struct op *next, const struct schema *s, const struct val *vals,
+               uint64_t n, struct err *err);
 
 /* order.c */
 /* missing < false < true < numbers < strings by bytes < json */

@@ -1,8 +1,9 @@
 /* keep.c: rows that outlive their block, and blocks made of such rows.
  *
- * A kept row is one allocation: the struct, its cells, its sort keys, the bytes of its texts. Column
- * keys are numbered once a run (struct colkeys), a (key, type) pair each; a block made of kept rows has
- * one physical column a number in use, so that it looks like any other block to whoever reads it. */
+ * A kept row is one allocation: the struct, its cells, its sort keys, the bytes of its texts.
+ * Column keys are numbered once a run (struct colkeys), a (key, type) pair each; a block made of
+ * kept rows has one physical column a number in use, so that it looks like any other block to
+ * whoever reads it. */
 #include "base/mem.h"
 #include "query/internal.h"
 
@@ -139,8 +140,8 @@ static struct val own_text(struct val v, char **at)
 }
 
 /* the columns that have the row and are needed; counts cells and text */
-static int measure(struct block *b, uint32_t row, const struct schema *need, uint32_t *ret_cells, size_t *ret_text,
-                   struct err *err)
+static int measure(struct block *b, uint32_t row, const struct schema *need, uint32_t *ret_cells,
+                   size_t *ret_text, struct err *err)
 {
     const struct colv *c;
     *ret_cells = 0;
@@ -160,8 +161,8 @@ static int measure(struct block *b, uint32_t row, const struct schema *need, uin
     return 0;
 }
 
-int kept_new(struct kept **ret, struct run *r, struct block *b, uint32_t row, const struct schema *need,
-             const struct val *key, uint32_t nkeys, struct err *err)
+int kept_new(struct kept **ret, struct run *r, struct block *b, uint32_t row,
+             const struct schema *need, const struct val *key, uint32_t nkeys, struct err *err)
 {
     uint32_t ncells;
     size_t text;
@@ -170,7 +171,8 @@ int kept_new(struct kept **ret, struct run *r, struct block *b, uint32_t row, co
         return rc;
     for (uint32_t i = 0; i < nkeys; i++)
         text += text_len(&key[i]);
-    size_t bytes = sizeof(struct kept) + ncells * sizeof(struct kept_cell) + nkeys * sizeof(struct val) + text;
+    size_t bytes =
+        sizeof(struct kept) + ncells * sizeof(struct kept_cell) + nkeys * sizeof(struct val) + text;
     struct kept *k = mem_alloc(bytes);
     if (!k)
         return err_nomem(err);
@@ -184,7 +186,8 @@ int kept_new(struct kept **ret, struct run *r, struct block *b, uint32_t row, co
         const struct colv *c = b->loaded[i];
         if (!c || !wanted(b, i, need) || !colv_has(c, row))
             continue;
-        k->cells[k->ncells++] = (struct kept_cell){ r->keys->of[i], own_text(colv_val(c, row), &at) };
+        k->cells[k->ncells++] =
+            (struct kept_cell){ r->keys->of[i], own_text(colv_val(c, row), &at) };
     }
     r->kept_bytes += bytes;
     *ret = k;
@@ -257,17 +260,10 @@ static void column_put(struct filling *f, uint32_t row, const struct val *v)
     bit_set(f->present, row);
     f->v.nvals++;
     switch (f->v.type) {
-    case V_NULL:
-        return;
-    case V_BOOL:
-        ((uint8_t *)f->nums)[row] = v->b;
-        return;
-    case V_I64:
-        ((int64_t *)f->nums)[row] = v->i;
-        return;
-    case V_F64:
-        ((double *)f->nums)[row] = v->d;
-        return;
+    case V_NULL: return;
+    case V_BOOL: ((uint8_t *)f->nums)[row] = v->b; return;
+    case V_I64: ((int64_t *)f->nums)[row] = v->i; return;
+    case V_F64: ((double *)f->nums)[row] = v->d; return;
     default:
         while (f->next <= row)
             f->off[f->next++] = (uint32_t)f->text;
@@ -304,8 +300,8 @@ static void block_bounds(struct block *b, struct kept *const *rows, uint32_t n)
     }
 }
 
-static void fill(struct run *r, struct kept *const *rows, uint32_t n, const uint32_t *at, struct filling *cols,
-                 uint32_t ncols)
+static void fill(struct run *r, struct kept *const *rows, uint32_t n, const uint32_t *at,
+                 struct filling *cols, uint32_t ncols)
 {
     (void)r;
     for (uint32_t i = 0; i < n; i++)
@@ -316,7 +312,8 @@ static void fill(struct run *r, struct kept *const *rows, uint32_t n, const uint
             cols[c].off[cols[c].next++] = (uint32_t)cols[c].text;
 }
 
-int kept_block(struct run *r, struct kept *const *rows, uint32_t n, struct block **ret, struct err *err)
+int kept_block(struct run *r, struct kept *const *rows, uint32_t n, struct block **ret,
+               struct err *err)
 {
     struct arena *a = &r->batch;
     uint32_t *at = arena_array(a, r->keys->n + 1, sizeof *at);
@@ -348,7 +345,8 @@ int kept_block(struct run *r, struct kept *const *rows, uint32_t n, struct block
             continue;
         const struct colkey *key = &r->keys->keys[k];
         kb->cols[at[k] - 1] = cols[at[k] - 1].v;
-        info[at[k] - 1] = (struct colinfo){ key->key, key->hash, key->type, cols[at[k] - 1].v.nvals };
+        info[at[k] - 1] =
+            (struct colinfo){ key->key, key->hash, key->type, cols[at[k] - 1].v.nvals };
     }
     kb->b.ncols = ncols;
     kb->b.cols = info;
@@ -359,7 +357,8 @@ int kept_block(struct run *r, struct kept *const *rows, uint32_t n, struct block
     return 0;
 }
 
-static int push_batch(struct run *r, struct op *next, struct kept *const *rows, uint32_t n, struct err *err)
+static int push_batch(struct run *r, struct op *next, struct kept *const *rows, uint32_t n,
+                      struct err *err)
 {
     uint64_t sel[BLOCK_WORDS];
     struct chunk c = { .sel = sel, .nsel = n };
@@ -388,7 +387,8 @@ int kept_push(struct run *r, struct op *next, struct kept **rows, uint64_t n, st
 
 /* ---- tables ---- */
 
-static int table_row(struct run *r, const struct schema *s, const struct val *vals, struct kept *k, struct err *err)
+static int table_row(struct run *r, const struct schema *s, const struct val *vals, struct kept *k,
+                     struct err *err)
 {
     for (uint32_t c = 0; c < s->n; c++) {
         if (vals[c].t == V_NULL)
@@ -403,8 +403,8 @@ static int table_row(struct run *r, const struct schema *s, const struct val *va
     return 0;
 }
 
-int table_push(struct run *r, struct op *next, const struct schema *s, const struct val *vals, uint64_t n,
-               struct err *err)
+int table_push(struct run *r, struct op *next, const struct schema *s, const struct val *vals,
+               uint64_t n, struct err *err)
 {
     int rc = 0;
     struct kept *rows = mem_array(BATCH_ROWS, sizeof *rows);

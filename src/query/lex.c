@@ -1,8 +1,8 @@
 /* lex.c: the characters of a query.
  *
- * What a character means depends on where it stands (`-` negates at the start of a term and is a sign
- * after `:`), so there is no token stream: the parser asks for what may come next. Literals are
- * unescaped into p->tmp and copied once. */
+ * What a character means depends on where it stands (`-` negates at the start of a term and is a
+ * sign after `:`), so there is no token stream: the parser asks for what may come next. Literals
+ * are unescaped into p->tmp and copied once. */
 #include "base/utf8.h"
 #include "query/internal.h"
 
@@ -35,7 +35,8 @@ void lex_blank(struct parser *p)
 {
     for (; p->pos < p->text.n; p->pos++) {
         char c = p->text.p[p->pos];
-        bool starts = p->pos == 0 || is_blank(p->text.p[p->pos - 1]) || p->text.p[p->pos - 1] == '|';
+        bool starts =
+            p->pos == 0 || is_blank(p->text.p[p->pos - 1]) || p->text.p[p->pos - 1] == '|';
         if (c == '#' && starts) {
             while (p->pos < p->text.n && p->text.p[p->pos] != '\n')
                 p->pos++;
@@ -146,7 +147,7 @@ static bool hex_digits(str s, size_t at, uint32_t *ret)
         return false;
     for (size_t i = at; i < at + 4; i++) {
         char c = s.p[i];
-        uint32_t d = c >= '0' && c <= '9' ? (uint32_t)(c - '0')
+        uint32_t d = c >= '0' && c <= '9'                 ? (uint32_t)(c - '0')
                      : (c | 32) >= 'a' && (c | 32) <= 'f' ? (uint32_t)((c | 32) - 'a' + 10)
                                                           : 16;
         if (d == 16)
@@ -225,7 +226,8 @@ static bool stops_here(const struct parser *p, unsigned stops)
     if (lex_end_of_term(p, p->pos))
         return true;
     char c = p->text.p[p->pos];
-    return (c == ',' && (stops & (STOP_LIST | STOP_ARGS))) || ((c == ']' || c == '}') && (stops & STOP_RANGE));
+    return (c == ',' && (stops & (STOP_LIST | STOP_ARGS))) ||
+           ((c == ']' || c == '}') && (stops & STOP_RANGE));
 }
 
 int lex_value(struct parser *p, unsigned stops, struct pred_value *ret)
@@ -238,12 +240,14 @@ int lex_value(struct parser *p, unsigned stops, struct pred_value *ret)
     while (!stops_here(p, stops) && !rc) {
         char c = p->text.p[p->pos];
         if (c == '*') {
-            rc = nparts && n == 0 && p->text.p[p->pos - 1] == '*' ? 0 : add_part(p, &parts, &nparts, n);
+            rc = nparts && n == 0 && p->text.p[p->pos - 1] == '*' ? 0
+                                                                  : add_part(p, &parts, &nparts, n);
             n = 0;
             p->pos++;
         } else if (c == '"') {
             if (any_quotes || (p->pos > start && p->text.p[p->pos - 1] != '*') || n)
-                return parse_error(p, (int64_t)p->pos, "a quote inside a word; write \\\" for the character");
+                return parse_error(p, (int64_t)p->pos,
+                                   "a quote inside a word; write \\\" for the character");
             any_quotes = true;
             rc = quoted(p, &n);
             if (!rc && !stops_here(p, stops) && p->text.p[p->pos] != '*')
@@ -331,7 +335,8 @@ int lex_duration(struct parser *p, int64_t *ret_ns, const char *what)
     str s = digits_word(p);
     bool unit = s.n && !(s.p[s.n - 1] >= '0' && s.p[s.n - 1] <= '9');
     if (!unit || !dur_parse(s, NS_PER_S, ret_ns))
-        return parse_error(p, (int64_t)p->pos, "%s must be a time span such as 30s, 5m, 1h or 1d", what);
+        return parse_error(p, (int64_t)p->pos, "%s must be a time span such as 30s, 5m, 1h or 1d",
+                           what);
     p->pos += s.n;
     return 0;
 }

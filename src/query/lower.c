@@ -1,12 +1,14 @@
 /* lower.c: from the syntax tree of a filter to the tests of model/pred.h.
  *
- * Here names get their meaning (a canonical field, an attribute, a column of a table), values theirs by
- * the field they meet (a level, an instant, a number with a unit), and words their scope. */
+ * Here names get their meaning (a canonical field, an attribute, a column of a table), values
+ * theirs by the field they meet (a level, an instant, a number with a unit), and words their scope.
+ */
 #include <math.h>
 
 #include "query/internal.h"
 
-static int lower(struct parser *p, const struct ast *n, const struct pred_scope *sc, struct pred **ret);
+static int lower(struct parser *p, const struct ast *n, const struct pred_scope *sc,
+                 struct pred **ret);
 
 /* gives errors of pred_leaf.h, which know nothing of positions, the place they are about */
 static int place_error(struct parser *p, int64_t pos, int rc)
@@ -61,7 +63,8 @@ static int level_bound(struct parser *p, const struct bound_text *b, bool low, u
     return 0;
 }
 
-static int lower_level(struct parser *p, const struct ast *n, const struct fieldref *f, struct pred **ret)
+static int lower_level(struct parser *p, const struct ast *n, const struct fieldref *f,
+                       struct pred **ret)
 {
     uint32_t mask = (1u << LV__COUNT) - 1;
     enum level lv;
@@ -72,7 +75,8 @@ static int lower_level(struct parser *p, const struct ast *n, const struct field
             rc = level_bound(p, &n->hi, false, &mask);
     } else if (n->kind != A_MATCH && n->kind != A_EQ && n->kind != A_NE) {
         return parse_error(p, n->pos, "a level is compared with level names");
-    } else if (n->kind == A_MATCH && n->value.nparts == 2 && !n->value.part[0].n && !n->value.part[1].n) {
+    } else if (n->kind == A_MATCH && n->value.nparts == 2 && !n->value.part[0].n &&
+               !n->value.part[1].n) {
         return done(p, pred_exists(p->a, f), n->pos, ret);
     } else if (n->value.nparts != 1) {
         return parse_error(p, n->value_pos, "'*' does not belong in a level");
@@ -92,13 +96,16 @@ static int lower_level(struct parser *p, const struct ast *n, const struct field
 static int bad_time(struct parser *p, int64_t pos, str s)
 {
     parse_error(p, pos, "'%.*s' is not a time", STR_FMT(s));
-    err_hint(p->err, "write 2026-11-21, 2026-11-21T10:30:00Z, now-15m, today or seconds since 1970");
+    err_hint(p->err,
+             "write 2026-11-21, 2026-11-21T10:30:00Z, now-15m, today or seconds since 1970");
     return ERR_INVALID;
 }
 
 static struct pred *instants(struct parser *p, const struct fieldref *f, ts_ns from, ts_ns to)
 {
-    struct pred_bound lo = { .open = from == TS_MIN, .inclusive = true, .integral = true, .i = from };
+    struct pred_bound lo = {
+        .open = from == TS_MIN, .inclusive = true, .integral = true, .i = from
+    };
     struct pred_bound hi = { .open = to == TS_MAX, .inclusive = true, .integral = true, .i = to };
     return pred_range(p->a, f, &lo, &hi);
 }
@@ -115,7 +122,8 @@ static int time_bound(struct parser *p, const struct bound_text *b, struct pred_
     return 0;
 }
 
-static int lower_time(struct parser *p, const struct ast *n, const struct fieldref *f, struct pred **ret)
+static int lower_time(struct parser *p, const struct ast *n, const struct fieldref *f,
+                      struct pred **ret)
 {
     if (n->kind == A_RANGE) {
         struct pred_bound lo, hi;
@@ -143,15 +151,14 @@ struct unit {
     const char *name;
     int64_t factor;
 };
-static const struct unit spans[] = { { "ns", 1 },
-                                     { "us", NS_PER_US },
-                                     { "ms", NS_PER_MS },
-                                     { "s", NS_PER_S },
-                                     { "m", 60 * NS_PER_S },
-                                     { "h", 3600 * NS_PER_S },
-                                     { "d", NS_PER_DAY } };
-static const struct unit sizes[] = { { "KB", 1000 },      { "MB", 1000000 },    { "GB", 1000000000 },
-                                     { "KiB", 1ll << 10 }, { "MiB", 1ll << 20 }, { "GiB", 1ll << 30 } };
+static const struct unit spans[] = {
+    { "ns", 1 },        { "us", NS_PER_US },    { "ms", NS_PER_MS },
+    { "s", NS_PER_S },  { "m", 60 * NS_PER_S }, { "h", 3600 * NS_PER_S },
+    { "d", NS_PER_DAY }
+};
+static const struct unit sizes[] = { { "KB", 1000 },       { "MB", 1000000 },
+                                     { "GB", 1000000000 }, { "KiB", 1ll << 10 },
+                                     { "MiB", 1ll << 20 }, { "GiB", 1ll << 30 } };
 
 static int64_t unit_factor(const struct unit *u, size_t n, str name)
 {
@@ -202,7 +209,8 @@ static bool with_unit(str s, str field, struct pred_bound *ret)
     if (!up)
         return false;
     __int128 scaled = (__int128)ret->i * up;
-    if (ret->integral && scaled % down == 0 && scaled / down <= INT64_MAX && scaled / down >= INT64_MIN) {
+    if (ret->integral && scaled % down == 0 && scaled / down <= INT64_MAX &&
+        scaled / down >= INT64_MIN) {
         ret->i = (int64_t)(scaled / down);
         ret->d = (double)ret->i;
         return true;
@@ -213,7 +221,8 @@ static bool with_unit(str s, str field, struct pred_bound *ret)
     return true;
 }
 
-static int number_bound(struct parser *p, const struct ast *n, const struct bound_text *b, struct pred_bound *ret)
+static int number_bound(struct parser *p, const struct ast *n, const struct bound_text *b,
+                        struct pred_bound *ret)
 {
     *ret = (struct pred_bound){ .open = b->open };
     if (b->quoted) {
@@ -229,7 +238,8 @@ static int number_bound(struct parser *p, const struct ast *n, const struct boun
     return 0;
 }
 
-static int lower_range(struct parser *p, const struct ast *n, const struct fieldref *f, struct pred **ret)
+static int lower_range(struct parser *p, const struct ast *n, const struct fieldref *f,
+                       struct pred **ret)
 {
     struct pred_bound lo, hi;
     int rc = number_bound(p, n, &n->lo, &lo);
@@ -263,7 +273,8 @@ static str literal(struct parser *p, const struct pred_value *v)
     return s;
 }
 
-static int lower_equal(struct parser *p, const struct ast *n, const struct fieldref *f, struct pred **ret)
+static int lower_equal(struct parser *p, const struct ast *n, const struct fieldref *f,
+                       struct pred **ret)
 {
     str s = literal(p, &n->value);
     struct pred *x = pred_equal(p->a, f, s, n->value.quoted);
@@ -293,7 +304,8 @@ static int keep_regex(struct parser *p, struct pred *x)
     return 0;
 }
 
-static int lower_regex(struct parser *p, const struct ast *n, const struct pred_scope *sc, struct pred **ret)
+static int lower_regex(struct parser *p, const struct ast *n, const struct pred_scope *sc,
+                       struct pred **ret)
 {
     struct pred *x;
     int rc = pred_regex_in(&x, p->a, sc, n->pattern, n->flags, p->err);
@@ -327,15 +339,12 @@ static int lower_field(struct parser *p, const struct ast *n, struct pred **ret)
     case A_MATCH:
         rc = place_error(p, n->value_pos, pred_match(&x, p->a, f, &n->value, p->err));
         break;
-    case A_REGEX:
-        return lower_regex(p, n, &(struct pred_scope){ .fields = f, .n = 1 }, ret);
+    case A_REGEX: return lower_regex(p, n, &(struct pred_scope){ .fields = f, .n = 1 }, ret);
     case A_IP:
         rc = place_error(p, n->value_pos, pred_ip(&x, p->a, f, literal(p, &n->value), p->err));
         break;
-    case A_RANGE:
-        return lower_range(p, n, f, ret);
-    default:
-        return lower_equal(p, n, f, ret);
+    case A_RANGE: return lower_range(p, n, f, ret);
+    default: return lower_equal(p, n, f, ret);
     }
     if (rc)
         return rc;
@@ -369,7 +378,8 @@ static int make_scope(struct parser *p, const struct scope_text *t, struct pred_
     return 0;
 }
 
-static int lower_many(struct parser *p, const struct ast *n, const struct pred_scope *sc, struct pred **ret)
+static int lower_many(struct parser *p, const struct ast *n, const struct pred_scope *sc,
+                      struct pred **ret)
 {
     struct pred **kids = arena_array(p->a, n->nkids, sizeof *kids);
     if (!kids)
@@ -390,15 +400,15 @@ static int lower_on(struct parser *p, const struct ast *n, struct pred **ret)
     return rc ? rc : done(p, instants(p, &f, n->from, n->to), n->pos, ret);
 }
 
-static int lower(struct parser *p, const struct ast *n, const struct pred_scope *sc, struct pred **ret)
+static int lower(struct parser *p, const struct ast *n, const struct pred_scope *sc,
+                 struct pred **ret)
 {
     struct pred_scope own;
     struct pred *x = NULL;
     int rc;
     switch (n->kind) {
     case A_AND:
-    case A_OR:
-        return lower_many(p, n, sc, ret);
+    case A_OR: return lower_many(p, n, sc, ret);
     case A_NOT:
         rc = lower(p, n->kids[0], sc, &x);
         return rc ? rc : done(p, pred_not(p->a, x), n->pos, ret);
@@ -411,8 +421,7 @@ static int lower(struct parser *p, const struct ast *n, const struct pred_scope 
         }
         return lower(p, n->kids[0], sc, ret);
     case A_SCOPE:
-    case A_TRUE:
-        return done(p, pred_true(p->a), n->pos, ret);
+    case A_TRUE: return done(p, pred_true(p->a), n->pos, ret);
     case A_WORDS:
         rc = place_error(p, n->value_pos, pred_words(&x, p->a, sc, &n->value, p->err));
         if (rc)
@@ -420,12 +429,9 @@ static int lower(struct parser *p, const struct ast *n, const struct pred_scope 
         pred_set_pos(x, n->pos);
         *ret = x;
         return 0;
-    case A_REGEX:
-        return n->has_field ? lower_field(p, n, ret) : lower_regex(p, n, sc, ret);
-    case A_TIME:
-        return lower_on(p, n, ret);
-    default:
-        return lower_field(p, n, ret);
+    case A_REGEX: return n->has_field ? lower_field(p, n, ret) : lower_regex(p, n, sc, ret);
+    case A_TIME: return lower_on(p, n, ret);
+    default: return lower_field(p, n, ret);
     }
 }
 

@@ -7,18 +7,13 @@
 static int rank(const struct val *v)
 {
     switch (v->t) {
-    case V_NULL:
-        return 0;
-    case V_BOOL:
-        return 1;
+    case V_NULL: return 0;
+    case V_BOOL: return 1;
     case V_I64:
     case V_F64:
-    case V_NUM:
-        return 2;
-    case V_STR:
-        return 3;
-    default:
-        return 4;
+    case V_NUM: return 2;
+    case V_STR: return 3;
+    default: return 4;
     }
 }
 
@@ -26,19 +21,14 @@ bool val_is_num(const struct val *v, double *ret)
 {
     struct num_dec dec;
     switch (v->t) {
-    case V_I64:
-        *ret = (double)v->i;
-        return true;
-    case V_F64:
-        *ret = v->d;
-        return true;
+    case V_I64: *ret = (double)v->i; return true;
+    case V_F64: *ret = v->d; return true;
     case V_NUM:
         if (!num_scan(v->s, &dec))
             return false;
         *ret = num_to_f64(&dec, v->s);
         return true;
-    default:
-        return false;
+    default: return false;
     }
 }
 
@@ -78,14 +68,10 @@ int val_cmp(const struct val *a, const struct val *b)
     if (ra != rb)
         return ra < rb ? -1 : 1;
     switch (ra) {
-    case 0:
-        return 0;
-    case 1:
-        return (int)a->b - (int)b->b;
-    case 2:
-        return cmp_num(a, b);
-    default:
-        return str_cmp(a->s, b->s);
+    case 0: return 0;
+    case 1: return (int)a->b - (int)b->b;
+    case 2: return cmp_num(a, b);
+    default: return str_cmp(a->s, b->s);
     }
 }
 

@@ -5,7 +5,8 @@
  *   unary = NOT unary | - unary | term
  *   term  = ( or ) | in:... | /re/ | name op value | word
  *
- * Inside field:( ... ) the same rules hold with values for terms. Depth is bounded by QUERY_DEPTH_MAX. */
+ * Inside field:( ... ) the same rules hold with values for terms. Depth is bounded by
+ * QUERY_DEPTH_MAX. */
 #include "query/internal.h"
 
 /* where terms stand: inside field:( ... ) or not, and which group takes an in:... */
@@ -29,7 +30,8 @@ static struct ast *node(struct parser *p, enum ast_kind kind, int64_t pos)
 static int add_kid(struct parser *p, struct ast *n, struct ast *kid)
 {
     if ((n->nkids & (n->nkids - 1)) == 0) { /* grows at powers of two */
-        struct ast **kids = arena_grow(p->a, n->kids, n->nkids, n->nkids ? n->nkids * 2 : 1, sizeof *kids);
+        struct ast **kids =
+            arena_grow(p->a, n->kids, n->nkids, n->nkids ? n->nkids * 2 : 1, sizeof *kids);
         if (!kids)
             return err_nomem(p->err);
         n->kids = kids;
@@ -63,7 +65,8 @@ static int parse_scope(struct parser *p, const struct place *at, struct ast **re
             rc = lex_expect(p, ')', "after the fields of in:");
     } else {
         sc->names = arena_zalloc(p->a, sizeof *sc->names);
-        rc = sc->names ? lex_name(p, sc->names, "any or a field name after in:") : err_nomem(p->err);
+        rc =
+            sc->names ? lex_name(p, sc->names, "any or a field name after in:") : err_nomem(p->err);
         sc->n = 1;
         if (!rc && !sc->names->backticks && str_eq(sc->names->text, STR("any")))
             sc->any = true;
@@ -79,7 +82,8 @@ static int parse_scope(struct parser *p, const struct place *at, struct ast **re
 
 /* ---- field tests ---- */
 
-static struct ast *field_node(struct parser *p, enum ast_kind kind, const struct qname *f, const struct place *at)
+static struct ast *field_node(struct parser *p, enum ast_kind kind, const struct qname *f,
+                              const struct place *at)
 {
     struct ast *n = node(p, kind, f->pos);
     if (n) {
@@ -113,7 +117,8 @@ static int parse_bound(struct parser *p, unsigned stops, struct bound_text *ret)
 }
 
 /* [a TO b] {a TO b}, at the bracket */
-static int parse_range(struct parser *p, const struct qname *f, const struct place *at, struct ast **ret)
+static int parse_range(struct parser *p, const struct qname *f, const struct place *at,
+                       struct ast **ret)
 {
     struct ast *n = field_node(p, A_RANGE, f, at);
     if (!n)
@@ -154,17 +159,11 @@ static enum cmp cmp_at(const struct parser *p, size_t *ret_len)
     char c = lex_peek(p, 0), d = lex_peek(p, 1);
     *ret_len = d == '=' ? 2 : 1;
     switch (c) {
-    case '=':
-        *ret_len = d == '=' ? 2 : 1;
-        return CMP_EQ;
-    case '!':
-        return d == '=' ? CMP_NE : CMP_NONE;
-    case '<':
-        return d == '=' ? CMP_LE : CMP_LT;
-    case '>':
-        return d == '=' ? CMP_GE : CMP_GT;
-    default:
-        return CMP_NONE;
+    case '=': *ret_len = d == '=' ? 2 : 1; return CMP_EQ;
+    case '!': return d == '=' ? CMP_NE : CMP_NONE;
+    case '<': return d == '=' ? CMP_LE : CMP_LT;
+    case '>': return d == '=' ? CMP_GE : CMP_GT;
+    default: return CMP_NONE;
     }
 }
 
@@ -201,7 +200,8 @@ static int parse_cmp(struct parser *p, const struct qname *f, const struct place
 }
 
 /* f in (a, b), at the parenthesis */
-static int parse_in_list(struct parser *p, const struct qname *f, const struct place *at, struct ast **ret)
+static int parse_in_list(struct parser *p, const struct qname *f, const struct place *at,
+                         struct ast **ret)
 {
     struct ast *any = node(p, A_OR, f->pos);
     struct place inside = { .field = f, .group = at->group };
@@ -238,7 +238,8 @@ static bool is_time_word(const struct qname *f)
 static int bad_time(struct parser *p, int64_t pos, str s)
 {
     parse_error(p, pos, "'%.*s' is not a time", STR_FMT(s));
-    err_hint(p->err, "write 2026-11-21, 2026-11-21T10:30:00Z, now-15m, today or seconds since 1970");
+    err_hint(p->err,
+             "write 2026-11-21, 2026-11-21T10:30:00Z, now-15m, today or seconds since 1970");
     return ERR_INVALID;
 }
 
@@ -265,8 +266,8 @@ static int parse_time_word(struct parser *p, const struct qname *f, struct ast *
 
 /* ---- terms ---- */
 
-static int parse_regex(struct parser *p, const struct qname *f, const struct place *at, unsigned stops,
-                       struct ast **ret, bool *ret_found)
+static int parse_regex(struct parser *p, const struct qname *f, const struct place *at,
+                       unsigned stops, struct ast **ret, bool *ret_found)
 {
     int64_t pos = (int64_t)p->pos;
     str pattern, flags;
@@ -284,7 +285,8 @@ static int parse_regex(struct parser *p, const struct qname *f, const struct pla
     return 0;
 }
 
-static int parse_group(struct parser *p, const struct place *outer, const struct qname *field, struct ast **ret)
+static int parse_group(struct parser *p, const struct place *outer, const struct qname *field,
+                       struct ast **ret)
 {
     struct ast *g = node(p, A_GROUP, (int64_t)p->pos);
     if (!g)
@@ -314,7 +316,8 @@ static int parse_group(struct parser *p, const struct place *outer, const struct
 }
 
 /* what stands after `field:` (also each value of field:( ... )) */
-static int parse_field_value(struct parser *p, const struct qname *f, const struct place *at, struct ast **ret)
+static int parse_field_value(struct parser *p, const struct qname *f, const struct place *at,
+                             struct ast **ret)
 {
     char c = lex_peek(p, 0);
     size_t len;
@@ -365,13 +368,15 @@ static bool looks_like_ip(const struct parser *p)
     for (; !lex_end_of_term(p, i); i++) {
         char c = p->text.p[i];
         sep |= c == '.' || c == ':';
-        if (!(c >= '0' && c <= '9') && !((c | 32) >= 'a' && (c | 32) <= 'f') && c != '.' && c != ':' && c != '/')
+        if (!(c >= '0' && c <= '9') && !((c | 32) >= 'a' && (c | 32) <= 'f') && c != '.' &&
+            c != ':' && c != '/')
             return false;
     }
     return sep;
 }
 
-static int parse_ip(struct parser *p, const struct qname *f, const struct place *at, struct ast **ret)
+static int parse_ip(struct parser *p, const struct qname *f, const struct place *at,
+                    struct ast **ret)
 {
     struct ast *n = field_node(p, A_IP, f, at);
     if (!n)
@@ -382,14 +387,16 @@ static int parse_ip(struct parser *p, const struct qname *f, const struct place 
 }
 
 /* After a name and blanks: an operator that may stand apart from it. 0 = none, 1 = parsed. */
-static int parse_apart(struct parser *p, const struct qname *f, const struct place *at, struct ast **ret)
+static int parse_apart(struct parser *p, const struct qname *f, const struct place *at,
+                       struct ast **ret)
 {
     size_t was = p->pos, len;
     int rc;
     lex_blank(p);
     enum cmp cmp = cmp_at(p, &len);
     char next = lex_peek(p, len);
-    bool valued = next == ' ' || next == '"' || next == '-' || next == '+' || (next >= '0' && next <= '9');
+    bool valued =
+        next == ' ' || next == '"' || next == '-' || next == '+' || (next >= '0' && next <= '9');
     if (cmp != CMP_NONE && valued) {
         p->pos += len;
         rc = parse_cmp(p, f, at, cmp, ret);
@@ -477,7 +484,8 @@ static int parse_unary(struct parser *p, const struct place *at, struct ast **re
 {
     int64_t pos = (int64_t)p->pos;
     if (lex_keyword(p, "AND") || lex_keyword(p, "OR"))
-        return parse_error(p, pos, "%.*s has nothing on its left", (int)(p->pos - (size_t)pos), p->text.p + pos);
+        return parse_error(p, pos, "%.*s has nothing on its left", (int)(p->pos - (size_t)pos),
+                           p->text.p + pos);
     bool minus = !at->field && at_minus(p);
     /* in field:(a -b) a number may follow: -5 is a value there, -word a negation */
     if (at->field && at_minus(p) && !(lex_peek(p, 1) >= '0' && lex_peek(p, 1) <= '9'))
@@ -560,7 +568,8 @@ static int parse_or(struct parser *p, const struct place *at, struct ast **ret)
     }
     for (uint32_t i = 0; i < any->nkids && any->nkids > 1; i++)
         if (any->kids[i]->kind == A_SCOPE)
-            return parse_error(p, any->kids[i]->pos, "in: must stand beside the words it is for, not between ORs");
+            return parse_error(p, any->kids[i]->pos,
+                               "in: must stand beside the words it is for, not between ORs");
     *ret = any->nkids == 1 ? any->kids[0] : any;
     return 0;
 }

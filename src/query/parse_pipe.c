@@ -1,15 +1,18 @@
 /* parse_pipe.c: the pipes behind a filter: one table of those there are, one of those to come. */
 #include "query/internal.h"
 
-static const struct pipe_def *const pipes[] = { &pipe_where, &pipe_fields, &pipe_drop,     &pipe_rename, &pipe_sort,
-                                                &pipe_limit, &pipe_head,   &pipe_offset,   &pipe_tail,   &pipe_stats,
-                                                &pipe_top,   &pipe_uniq,   &pipe_timeline, &pipe_count,  &pipe_dedup };
+static const struct pipe_def *const pipes[] = { &pipe_where,    &pipe_fields, &pipe_drop,
+                                                &pipe_rename,   &pipe_sort,   &pipe_limit,
+                                                &pipe_head,     &pipe_offset, &pipe_tail,
+                                                &pipe_stats,    &pipe_top,    &pipe_uniq,
+                                                &pipe_timeline, &pipe_count,  &pipe_dedup };
 #define NPIPES (sizeof pipes / sizeof *pipes)
 
 /* in the language, not in this version */
-static const char *const later[] = { "eval",     "extract", "parse",  "rare",   "values", "facets",    "sample",
-                                     "patterns", "context", "trace",  "sessions", "lookup", "join",    "union",
-                                     "anomalies", "compare" };
+static const char *const later[] = { "eval",    "extract", "parse",     "rare",
+                                     "values",  "facets",  "sample",    "patterns",
+                                     "context", "trace",   "sessions",  "lookup",
+                                     "join",    "union",   "anomalies", "compare" };
 #define NLATER (sizeof later / sizeof *later)
 
 int parse_name_list(struct parser *p, struct qname **ret, uint32_t *ret_n, const char *what)
@@ -83,8 +86,9 @@ int parse_pipes(struct parser *p)
         if (p->pos == p->text.n)
             return 0;
         if (lex_peek(p, 0) != '|')
-            return parse_error(p, (int64_t)p->pos, lex_peek(p, 0) == ')' ? "a ')' without its '('"
-                                                                         : "expected '|' or the end here");
+            return parse_error(p, (int64_t)p->pos,
+                               lex_peek(p, 0) == ')' ? "a ')' without its '('"
+                                                     : "expected '|' or the end here");
         p->pos++;
         if (++p->q->npipes > QUERY_PIPES_MAX)
             return parse_error(p, (int64_t)p->pos, "more than %d pipes", QUERY_PIPES_MAX);

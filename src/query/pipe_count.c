@@ -34,5 +34,6 @@ static int count_finish(struct op *o, struct err *err)
     return table_push(o->run, o->next, o->pipe->out, &v, 1, err);
 }
 
-static const struct op_ops count_ops = { sizeof(struct count_op), NULL, count_push, count_finish, NULL };
+static const struct op_ops count_ops = { sizeof(struct count_op), NULL, count_push, count_finish,
+                                         NULL };
 const struct pipe_def pipe_count = { "count", PIPE_GROUPS, count_parse, &count_ops };

@@ -52,5 +52,6 @@ static void dedup_close(struct op *o)
         grouper_deinit(&d->g);
 }
 
-static const struct op_ops dedup_ops = { sizeof(struct dedup_op), dedup_open, dedup_push, NULL, dedup_close };
+static const struct op_ops dedup_ops = { sizeof(struct dedup_op), dedup_open, dedup_push, NULL,
+                                         dedup_close };
 const struct pipe_def pipe_dedup = { "dedup", PIPE_ORDERED, dedup_parse, &dedup_ops };

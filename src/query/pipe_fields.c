@@ -1,7 +1,8 @@
 /* pipe_fields.c: `fields a, b`, `drop a`, `rename a as b`.
  *
- * On a table these change the schema and nothing else. `fields` on whole entries makes a table of them;
- * `drop` and `rename` there leave whole entries, seen through a block that lacks or renames columns. */
+ * On a table these change the schema and nothing else. `fields` on whole entries makes a table of
+ * them; `drop` and `rename` there leave whole entries, seen through a block that lacks or renames
+ * columns. */
 #include "base/mem.h"
 #include "query/internal.h"
 
@@ -94,7 +95,8 @@ static int rename_one(struct parser *p, struct columns_args *a, struct schema *s
     }
     if (!fieldref_make(p->a, to.text, to.backticks, &target))
         return err_nomem(p->err);
-    struct rename_pair *more = arena_grow(p->a, a->rename, a->nrename, a->nrename + 1, sizeof *more);
+    struct rename_pair *more =
+        arena_grow(p->a, a->rename, a->nrename, a->nrename + 1, sizeof *more);
     if (!more)
         return err_nomem(p->err);
     more[a->nrename++] = (struct rename_pair){ ref, target.key };
@@ -116,6 +118,7 @@ static int rename_parse(struct parser *p, struct pipe *pipe)
     while (!rc && lex_char(p, ','));
     pipe->args = a;
     pipe->out = s;
+    p->renamed = true;
     return rc || !s ? rc : schema_check(p, s, pipe->pos);
 }
 
@@ -228,9 +231,8 @@ static void columns_close(struct op *o)
     arena_deinit(&((struct columns_op *)o)->arena);
 }
 
-static const struct op_ops columns_ops = {
-    sizeof(struct columns_op), columns_open, columns_push, NULL, columns_close
-};
+static const struct op_ops columns_ops = { sizeof(struct columns_op), columns_open, columns_push,
+                                           NULL, columns_close };
 const struct pipe_def pipe_fields = { "fields", PIPE_ROWWISE, fields_parse, &columns_ops };
 const struct pipe_def pipe_drop = { "drop", PIPE_ROWWISE, drop_parse, &columns_ops };
 const struct pipe_def pipe_rename = { "rename", PIPE_ROWWISE, rename_parse, &columns_ops };

@@ -1,8 +1,8 @@
 /* pipe_sort.c: `sort by a desc, b`.
  *
- * Rows are kept with their keys copied beside them; when only the first k are wanted (a limit follows, or
- * the answer's own) no more than k are kept, as a heap with the worst on top. Ties go by sequence number,
- * in tables by the order they came in. */
+ * Rows are kept with their keys copied beside them; when only the first k are wanted (a limit
+ * follows, or the answer's own) no more than k are kept, as a heap with the worst on top. Ties go
+ * by sequence number, in tables by the order they came in. */
 #include "query/internal.h"
 
 #include <stdlib.h>
@@ -196,5 +196,6 @@ static void sort_close(struct op *o)
     mem_free(s->rows);
 }
 
-static const struct op_ops sort_ops = { sizeof(struct sort_op), NULL, sort_push, sort_finish, sort_close };
+static const struct op_ops sort_ops = { sizeof(struct sort_op), NULL, sort_push, sort_finish,
+                                        sort_close };
 const struct pipe_def pipe_sort = { "sort", PIPE_SORTS, sort_parse, &sort_ops };

@@ -1,7 +1,9 @@
 /* pipe_stats.c: `stats f(x) [if (F)] [as n], ... [by a, time(5m), bucket(x, 100)]`.
  *
- * Rows are numbered by group (group.c), then every function runs over the chunk on its own. States lie in
- * one array a function, by group number. Groups come out in rising order of their keys. */
+ * Rows are numbered by group (group.c), then every function runs over the chunk on its own. States
+ * lie in one array a function, by group number. Groups come out in rising order of their keys. */
+#include <math.h>
+
 #include "base/mem.h"
 #include "query/agg.h"
 #include "query/group.h"
@@ -20,14 +22,14 @@ struct stats_args {
 struct stats_op {
     struct op op;
     struct grouper g;
-    bool grouping;        /* g was set up */
+    bool grouping; /* g was set up */
     char *states[AGGS_MAX];
     void *shared[AGGS_MAX];
-    uint32_t ready;       /* groups that have states */
+    uint32_t ready; /* groups that have states */
     uint32_t cap;
-    ts_ns first, last;    /* of all rows */
+    ts_ns first, last; /* of all rows */
     bool placed;
-    int64_t arrived;      /* rows of tables have no time: their order stands for it */
+    int64_t arrived; /* rows of tables have no time: their order stands for it */
 };
 
 /* ---- parsing ---- */
@@ -59,10 +61,11 @@ static int parse_agg_args(struct parser *p, struct agg *a, const struct qname *n
     struct pred_bound n;
     if (more && str_eq(name->text, STR("percentile"))) {
         rc = lex_number(p, &n, "the percentile");
-        a->q = n.integral ? (double)n.i : n.d;
-        if (!rc && (a->q < 0 || a->q > 100))
+        double q = rc ? 0 : n.integral ? (double)n.i : n.d;
+        if (!rc && !(q >= 0 && q <= 100))
             rc = parse_error(p, at, "a percentile is between 0 and 100");
-        a->q = a->q > 1 ? a->q / 100 : a->q;
+        else /* below 1 it is a fraction: 0.95 is 95 */
+            a->q = (uint64_t)llround(q * (double)AGG_Q_ONE / (q < 1 ? 1 : 100));
     } else if (more && str_eq(name->text, STR("values"))) {
         rc = lex_uint(p, &a->max, "the number of values");
         if (!rc && (a->max < 1 || a->max > VALUES_MAX))
@@ -162,7 +165,8 @@ static int stats_open(struct op *o, struct err *err)
     struct stats_op *s = (struct stats_op *)o;
     const struct stats_args *a = o->pipe->args;
     for (uint32_t i = 0; i < a->n; i++)
-        s->placed |= (a->aggs[i].fn->flags & AGG_PLACED) || str_eq(str_c(a->aggs[i].fn->name), STR("rate"));
+        s->placed |=
+            (a->aggs[i].fn->flags & AGG_PLACED) || str_eq(str_c(a->aggs[i].fn->name), STR("rate"));
     s->first = TS_MAX;
     s->last = TS_MIN;
     s->grouping = true;
@@ -222,7 +226,8 @@ static int add_rows(struct stats_op *s, uint32_t k, const struct chunk *c, const
     struct access acc;
     struct val v;
     int rc = g->has_ref ? access_open(&acc, c->b, &g->ref, err) : 0;
-    for (size_t i = bits_next(sel, 0, c->b->n); i < c->b->n && !rc; i = bits_next(sel, i + 1, c->b->n)) {
+    for (size_t i = bits_next(sel, 0, c->b->n); i < c->b->n && !rc;
+         i = bits_next(sel, i + 1, c->b->n)) {
         if (g->has_ref) {
             rc = access_get(&acc, (uint32_t)i, &v, err);
             if (rc || v.t == V_NULL)
@@ -239,7 +244,8 @@ static int add_rows(struct stats_op *s, uint32_t k, const struct chunk *c, const
     return rc;
 }
 
-static int open_places(struct stats_op *s, const struct chunk *c, struct places *pl, struct err *err)
+static int open_places(struct stats_op *s, const struct chunk *c, struct places *pl,
+                       struct err *err)
 {
     struct fieldref t = { .field = F_TIMESTAMP, .key = field_table[F_TIMESTAMP].name };
     struct fieldref q = { .field = F_SEQ, .key = field_table[F_SEQ].name };
@@ -271,7 +277,8 @@ static int stats_push(struct op *o, const struct chunk *c, struct err *err)
         uint64_t own[BLOCK_WORDS];
         const uint64_t *sel = c->sel;
         if (a->aggs[k].cond) {
-            rc = pred_eval(a->aggs[k].cond, c->b, c->sel, own, o->run->preds, &o->run->ctl->cancel, err);
+            rc = pred_eval(a->aggs[k].cond, c->b, c->sel, own, o->run->preds, &o->run->ctl->cancel,
+                           err);
             sel = own;
         }
         if (rc)
@@ -308,8 +315,11 @@ static int stats_row(struct stats_op *s, uint32_t group, struct val *out, struct
     for (uint32_t k = 0; k < a->by.n; k++)
         out[n++] = grouper_val(&s->g, group, k);
     for (uint32_t k = 0; k < a->n; k++) {
-        struct agg_env e = { .r = s->op.run, .agg = &a->aggs[k], .group = group, .seconds = seconds(s) };
-        int rc = a->aggs[k].fn->result(&e, s->states[k] + group * a->aggs[k].fn->size, &out[n++], err);
+        struct agg_env e = {
+            .r = s->op.run, .agg = &a->aggs[k], .group = group, .seconds = seconds(s)
+        };
+        int rc =
+            a->aggs[k].fn->result(&e, s->states[k] + group * a->aggs[k].fn->size, &out[n++], err);
         if (rc)
             return rc;
     }
@@ -356,5 +366,6 @@ static void stats_close(struct op *o)
         grouper_deinit(&s->g);
 }
 
-static const struct op_ops stats_ops = { sizeof(struct stats_op), stats_open, stats_push, stats_finish, stats_close };
+static const struct op_ops stats_ops = { sizeof(struct stats_op), stats_open, stats_push,
+                                         stats_finish, stats_close };
 const struct pipe_def pipe_stats = { "stats", PIPE_GROUPS, stats_parse, &stats_ops };

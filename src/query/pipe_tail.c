@@ -1,7 +1,7 @@
 /* pipe_tail.c: `tail n`: the last n entries in time, oldest first; of a table its last n rows.
  *
- * When nothing before it disturbs the order of time, the scan comes newest first, so the first n rows
- * are the ones and only have to be turned round. Behind other pipes it sorts what it gets. */
+ * When nothing before it disturbs the order of time, the scan comes newest first, so the first n
+ * rows are the ones and only have to be turned round. Behind other pipes it sorts what it gets. */
 #include "query/run.h"
 
 #include <stdlib.h>
@@ -133,5 +133,6 @@ static void tail_close(struct op *o)
     mem_free(t->rows);
 }
 
-static const struct op_ops tail_ops = { sizeof(struct tail_op), tail_open, tail_push, tail_finish, tail_close };
+static const struct op_ops tail_ops = { sizeof(struct tail_op), tail_open, tail_push, tail_finish,
+                                        tail_close };
 const struct pipe_def pipe_tail = { "tail", PIPE_ORDERED, tail_parse, &tail_ops };

@@ -1,22 +1,23 @@
 /* pipe_timeline.c: `timeline [step] [by f]`: counts a step of time, gaps filled with 0.
  *
- * Without a step one is chosen so that at most STEPS_WANTED of them cover the range. The range is known
- * only at the end unless the filter bounds it, so counting begins with the finest step of a ladder and
- * moves up it when there are too many buckets; every rung's buckets are made of whole buckets of the one
- * below, so the result is the same as if the last rung had been there from the start. */
+ * Without a step one is chosen so that at most STEPS_WANTED of them cover the range. The range is
+ * known only at the end unless the filter bounds it, so counting begins with the finest step of a
+ * ladder and moves up it when there are too many buckets; every rung's buckets are made of whole
+ * buckets of the one below, so the result is the same as if the last rung had been there from the
+ * start. */
 #include "base/hash.h"
 #include "base/mem.h"
 #include "query/group.h"
 
 #define STEPS_WANTED 100
-#define BUCKETS_FINE 8192       /* more than that: one rung up */
+#define BUCKETS_FINE 8192 /* more than that: one rung up */
 #define STEPS_MAX 10000000ull
 
 static const int64_t ladder[] = {
-    NS_PER_MS,         10 * NS_PER_MS,    100 * NS_PER_MS,   NS_PER_S,          5 * NS_PER_S,
-    10 * NS_PER_S,     30 * NS_PER_S,     60 * NS_PER_S,     300 * NS_PER_S,    600 * NS_PER_S,
-    1800 * NS_PER_S,   3600 * NS_PER_S,   10800 * NS_PER_S,  21600 * NS_PER_S,  43200 * NS_PER_S,
-    NS_PER_DAY,        7 * NS_PER_DAY,    28 * NS_PER_DAY,   364 * NS_PER_DAY
+    NS_PER_MS,       10 * NS_PER_MS,  100 * NS_PER_MS,  NS_PER_S,         5 * NS_PER_S,
+    10 * NS_PER_S,   30 * NS_PER_S,   60 * NS_PER_S,    300 * NS_PER_S,   600 * NS_PER_S,
+    1800 * NS_PER_S, 3600 * NS_PER_S, 10800 * NS_PER_S, 21600 * NS_PER_S, 43200 * NS_PER_S,
+    NS_PER_DAY,      7 * NS_PER_DAY,  28 * NS_PER_DAY,  364 * NS_PER_DAY
 };
 #define RUNGS (sizeof ladder / sizeof *ladder)
 
@@ -58,7 +59,8 @@ static int timeline_parse(struct parser *p, struct pipe *pipe)
     char c = lex_peek(p, 0);
     if (c >= '0' && c <= '9')
         rc = lex_duration(p, &t->step, "the step");
-    if (!rc && p->schema && !schema_find(p->schema, time.text) && schema_find(p->schema, STR("time")))
+    if (!rc && p->schema && !schema_find(p->schema, time.text) &&
+        schema_find(p->schema, STR("time")))
         time.text = STR("time");
     if (!rc)
         rc = schema_resolve(p, &time, &t->time);
@@ -152,7 +154,8 @@ static int timeline_push(struct op *o, const struct chunk *c, struct err *err)
     int rc = access_open(&time, c->b, &a->time, err);
     if (!rc)
         rc = grouper_rows(&t->g, c, err);
-    for (size_t i = bits_next(c->sel, 0, c->b->n); i < c->b->n && !rc; i = bits_next(c->sel, i + 1, c->b->n)) {
+    for (size_t i = bits_next(c->sel, 0, c->b->n); i < c->b->n && !rc;
+         i = bits_next(c->sel, i + 1, c->b->n)) {
         ts_ns now = access_time(&time, (uint32_t)i);
         if (!t->cap || t->n * 2 >= t->cap) {
             rc = make_room(t, err);
@@ -192,7 +195,8 @@ static uint64_t steps(ts_ns lo, ts_ns hi, int64_t step)
     return ((uint64_t)hi - (uint64_t)lo) / (uint64_t)step;
 }
 
-static int put_step(struct timeline_op *t, ts_ns at, const uint32_t *order, struct val *vals, struct err *err)
+static int put_step(struct timeline_op *t, ts_ns at, const uint32_t *order, struct val *vals,
+                    struct err *err)
 {
     uint32_t nk = t->g.nkeys, nc = nk + 2, n = 0;
     enum { ROWS = 256 };
@@ -223,7 +227,9 @@ static int timeline_finish(struct op *o, struct err *err)
     while (!a->step && steps(lo, hi, t->step) > STEPS_WANTED && t->rung + 1 < RUNGS)
         t->step = ladder[++t->rung];
     if (steps(lo, hi, t->step) > STEPS_MAX)
-        return err_set(err, ERR_LIMIT, "the timeline would have more than %llu steps: choose a larger one", STEPS_MAX);
+        return err_set(err, ERR_LIMIT,
+                       "the timeline would have more than %llu steps: choose a larger one",
+                       STEPS_MAX);
     int rc = t->cap ? rebuild(t, t->cap, err) : 0;
     uint32_t *order = NULL;
     struct val *vals = mem_array((size_t)256 * (t->g.nkeys + 2), sizeof *vals);
@@ -231,7 +237,8 @@ static int timeline_finish(struct op *o, struct err *err)
         rc = err_nomem(err);
     if (!rc)
         rc = grouper_sorted(&t->g, &order, err);
-    ts_ns at = time_bucket(lo, t->step, r->q->o.tz_minutes), end = time_bucket(hi, t->step, r->q->o.tz_minutes);
+    ts_ns at = time_bucket(lo, t->step, r->q->o.tz_minutes),
+          end = time_bucket(hi, t->step, r->q->o.tz_minutes);
     while (!rc) {
         rc = run_check(r, err);
         if (!rc)
@@ -252,7 +259,6 @@ static void timeline_close(struct op *o)
     mem_free(t->slots);
 }
 
-static const struct op_ops timeline_ops = {
-    sizeof(struct timeline_op), timeline_open, timeline_push, timeline_finish, timeline_close
-};
+static const struct op_ops timeline_ops = { sizeof(struct timeline_op), timeline_open,
+                                            timeline_push, timeline_finish, timeline_close };
 const struct pipe_def pipe_timeline = { "timeline", PIPE_GROUPS, timeline_parse, &timeline_ops };

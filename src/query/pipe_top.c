@@ -1,7 +1,7 @@
 /* pipe_top.c: `top n f [by g]` and `uniq f, ...`: values and how often they occur.
  *
- * top: the n most frequent values of f (in each group g), ties by value; rows without f do not count.
- * uniq: every distinct combination in rising order, null included. */
+ * top: the n most frequent values of f (in each group g), ties by value; rows without f do not
+ * count. uniq: every distinct combination in rising order, null included. */
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -53,7 +53,8 @@ static int top_parse(struct parser *p, struct pipe *pipe)
     if (!rc && lex_word(p, "by"))
         rc = parse_by(p, &t->by);
     else if (!rc)
-        t->by.keys = arena_zalloc(p->a, sizeof *t->by.keys), t->by.cols = arena_zalloc(p->a, sizeof *t->by.cols);
+        t->by.keys = arena_zalloc(p->a, sizeof *t->by.keys),
+        t->by.cols = arena_zalloc(p->a, sizeof *t->by.cols);
     if (rc)
         return rc;
     struct group_key *keys = arena_grow(p->a, t->by.keys, t->by.n, t->by.n + 1, sizeof *keys);
@@ -105,7 +106,8 @@ static int top_push(struct op *o, const struct chunk *c, struct err *err)
         t->counts = counts;
         t->cap = cap;
     }
-    for (size_t i = bits_next(c->sel, 0, c->b->n); i < c->b->n; i = bits_next(c->sel, i + 1, c->b->n))
+    for (size_t i = bits_next(c->sel, 0, c->b->n); i < c->b->n;
+         i = bits_next(c->sel, i + 1, c->b->n))
         t->counts[t->g.gid[i]]++;
     return run_room(o->run, o->pipe->def->name, err);
 }
@@ -151,7 +153,8 @@ static int put_rows(struct top_op *t, const uint32_t *order, struct err *err)
         in_group++;
         for (uint32_t k = 0; k < nc - 1; k++)
             vals[(size_t)n * nc + k] = grouper_val(&t->g, order[i], k);
-        vals[(size_t)n * nc + nc - 1] = (struct val){ .t = V_I64, .i = (int64_t)t->counts[order[i]] };
+        vals[(size_t)n * nc + nc - 1] =
+            (struct val){ .t = V_I64, .i = (int64_t)t->counts[order[i]] };
         if (++n == ROWS) {
             rc = table_push(t->op.run, t->op.next, t->op.pipe->out, vals, n, err);
             n = 0;
@@ -186,6 +189,7 @@ static void top_close(struct op *o)
     mem_free(t->counts);
 }
 
-static const struct op_ops top_ops = { sizeof(struct top_op), top_open, top_push, top_finish, top_close };
+static const struct op_ops top_ops = { sizeof(struct top_op), top_open, top_push, top_finish,
+                                       top_close };
 const struct pipe_def pipe_top = { "top", PIPE_GROUPS, top_parse, &top_ops };
 const struct pipe_def pipe_uniq = { "uniq", PIPE_GROUPS, uniq_parse, &top_ops };

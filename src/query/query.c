@@ -42,7 +42,8 @@ static int join_filter(struct query *q, struct err *err)
     struct arena *a = &q->arena;
     q->own = join_wheres(q, q->own);
     struct pred *time = pred_time(a, q->o.start, q->o.end);
-    struct pred *also = q->o.also ? (struct pred *)(uintptr_t)q->o.also : pred_true(a); /* only read */
+    struct pred *also =
+        q->o.also ? (struct pred *)(uintptr_t)q->o.also : pred_true(a); /* only read */
     q->filter = pred_and(a, pred_and(a, time, also), q->own);
     for (const struct pipe *p = q->first; p; p = p->next) {
         if (p->def->flags & PIPE_GROUPS)

@@ -1,8 +1,9 @@
 /* run.c: one run of a query: the operators, the sink at their end, budgets and the result.
  *
- * Planning is small: leading `where`s became part of the filter when the text was parsed; here the need
- * for order is found (does anything before the first grouping or sorting pipe look at the order?) and how
- * many rows each operator has to give at most, from the last pipe back to the scan. */
+ * Planning is small: leading `where`s became part of the filter when the text was parsed; here the
+ * need for order is found (does anything before the first grouping or sorting pipe look at the
+ * order?) and how many rows each operator has to give at most, from the last pipe back to the scan.
+ */
 #include "query/run.h"
 
 #include <stdarg.h>
@@ -25,13 +26,16 @@ int run_check(struct run *r, struct err *err)
     if (r->ctl->cancel)
         return err_set(err, ERR_CANCELED, "the query was cancelled");
     if (r->ctl->deadline_ms && now_ns() - r->started > r->ctl->deadline_ms * NS_PER_MS)
-        return err_set(err, ERR_TIMEOUT, "the query took longer than %lld ms", (long long)r->ctl->deadline_ms);
+        return err_set(err, ERR_TIMEOUT, "the query took longer than %lld ms",
+                       (long long)r->ctl->deadline_ms);
     return 0;
 }
 
 static int over_budget(struct run *r, const char *pipe, struct err *err)
 {
-    err_set(err, ERR_LIMIT, "'%s' needs more than the %zu KiB of memory a query may use", pipe, r->budget >> 10);
+    bool large = r->budget >= 1 << 20;
+    err_set(err, ERR_LIMIT, "'%s' needs more than the %zu %s of memory a query may use", pipe,
+            large ? r->budget >> 20 : r->budget, large ? "MiB" : "bytes");
     err_slug(err, "query_memory");
     err_hint(err, "narrow the filter or the time range, or group by fewer values");
     return ERR_LIMIT;
@@ -45,7 +49,8 @@ int run_room(struct run *r, const char *pipe, struct err *err)
 int run_nomem(struct run *r, const char *pipe, struct err *err)
 {
     /* a full arena and a full machine look the same from here: the ceiling tells */
-    return r->arena.used + ((size_t)64 << 10) > r->arena.max ? over_budget(r, pipe, err) : err_nomem(err);
+    return r->arena.used + ((size_t)64 << 10) > r->arena.max ? over_budget(r, pipe, err)
+                                                             : err_nomem(err);
 }
 
 int run_warn(struct run *r, const char *fmt, ...)
@@ -90,7 +95,8 @@ static void ops_close(struct op *o)
     }
 }
 
-static int op_new(struct run *r, const struct op_ops *ops, const struct pipe *pipe, struct op **ret, struct err *err)
+static int op_new(struct run *r, const struct op_ops *ops, const struct pipe *pipe, struct op **ret,
+                  struct err *err)
 {
     struct op *o = mem_zalloc(ops->size);
     if (!o)
@@ -296,7 +302,9 @@ static void note_gave_up(struct run *r)
     c->gave_up += pred_run_gave_up(r->preds);
     if (!c->gave_up)
         return;
-    run_warn(r, "regex_gave_up: the regular expression gave up on %llu entries, which count as not matching",
+    run_warn(r,
+             "regex_gave_up: the regular expression gave up on %llu entries, "
+             "which count as not matching",
              (unsigned long long)c->gave_up);
     if (!c->incomplete)
         snprintf(c->incomplete_why, sizeof c->incomplete_why, "a regular expression gave up");

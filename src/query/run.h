@@ -6,7 +6,7 @@
 
 /* how the scan feeds the first operator */
 struct plan {
-    bool ordered;  /* newest (oldest) first */
+    bool ordered; /* newest (oldest) first */
     bool oldest;
     bool tail;     /* the first pipe that looks at the order is tail: keep is its number */
     bool filtered; /* rows may be dropped before that pipe */

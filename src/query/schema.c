@@ -13,9 +13,9 @@ struct qcol *schema_find(const struct schema *s, str name)
 static int note_ref(struct parser *p, const struct fieldref *f, int64_t pos)
 {
     struct query *q = p->q;
-    q->names_marks |= f->field == F_RESOLVED || f->field == F_RESOLVED_BY || f->field == F_RESOLVED_AT ||
-                      f->field == F_NOTE;
-    if (f->field != F_NONE)
+    q->names_marks |= f->field == F_RESOLVED || f->field == F_RESOLVED_BY ||
+                      f->field == F_RESOLVED_AT || f->field == F_NOTE;
+    if (f->field != F_NONE || p->renamed)
         return 0;
     struct fieldref *refs = arena_grow(p->a, q->refs, q->nrefs, q->nrefs + 1, sizeof *refs);
     int64_t *at = arena_grow(p->a, q->ref_pos, q->nrefs, q->nrefs + 1, sizeof *at);
@@ -65,7 +65,8 @@ int schema_check(struct parser *p, const struct schema *s, int64_t pos)
 {
     for (uint32_t i = 1; i < s->n; i++)
         for (uint32_t k = 0; k < i; k++)
-            if (str_eq(s->cols[i].name, s->cols[k].name) || str_eq(s->cols[i].ref.key, s->cols[k].ref.key)) {
+            if (str_eq(s->cols[i].name, s->cols[k].name) ||
+                str_eq(s->cols[i].ref.key, s->cols[k].ref.key)) {
                 parse_error(p, pos, "two columns are called '%.*s'", STR_FMT(s->cols[i].name));
                 err_hint(p->err, "give one of them another name with `as`");
                 return ERR_INVALID;

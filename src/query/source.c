@@ -1,15 +1,16 @@
 /* source.c: from the store's scan to the first operator.
  *
- * As it comes: every scan block is a chunk. In order: the scan gives blocks by falling t_max (newest
- * first), so a row is certain to be next as soon as its time is above the t_max of the block in hand:
+ * As it comes: every scan block is a chunk. In order: the scan gives blocks by falling t_max
+ * (newest first), so a row is certain to be next as soon as its time is above the t_max of the
+ * block in hand:
  *
  *     kept rows, sorted   9:58 9:57 9:51 | 9:50 9:44     next block [9:20 .. 9:50]
  *                         hand on now    | wait
  *
- * Wanted at most k rows, the k best are kept and the scan is told the floor. Over the memory budget the
- * rows furthest back are dropped; when the scan has ended it is opened again behind the last row handed
- * on, so that any number of rows of any size comes out in order within bounded memory. All of it is
- * mirrored for oldest first. */
+ * Wanted at most k rows, the k best are kept and the scan is told the floor. Over the memory budget
+ * the rows furthest back are dropped; when the scan has ended it is opened again behind the last
+ * row handed on, so that any number of rows of any size comes out in order within bounded memory.
+ * All of it is mirrored for oldest first. */
 #include "base/mem.h"
 #include "query/run.h"
 
@@ -29,19 +30,19 @@ struct source {
     struct run *r;
     struct op *first;
     bool oldest;
-    uint64_t left;          /* rows still to be handed on */
+    uint64_t left; /* rows still to be handed on */
     const struct schema *need;
-    bool after;             /* only rows behind `from` */
+    bool after; /* only rows behind `from` */
     struct place from;
-    bool cut;               /* rows at or behind `cut_at` were dropped in this pass */
+    bool cut; /* rows at or behind `cut_at` were dropped in this pass */
     struct place cut_at;
-    struct kept **rows;     /* sorted, first to be handed on first */
+    struct kept **rows; /* sorted, first to be handed on first */
     uint32_t n, cap;
-    struct cand *cand;      /* of the block in hand */
+    struct cand *cand; /* of the block in hand */
     uint64_t max_seq;
     bool first_pass;
-    bool count;             /* count every match of the first pass, also past the last row wanted */
-    bool done;              /* no further row is wanted */
+    bool count; /* count every match of the first pass, also past the last row wanted */
+    bool done;  /* no further row is wanted */
 };
 
 /* does x come before y in the answer? */
@@ -64,7 +65,8 @@ static int cand_cmp(const void *x, const void *y, void *arg)
 }
 
 /* Rows of the block that may still be wanted, in order. */
-static int candidates(struct source *s, const struct scan_block *sb, uint32_t *ret_n, struct err *err)
+static int candidates(struct source *s, const struct scan_block *sb, uint32_t *ret_n,
+                      struct err *err)
 {
     struct block *b = sb->block;
     struct fieldref time = { .field = F_TIMESTAMP, .key = field_table[F_TIMESTAMP].name };
@@ -81,7 +83,8 @@ static int candidates(struct source *s, const struct scan_block *sb, uint32_t *r
     bool full = s->left != UINT64_MAX && s->n >= s->left;
     struct place worst = full ? place_of(s->rows[s->n - 1]) : (struct place){ 0 };
     for (size_t i = bits_next(sb->sel, 0, b->n); i < b->n; i = bits_next(sb->sel, i + 1, b->n)) {
-        struct place at = { access_time(&ta, (uint32_t)i), (uint64_t)access_time(&sa, (uint32_t)i) };
+        struct place at = { access_time(&ta, (uint32_t)i),
+                            (uint64_t)access_time(&sa, (uint32_t)i) };
         if ((s->after && !before(s, s->from, at)) || (s->cut && !before(s, at, s->cut_at)) ||
             (full && !before(s, at, worst)))
             continue;
@@ -164,10 +167,12 @@ static int hand_on(struct source *s, uint32_t n, struct err *err)
     return rc ? rc : s->left == 0 ? OP_ENOUGH : 0;
 }
 
-static int take_block(struct source *s, struct scan *sc, const struct scan_block *sb, struct err *err)
+static int take_block(struct source *s, struct scan *sc, const struct scan_block *sb,
+                      struct err *err)
 {
     uint32_t ready = 0, ncand;
-    while (ready < s->n && (s->oldest ? s->rows[ready]->t < sb->t_min : s->rows[ready]->t > sb->t_max))
+    while (ready < s->n &&
+           (s->oldest ? s->rows[ready]->t < sb->t_min : s->rows[ready]->t > sb->t_max))
         ready++;
     int rc = hand_on(s, ready, err);
     if (rc)
@@ -189,12 +194,13 @@ static int take_block(struct source *s, struct scan *sc, const struct scan_block
     return 0;
 }
 
-static int open_scan(struct source *s, const struct plan *plan, const struct pred *filter, struct scan **ret,
-                     struct err *err)
+static int open_scan(struct source *s, const struct plan *plan, const struct pred *filter,
+                     struct scan **ret, struct err *err)
 {
     struct query *q = s->r->q;
     struct scan_plan sp = { .filter = filter,
-                            .order = plan->ordered ? (s->oldest ? SCAN_OLDEST : SCAN_NEWEST) : SCAN_ANY,
+                            .order =
+                                plan->ordered ? (s->oldest ? SCAN_OLDEST : SCAN_NEWEST) : SCAN_ANY,
                             .seq_max = s->max_seq,
                             .marks = s->r->marks,
                             .no_prune = q->o.no_prune,
@@ -221,7 +227,8 @@ static void add_cost(struct scan_cost *to, const struct scan_cost *c, bool first
 }
 
 /* One scan from end to end: 0 = all seen, OP_ENOUGH, < 0. */
-static int pass(struct source *s, const struct plan *plan, const struct pred *filter, struct err *err)
+static int pass(struct source *s, const struct plan *plan, const struct pred *filter,
+                struct err *err)
 {
     struct run *r = s->r;
     struct scan *sc;
@@ -262,8 +269,9 @@ static int narrowed(struct source *s, struct arena *a, const struct pred **ret, 
 {
     const struct pred *f = s->r->q->filter;
     if (s->after && !(s->first_pass && s->count)) {
-        struct pred *t = s->oldest ? pred_time(a, s->from.t, TS_MAX)
-                                   : pred_time(a, TS_MIN, s->from.t == TS_MAX ? TS_MAX : s->from.t + 1);
+        struct pred *t = s->oldest
+                             ? pred_time(a, s->from.t, TS_MAX)
+                             : pred_time(a, TS_MIN, s->from.t == TS_MAX ? TS_MAX : s->from.t + 1);
         /* pred_and keeps both as they are: the filter is only read */
         f = pred_and(a, t, (struct pred *)(uintptr_t)f);
     }
@@ -293,7 +301,9 @@ static int ordered_passes(struct source *s, const struct plan *plan, struct err 
 int source_run(struct run *r, const struct plan *plan, uint64_t need, struct err *err)
 {
     struct query *q = r->q;
-    struct source s = { .r = r, .first = r->ops, .oldest = plan->oldest, .left = need, .first_pass = true };
+    struct source s = {
+        .r = r, .first = r->ops, .oldest = plan->oldest, .left = need, .first_pass = true
+    };
     int rc = 0;
     s.count = q->want_total && plan->ordered;
     s.max_seq = q->paged ? q->page_max_seq : 0;

@@ -1,9 +1,11 @@
 /* timeexpr.c: instants as people write them, and the buckets of time(5m).
  *
- *   now  now-15m  today  yesterday  2026  2026-11  2026-11-21  2026-11-21T10:30  ...Z  ...+02:00  1763719200
+ *   now  now-15m  today  yesterday  2026  2026-11  2026-11-21  2026-11-21T10:30  ...Z  ...+02:00
+ * 1763719200
  *
- * Every form names an interval: a date is its day, a minute its 60 seconds, an instant one nanosecond.
- * Comparisons use where it begins, `on:` all of it. Without an offset the request's time zone counts. */
+ * Every form names an interval: a date is its day, a minute its 60 seconds, an instant one
+ * nanosecond. Comparisons use where it begins, `on:` all of it. Without an offset the request's
+ * time zone counts. */
 #include "query/internal.h"
 
 static bool add(ts_ns a, int64_t b, ts_ns *ret)
@@ -176,8 +178,10 @@ static bool epoch(str s, ts_ns *from, ts_ns *to)
     int64_t unit = 1;
     if (n.integral) {
         uint64_t size = n.i < 0 ? 0 - (uint64_t)n.i : (uint64_t)n.i;
-        unit = size < 100000000000ull ? NS_PER_S : size < 100000000000000ull ? NS_PER_MS
-               : size < 100000000000000000ull ? NS_PER_US : 1;
+        unit = size < 100000000000ull         ? NS_PER_S
+               : size < 100000000000000ull    ? NS_PER_MS
+               : size < 100000000000000000ull ? NS_PER_US
+                                              : 1;
         if (!ts_from_epoch_i64(n.i, from))
             return false;
     } else if (!ts_from_seconds_text(s, from) && !ts_from_epoch_f64(n.d, from)) {

@@ -1,7 +1,7 @@
 /* writer.c: answers as JSON, NDJSON and CSV; text is in writer_text.c.
  *
- * Whole entries are written by the views of model/; table rows cell by cell. Columns given to begin()
- * are copied: they must outlive the run. */
+ * Whole entries are written by the views of model/; table rows cell by cell. Columns given to
+ * begin() are copied: they must outlive the run. */
 #include "query/writer.h"
 
 #include "codec/json.h"
@@ -27,14 +27,10 @@ bool query_format_parse(str name, enum query_format *ret)
 const char *query_format_type(enum query_format f)
 {
     switch (f) {
-    case QF_JSON:
-        return "application/json";
-    case QF_NDJSON:
-        return "application/x-ndjson";
-    case QF_CSV:
-        return "text/csv; charset=utf-8";
-    case QF_TEXT:
-        break;
+    case QF_JSON: return "application/json";
+    case QF_NDJSON: return "application/x-ndjson";
+    case QF_CSV: return "text/csv; charset=utf-8";
+    case QF_TEXT: break;
     }
     return "text/plain; charset=utf-8";
 }
@@ -132,7 +128,8 @@ static void csv_cell(struct buf *out, str s, bool text)
     buf_putc(out, '"');
 }
 
-static int csv_val(struct query_writer *w, struct buf *tmp, enum field f, const struct val *v, struct err *err)
+static int csv_val(struct query_writer *w, struct buf *tmp, enum field f, const struct val *v,
+                   struct err *err)
 {
     buf_reset(tmp);
     writer_put_plain(tmp, f, v);
@@ -162,7 +159,8 @@ static void csv_header(struct query_writer *w)
     buf_puts(w->out, w->ncols ? "\r\n" : ",attributes\r\n");
 }
 
-static int csv_entry(struct query_writer *w, const struct query_row *row, struct buf *tmp, struct err *err)
+static int csv_entry(struct query_writer *w, const struct query_row *row, struct buf *tmp,
+                     struct err *err)
 {
     const char *sep = "";
     int rc = 0;

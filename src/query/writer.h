@@ -4,7 +4,7 @@
 
 #include "query/query.h"
 
-int writer_done(const struct buf *b, struct err *err);   /* 0, or why b is bad */
+int writer_done(const struct buf *b, struct err *err);     /* 0, or why b is bad */
 int writer_drain(struct query_writer *w, struct err *err); /* flush when there is much */
 /* a value for people and spreadsheets: text as it is, instants and levels spelled out */
 void writer_put_plain(struct buf *b, enum field f, const struct val *v);

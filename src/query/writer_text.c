@@ -1,8 +1,8 @@
 /* writer_text.c: answers for people: a line an entry, tables with aligned columns.
  *
- * Widths are found on the first SETTLE rows, which are held back; later rows keep to them and a longer
- * cell pushes its neighbours. Numbers stand right, text left; the last column is not padded. Log text is
- * made safe for terminals. */
+ * Widths are found on the first SETTLE rows, which are held back; later rows keep to them and a
+ * longer cell pushes its neighbours. Numbers stand right, text left; the last column is not padded.
+ * Log text is made safe for terminals. */
 #include "base/utf8.h"
 #include "model/view.h"
 #include "query/writer.h"
@@ -14,8 +14,8 @@ struct text_table {
     struct buf cell; /* plain, then safe text of one cell */
     struct buf safe;
     uint32_t *width;
-    bool *right;     /* only numbers so far */
-    str *held;       /* rows held back, ncols cells each */
+    bool *right; /* only numbers so far */
+    str *held;   /* rows held back, ncols cells each */
     uint32_t nheld;
     bool settled;
 };
@@ -113,7 +113,8 @@ static int table_row(struct query_writer *w, const struct query_row *row, struct
     struct arena later;
     arena_init(&later, (size_t)256 << 20);
     struct arena *a = t->settled ? &later : &w->arena;
-    str *cells = t->settled ? arena_array(a, w->ncols, sizeof *cells) : t->held + (size_t)t->nheld * w->ncols;
+    str *cells = t->settled ? arena_array(a, w->ncols, sizeof *cells)
+                            : t->held + (size_t)t->nheld * w->ncols;
     int rc = cells ? 0 : err_nomem(err);
     for (uint32_t i = 0; i < w->ncols && !rc; i++) {
         const struct val *v = &row->cells[i].v;
@@ -126,8 +127,9 @@ static int table_row(struct query_writer *w, const struct query_row *row, struct
         n = n < WIDTH_MAX ? n : WIDTH_MAX;
         t->width[i] = n > t->width[i] ? n : t->width[i];
         bool number = v->t == V_I64 || v->t == V_F64 || v->t == V_NUM;
-        bool named = row->cells[i].field != F_NONE &&
-                     (row->cells[i].field == F_LEVEL || (field_table[row->cells[i].field].flags & FF_TIME));
+        bool named =
+            row->cells[i].field != F_NONE &&
+            (row->cells[i].field == F_LEVEL || (field_table[row->cells[i].field].flags & FF_TIME));
         if (v->t != V_NULL && (!number || named))
             t->right[i] = false;
     }
