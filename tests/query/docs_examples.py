@@ -1,0 +1,85 @@
+"""Runs every example of docs/query-language.md, in every state of a store.
+
+    docs_examples.py QUERY_GOLDEN PAGE
+
+In the page, a ```rows block holds the entries, a ```query block a query and the ```answer block behind it
+what it answers. In tables that begin with | write | the code in the first column are queries too; they must
+find something. The queries become a golden file (its form: runner.c), which query-golden fills in.
+"""
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
+CELL = re.compile(r"^\| (.*?) (?<!\\)\|", re.M)
+CODE = re.compile(r"``\s?(.+?)\s?``|`([^`]+)`")
+
+
+def table_queries(page):
+    found, inside = [], False
+    for line in page.splitlines():
+        if line.startswith("| write |"):
+            inside = True
+        elif not line.startswith("|"):
+            inside = False
+        elif inside and not line.startswith("|---"):
+            cell = CELL.match(line).group(1)
+            found += [(a or b).replace("\\|", "|") for a, b in CODE.findall(cell)]
+    return found
+
+
+def examples(page):
+    """[(query, answer or None)] and the rows"""
+    rows, found = [], [(query, None) for query in table_queries(page)]
+    for kind, text in BLOCK.findall(page):
+        if kind == "rows":
+            rows += text.splitlines()
+        elif kind == "query":
+            found.append((text.strip(), ""))
+        elif kind == "answer":
+            assert found[-1][1] == "", "an answer without a query: " + text
+            found[-1] = (found[-1][0], text.strip())
+    return rows, found
+
+
+def run(golden, rows, queries):
+    """the answer of each query"""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "docs.test")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write("".join("+ %s\n" % row for row in rows) + "\n")
+            for query in queries:
+                f.write("".join("? %s\n" % line for line in query.splitlines()) + "\n")
+        done = subprocess.run([golden, "-w", path], capture_output=True, text=True, encoding="utf-8")
+        if done.returncode:
+            sys.exit("the states of a store disagree, or the page cannot be run:\n" + done.stdout + done.stderr)
+        with open(path, encoding="utf-8") as f:
+            cases = [case for case in f.read().split("\n\n") if case.startswith("?")]
+    return ["\n".join(line for line in case.splitlines() if not line.startswith("? ")).strip()
+            for case in cases]
+
+
+def main():
+    golden, page = sys.argv[1:]
+    with open(page, encoding="utf-8") as f:
+        rows, found = examples(f.read())
+    answers = run(golden, rows, [query for query, _ in found])
+    if len(answers) != len(found) or len(found) < 50:
+        sys.exit("%d queries, %d answers" % (len(found), len(answers)))
+    failed = 0
+    for (query, want), got in zip(found, answers):
+        if want is None:
+            bad = not got or got.startswith("error ") or got.startswith("!")
+        else:
+            bad = got != want
+        if bad:
+            failed += 1
+            print("%s\n  the page says:\n%s\n  answered:\n%s\n" % (query, want or "it finds something", got))
+    print("%d examples, %d failed" % (len(found), failed))
+    sys.exit(failed > 0)
+
+
+if __name__ == "__main__":
+    main()
