@@ -24,7 +24,10 @@
 #include <emmintrin.h>
 #endif
 
-enum { DONE, TOP0, TOP, ARR0, OBJ0, KEY, VALUE, NEXT, BAD }; /* DONE: not a state, see settle */
+/* what runs for most tokens; gcc would rather share than inline it */
+#define FAST static inline __attribute__((always_inline))
+
+enum { TOP0, TOP, ARR0, OBJ0, KEY, VALUE, NEXT, BAD };
 
 static const char nothing[32];
 
@@ -73,14 +76,14 @@ static inline uint32_t special_mask(const char *p)
     __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
     __m128i hit =
         _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('"')), _mm_cmpeq_epi8(v, _mm_set1_epi8('\\')));
-    /* bytes from 0x80 on are negative, so one signed compare finds them and the controls */
-    hit = _mm_or_si128(hit, _mm_cmplt_epi8(v, _mm_set1_epi8(' ')));
+    /* bytes from 0x80 on are negative as signed ones, and so is what is less than a space */
+    hit = _mm_or_si128(hit, _mm_subs_epi8(v, _mm_set1_epi8(' ')));
     return (uint32_t)_mm_movemask_epi8(hit);
 }
 #endif
 
 /* The first of a quote, a backslash, a control or a non-ASCII byte from p on; >= end when none. */
-static inline const char *str_special(const char *p, const char *end)
+FAST const char *str_special(const char *p, const char *end)
 {
 #if defined(__SSE2__)
     for (; p < end; p += 16) {
@@ -171,22 +174,6 @@ __attribute__((noinline)) static const char *str_rest(struct json_rd *r, const c
         return NULL;
     }
     return p;
-}
-
-/* A string whose opening quote is at p; gives the place after the closing one, NULL on error. */
-static inline const char *take_str(struct json_rd *r, const char *p, enum json_type type,
-                                   struct json_tok *ret, struct err *err)
-{
-    ret->escaped = ret->integral = false;
-    const char *close = str_special(++p, r->end);
-    if (__builtin_expect(close >= r->end || *close != '"', 0)) {
-        close = str_rest(r, close, &ret->escaped, err);
-        if (!close)
-            return NULL;
-    }
-    ret->type = type;
-    ret->raw = (str){ p, (size_t)(close - p) };
-    return close + 1;
 }
 
 /* ---- numbers ---- */
@@ -287,19 +274,50 @@ static inline int take_close(struct json_rd *r, const char *p, struct json_tok *
     return 0;
 }
 
-static inline int take_key(struct json_rd *r, const char *p, struct json_tok *ret, struct err *err)
+/* The string between the quotes at open and close becomes the token; a name takes its ':' along. */
+FAST int end_str(struct json_rd *r, const char *open, const char *close, bool key,
+                 struct json_tok *ret, struct err *err)
 {
-    if (*p != '"')
-        return fail(r, p, err, "a member name in quotes should stand here");
-    p = take_str(r, p, JSON_KEY, ret, err);
-    if (!p)
-        return ERR_INVALID;
+    ret->type = key ? JSON_KEY : JSON_STR;
+    ret->raw = (str){ open + 1, (size_t)(close - open - 1) };
+    ret->integral = false;
+    const char *p = close + 1;
+    if (!key) {
+        value_done(r, p);
+        return 0;
+    }
     p = skip_blank(p, r->end);
     if (p >= r->end || *p != ':')
         return fail(r, p, err, "':' should follow a member name");
     r->p = p + 1;
     r->state = VALUE;
     return 0;
+}
+
+/* Apart and called last, so that the fast path keeps no register across a call. */
+__attribute__((noinline)) static int take_str_slowly(struct json_rd *r, const char *open, bool key,
+                                                     struct json_tok *ret, struct err *err)
+{
+    ret->escaped = false;
+    const char *close = str_rest(r, str_special(open + 1, r->end), &ret->escaped, err);
+    return close ? end_str(r, open, close, key, ret, err) : ERR_INVALID;
+}
+
+FAST int take_str(struct json_rd *r, const char *open, bool key, struct json_tok *ret,
+                  struct err *err)
+{
+    const char *close = str_special(open + 1, r->end);
+    if (__builtin_expect(close >= r->end || *close != '"', 0))
+        return take_str_slowly(r, open, key, ret, err);
+    ret->escaped = false;
+    return end_str(r, open, close, key, ret, err);
+}
+
+FAST int take_key(struct json_rd *r, const char *p, struct json_tok *ret, struct err *err)
+{
+    if (*p != '"')
+        return fail(r, p, err, "a member name in quotes should stand here");
+    return take_str(r, p, true, ret, err);
 }
 
 static inline int take_word(struct json_rd *r, const char *p, const char *word, size_t n,
@@ -312,16 +330,10 @@ static inline int take_word(struct json_rd *r, const char *p, const char *word, 
     return 0;
 }
 
-static inline int take_value(struct json_rd *r, const char *p, struct json_tok *ret,
-                             struct err *err)
+/* any value but a string */
+__attribute__((noinline)) static int take_other(struct json_rd *r, const char *p,
+                                                struct json_tok *ret, struct err *err)
 {
-    if (*p == '"') { /* most values are strings: a branch predicts better than a jump table */
-        p = take_str(r, p, JSON_STR, ret, err);
-        if (!p)
-            return ERR_INVALID;
-        value_done(r, p);
-        return 0;
-    }
     int e;
     switch (*p) {
     case '{': return take_open(r, p, true, ret, err);
@@ -339,8 +351,8 @@ static inline int take_value(struct json_rd *r, const char *p, struct json_tok *
     }
 }
 
-/* The states in which something else than a name or a value may stand at p. Gives a token (DONE),
- * an error, or moves the reader to where a name or a value must stand (KEY, VALUE). */
+/* The states in which something else than a name or a value may stand at p: reads a token, or moves
+ * the reader to where a name or a value must stand and reads that. */
 __attribute__((noinline)) static int settle(struct json_rd *r, const char *p, struct json_tok *ret,
                                             struct err *err)
 {
@@ -348,44 +360,43 @@ __attribute__((noinline)) static int settle(struct json_rd *r, const char *p, st
         if (p >= r->end) {
             r->p = r->end;
             *ret = (struct json_tok){ .type = JSON_END, .raw = { r->end, 0 } };
-            return DONE;
+            return 0;
         }
         if (r->state == TOP && p == r->p)
             return fail(r, p, err, "white space should separate two values");
         r->p = p;
-        return r->state = VALUE;
+        r->state = VALUE;
+        return json_next(r, ret, err);
     }
     if (r->state == BAD)
         return fail(r, r->p, err, "reading went on after an error");
     if (p >= r->end)
         return fail(r, p, err, "an object or array is still open");
     bool object = in_object(r);
-    if (*p == (object ? '}' : ']')) {
-        take_close(r, p, ret);
-        return DONE;
-    }
+    if (*p == (object ? '}' : ']'))
+        return take_close(r, p, ret);
     if (r->state == NEXT) {
         if (*p != ',')
             return fail(r, p, err, "',' or the container's end should follow a value");
         p = skip_blank(p + 1, r->end);
     }
     r->p = p;
-    return r->state = object ? KEY : VALUE;
+    r->state = object ? KEY : VALUE;
+    return json_next(r, ret, err);
 }
 
+/* Every way out is a last call, so that no register need be saved. */
 int json_next(struct json_rd *r, struct json_tok *ret, struct err *err)
 {
     const char *p = skip_blank(r->p, r->end);
-    int state = r->state;
-    if (state != KEY && state != VALUE) {
-        state = settle(r, p, ret, err);
-        if (state <= DONE)
-            return state;
-        p = r->p;
-    }
+    bool key = r->state == KEY;
+    if (!key && r->state != VALUE)
+        return settle(r, p, ret, err);
     if (__builtin_expect(p >= r->end, 0))
         return fail(r, p, err, "an object or array is still open");
-    return state == KEY ? take_key(r, p, ret, err) : take_value(r, p, ret, err);
+    if (key)
+        return take_key(r, p, ret, err);
+    return *p == '"' ? take_str(r, p, false, ret, err) : take_other(r, p, ret, err);
 }
 
 int json_skip(struct json_rd *r, const struct json_tok *open, str *ret_source, struct err *err)
