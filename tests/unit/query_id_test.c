@@ -1,8 +1,8 @@
 /* query_id_test.c: `id:UUID` finds an entry by the id the server made for it.
  *
- * Such ids are not stored: they follow from the sequence number and the receive time. So the tests ask by
- * every spelling, in memory, flushed, merged and after a restart, with pruning and without, and compare
- * with what store_find_id says. */
+ * Such ids are not stored: they follow from the sequence number and the receive time. So the tests
+ * ask by every spelling, in memory, flushed, merged and after a restart, with pruning and without,
+ * and compare with what store_find_id says. */
 #include "model/ident.h"
 #include "query/query.h"
 #include "store_kit.h"
