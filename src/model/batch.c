@@ -12,22 +12,6 @@
 #include "base/rd.h"
 #include "model/batch_format.h"
 
-struct bcol {
-    struct batch *b;
-    str key;
-    enum vtype type;
-    uint32_t n, cap;
-    uint32_t *rows;
-    union {
-        int64_t *i64;
-        double *f64;
-        str *text;
-        void *vals;
-    };
-    struct bcol *after; /* the column that came next last time */
-    uint32_t pos;       /* encode: first value not yet written */
-};
-
 struct batch {
     struct arena *a;
     uint32_t rows;      /* complete ones = number of the current row */
@@ -92,6 +76,7 @@ static struct bcol *col_add(struct batch *b, str key, enum vtype type, uint32_t 
     if (!c)
         return NULL;
     c->b = b;
+    c->row = &b->rows;
     c->key = arena_dup(b->a, key);
     if (!c->key.p)
         return NULL;
@@ -127,58 +112,18 @@ found:
     return c;
 }
 
-/* Index of the current row's value, made when there is none; UINT32_MAX when out of memory. */
-static inline uint32_t col_slot(struct bcol *c)
+bool bcol_grow(struct bcol *c)
 {
-    uint32_t row = c->b->rows;
-    if (c->n && c->rows[c->n - 1] == row)
-        return c->n - 1;
-    if (c->n == c->cap) {
-        uint32_t cap = c->cap ? c->cap * 2 : 16;
-        size_t size = c->type >= V_STR ? sizeof(str) : sizeof(int64_t);
-        uint32_t *rows = arena_grow(c->b->a, c->rows, c->n, cap, sizeof *rows);
-        void *vals = c->type == V_NULL ? NULL : arena_grow(c->b->a, c->vals, c->n, cap, size);
-        if (!rows || (!vals && c->type != V_NULL))
-            return UINT32_MAX;
-        c->rows = rows;
-        c->vals = vals;
-        c->cap = cap;
-    }
-    c->rows[c->n] = row;
-    return c->n++;
-}
-
-bool bcol_put_i64(struct bcol *c, int64_t v)
-{
-    uint32_t k = c ? col_slot(c) : UINT32_MAX;
-    if (k == UINT32_MAX)
+    uint32_t cap = c->cap ? c->cap * 2 : 64;
+    size_t size = c->type >= V_STR ? sizeof(str) : sizeof(int64_t);
+    uint32_t *rows = arena_grow(c->b->a, c->rows, c->n, cap, sizeof *rows);
+    void *vals = c->type == V_NULL ? NULL : arena_grow(c->b->a, c->vals, c->n, cap, size);
+    if (!rows || (!vals && c->type != V_NULL))
         return false;
-    if (c->type != V_NULL)
-        c->i64[k] = v;
+    c->rows = rows;
+    c->vals = vals;
+    c->cap = cap;
     return true;
-}
-
-bool bcol_put_f64(struct bcol *c, double v)
-{
-    uint32_t k = c ? col_slot(c) : UINT32_MAX;
-    if (k == UINT32_MAX)
-        return false;
-    c->f64[k] = v;
-    return true;
-}
-
-bool bcol_put_text(struct bcol *c, str v)
-{
-    uint32_t k = c ? col_slot(c) : UINT32_MAX;
-    if (k == UINT32_MAX)
-        return false;
-    c->text[k] = v;
-    return true;
-}
-
-bool bcol_has(const struct bcol *c)
-{
-    return c->n && c->rows[c->n - 1] == c->b->rows;
 }
 
 void batch_end_row(struct batch *b)
@@ -234,6 +179,23 @@ static void put_width(char *p, unsigned code, uint64_t v)
     }
 }
 
+/* n offsets above min, each of one width: a loop a width, so that it stays tight */
+static void put_offsets(char *p, const int64_t *v, uint32_t n, uint64_t min, unsigned code)
+{
+    if (code == 0)
+        for (uint32_t i = 0; i < n; i++)
+            p[i] = (char)((uint64_t)v[i] - min);
+    else if (code == 1)
+        for (uint32_t i = 0; i < n; i++)
+            put_width(p + (size_t)i * 2, 1, (uint64_t)v[i] - min);
+    else if (code == 2)
+        for (uint32_t i = 0; i < n; i++)
+            put_le32(p + (size_t)i * 4, (uint32_t)((uint64_t)v[i] - min));
+    else
+        for (uint32_t i = 0; i < n; i++)
+            put_le64(p + (size_t)i * 8, (uint64_t)v[i] - min);
+}
+
 static void put_ints(struct buf *out, const int64_t *v, uint32_t n, uint8_t *flags)
 {
     int64_t min = v[0], max = v[0];
@@ -247,14 +209,13 @@ static void put_ints(struct buf *out, const int64_t *v, uint32_t n, uint8_t *fla
         return;
     }
     unsigned code = width_code((uint64_t)max - (uint64_t)min);
-    unsigned w = 1u << code;
+    size_t bytes = (size_t)n << code;
     *flags |= (uint8_t)(code << BF_WIDTH_SHIFT);
-    char *p = buf_reserve(out, (size_t)n * w);
+    char *p = buf_reserve(out, bytes);
     if (!p)
         return;
-    for (uint32_t i = 0; i < n; i++)
-        put_width(p + (size_t)i * w, code, (uint64_t)v[i] - (uint64_t)min);
-    buf_advance(out, (size_t)n * w);
+    put_offsets(p, v, n, (uint64_t)min, code);
+    buf_advance(out, bytes);
 }
 
 static void put_doubles(struct buf *out, const double *v, uint32_t n)

@@ -17,7 +17,24 @@
 #include "model/block.h"
 
 struct batch;
-struct bcol;
+
+/* One column being built. Only batch.c and the inline functions below look inside. */
+struct bcol {
+    const uint32_t *row; /* the batch's current row */
+    uint32_t n, cap;     /* values */
+    uint32_t *rows;      /* row of each value, rising */
+    union {
+        int64_t *i64;
+        double *f64;
+        str *text;
+        void *vals;
+    };
+    str key;
+    enum vtype type;
+    uint32_t pos;        /* encode: first value not yet written */
+    struct bcol *after;  /* the column that came next last time */
+    struct batch *b;
+};
 
 /* Every value's text is borrowed until batch_encode. */
 int batch_new(struct batch **ret, struct arena *a, struct err *err);
@@ -28,11 +45,45 @@ int batch_new(struct batch **ret, struct arena *a, struct err *err);
 struct bcol *batch_col(struct batch *b, str key, enum vtype type);
 /* Values of the current row. A second value for the same (column, row) replaces the first. False:
  * out of memory. */
-bool bcol_put_i64(struct bcol *c, int64_t v); /* also V_BOOL (0/1) and V_NULL (ignored) */
-bool bcol_put_f64(struct bcol *c, double v);
-bool bcol_put_text(struct bcol *c, str v);    /* V_STR V_JSON V_NUM */
+bool bcol_grow(struct bcol *c);
 /* does the current row already have a value in this column? */
-bool bcol_has(const struct bcol *c);
+static inline bool bcol_has(const struct bcol *c)
+{
+    return c->n && c->rows[c->n - 1] == *c->row;
+}
+/* index of the current row's value, made when there is none; UINT32_MAX when out of memory */
+static inline uint32_t bcol_slot(struct bcol *c)
+{
+    if (!c)
+        return UINT32_MAX;
+    if (bcol_has(c))
+        return c->n - 1;
+    if (c->n == c->cap && !bcol_grow(c))
+        return UINT32_MAX;
+    c->rows[c->n] = *c->row;
+    return c->n++;
+}
+static inline bool bcol_put_i64(struct bcol *c, int64_t v) /* also V_BOOL (0/1) and V_NULL (ignored) */
+{
+    uint32_t k = bcol_slot(c);
+    if (k != UINT32_MAX && c->type != V_NULL)
+        c->i64[k] = v;
+    return k != UINT32_MAX;
+}
+static inline bool bcol_put_f64(struct bcol *c, double v)
+{
+    uint32_t k = bcol_slot(c);
+    if (k != UINT32_MAX)
+        c->f64[k] = v;
+    return k != UINT32_MAX;
+}
+static inline bool bcol_put_text(struct bcol *c, str v) /* V_STR V_JSON V_NUM */
+{
+    uint32_t k = bcol_slot(c);
+    if (k != UINT32_MAX)
+        c->text[k] = v;
+    return k != UINT32_MAX;
+}
 /* Closes the current row / takes all its values back. */
 void batch_end_row(struct batch *b);
 void batch_undo_row(struct batch *b);
