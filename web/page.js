@@ -26,6 +26,12 @@
       String(t.getMilliseconds()).padStart(3, "0");
   }
 
+  /* control and direction characters are shown, not obeyed */
+  function visible(text) {
+    return String(text).replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
+      (c) => "\\u" + c.charCodeAt(0).toString(16).padStart(4, "0"));
+  }
+
   /* what a line says when there is no message */
   function summary(e) {
     const parts = [];
@@ -42,19 +48,19 @@
     const row = element("div", "row " + level);
     const time = element("span", "time", clock(e.timestamp));
     time.title = String(e.timestamp || "");
-    const agent = element("span", "agent", e.agent === undefined ? "" : String(e.agent));
+    const agent = element("span", "agent", e.agent === undefined ? "" : visible(e.agent));
     agent.title = agent.textContent;
     const text = element("span", "text");
-    const message = e.message === undefined || e.message === "" ? "" : String(e.message);
+    const message = e.message === undefined ? "" : visible(e.message);
     text.append(message);
     const more = summary(e);
-    if (more) text.append(message ? "  " : "", element("span", "more", more.slice(0, 400)));
+    if (more) text.append(message ? "  " : "", element("span", "more", visible(more.slice(0, 400))));
     row.append(time, element("span", "level", level), agent, text);
     row.addEventListener("click", (event) => {
       if (event.target.closest(".detail")) return;
       const old = row.querySelector(".detail");
       if (old) old.remove();
-      else row.append(element("pre", "detail", JSON.stringify(e, null, 2)));
+      else row.append(element("pre", "detail", visible(JSON.stringify(e, null, 2))));
     });
     return row;
   }
