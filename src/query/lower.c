@@ -242,6 +242,8 @@ static int lower_range(struct parser *p, const struct ast *n, const struct field
                        struct pred **ret)
 {
     struct pred_bound lo, hi;
+    if (n->lo.open && n->hi.open) /* [* TO *]: any value at all */
+        return done(p, pred_exists(p->a, f), n->pos, ret);
     int rc = number_bound(p, n, &n->lo, &lo);
     if (!rc)
         rc = number_bound(p, n, &n->hi, &hi);
