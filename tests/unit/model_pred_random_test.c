@@ -419,8 +419,12 @@ static void choose_leaf(struct node *n)
     n->lo_open = below(3) == 0;
     n->hi_open = below(3) == 0 && !(n->test == T_BYTES && n->lo_open); /* [* TO *] is of numbers */
     n->levels = below(1u << LV__COUNT);
-    n->from = n->test == T_SEQ ? below(ROWS) : KIT_T0 + (ts_ns)below(BATCHES * 1000) * NS_PER_S;
-    n->to = n->test == T_SEQ ? n->from + below(ROWS) : n->from + (ts_ns)below(4000) * NS_PER_S;
+    n->from = KIT_T0 + (ts_ns)below(BATCHES * 1000) * NS_PER_S;
+    n->to = n->from + (ts_ns)below(4000) * NS_PER_S;
+    if (n->test == T_SEQ) { /* often at the edge of a block */
+        n->from = below(2) ? below(ROWS) : PER_BATCH * below(BATCHES) + below(2);
+        n->to = below(2) ? n->from + below(ROWS) : PER_BATCH * below(BATCHES) + below(2);
+    }
 }
 
 static struct node *any_node(struct arena *a, uint32_t depth)
@@ -508,7 +512,7 @@ static struct pred *leaf(struct arena *a, const struct node *n)
     case T_TIME:
         return pred_time(a, n->from, n->to);
     case T_SEQ:
-        return pred_seq_range(a, (uint64_t)n->from, (uint64_t)n->to);
+        return pred_seq_range(a, (uint64_t)n->from, (uint64_t)n->to); /* empty when from > to */
     case T_REGEX:
         assert_int_equal(pred_regex(&p, a, field, str_c(n->s), STR_NULL, &err), 0);
         return p;
