@@ -182,10 +182,12 @@ static int sort_push(struct op *o, const struct chunk *c, struct err *err)
 static int sort_finish(struct op *o, struct err *err)
 {
     struct sort_op *s = (struct sort_op *)o;
-    qsort_r(s->rows, s->n, sizeof(struct kept *), rows_qsort, o->pipe->args);
     size_t n = s->n;
+    if (!n)
+        return 0;
+    qsort_r(s->rows, n, sizeof(struct kept *), rows_qsort, o->pipe->args);
     s->n = 0; /* kept_push frees them */
-    return n ? kept_push(o->run, o->next, s->rows, n, err) : 0;
+    return kept_push(o->run, o->next, s->rows, n, err);
 }
 
 static void sort_close(struct op *o)
