@@ -192,7 +192,7 @@ static int states_grow(struct stats_op *s, struct err *err)
         }
         s->cap = cap;
     }
-    for (uint32_t i = 0; i < a->n; i++) {
+    for (uint32_t i = 0; i < a->n && s->ready < s->g.n; i++) {
         size_t size = a->aggs[i].fn->size;
         memset(s->states[i] + s->ready * size, 0, (s->g.n - s->ready) * size);
     }
