@@ -16,10 +16,11 @@
 #include "server/internal.h"
 
 #define BIG ((size_t)256 << 10)
-#define IN_REQUEST ((size_t)8 << 10) /* bodies up to this are decoded in the request's own arena   \
-                                      */
-#define ARENA_BASE ((size_t)32 << 20)
-#define ARENA_PER_BYTE 32
+#define IN_REQUEST                                                                                 \
+    ((size_t)8 << 10) /* bodies up to this are decoded in the request's own arena                  \
+                       */
+#define ARENA_BASE ((size_t)64 << 20)
+#define ARENA_PER_BYTE 6
 #define ERRORS_MAX ((size_t)256 << 10)
 #define INPUT_MAX 1024 /* bytes of a refused value that are shown */
 
@@ -132,6 +133,10 @@ static void decode(struct ingest_op *op)
     struct arena a;
     arena_init(&a, ARENA_BASE + ARENA_PER_BYTE * body.n);
     op->rc = decode_in(op, &a, body);
+    if (op->rc == ERR_NOMEM && a.used > a.max / 2) { /* it was the ceiling, not the machine */
+        op->rc = err_set(&op->err, ERR_LIMIT, "too many small entries for one request");
+        err_hint(&op->err, "send them in several requests");
+    }
     arena_deinit(&a);
 }
 

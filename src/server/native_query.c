@@ -246,6 +246,16 @@ static int parse(struct job *j, struct request *r, struct query **ret, struct er
     return 0;
 }
 
+/* what a stranger logged is never shown by a browser as a page of this server */
+#define DOWNLOAD(name)                                                                             \
+    PRIVATE_HEADERS "Content-Security-Policy: sandbox\r\n"                                         \
+                    "Content-Disposition: attachment; filename=\"" name "\"\r\n"
+static const char *const download_headers[] = {
+    [QF_NDJSON] = DOWNLOAD("fleetlog.ndjson"),
+    [QF_CSV] = DOWNLOAD("fleetlog.csv"),
+    [QF_TEXT] = DOWNLOAD("fleetlog.txt"),
+};
+
 static int run_query(struct job *j, struct err *err)
 {
     struct request *r = j->args;
@@ -275,7 +285,7 @@ static int run_query(struct job *j, struct err *err)
     j->type = query_format_type(r->format);
     j->line_errors = r->format == QF_NDJSON;
     if (r->format != QF_JSON)
-        j->headers = PRIVATE_HEADERS "Content-Security-Policy: sandbox\r\n";
+        j->headers = download_headers[r->format];
     rc = run_rows(j, r, q, a, err);
     buf_deinit(&a->columns);
     query_writer_deinit(&a->w);

@@ -206,6 +206,9 @@ class TestFormats(Query):
             self.assertNotIn("html", r.headers["Content-Type"])
             self.assertEqual(r.headers["X-Content-Type-Options"], "nosniff")
             self.assertEqual(r.headers["Cache-Control"], "no-store")
+            if fmt != "json":
+                self.assertTrue(r.headers["Content-Disposition"].startswith("attachment"))
+                self.assertEqual(r.headers["Content-Security-Policy"], "sandbox")
 
     def test_a_large_export_streams_whole(self):
         with Server() as s:
