@@ -1,8 +1,8 @@
 /* fuzz_query.c: any bytes as a query: parsed, explained and run on a tiny store.
  *
  * The first byte chooses the request's options, the rest is the text. An error must name a byte of
- * the text. A filter must select the same rows with pruning and without, and beside its own negation
- * every row once; a query must give the same answer twice. */
+ * the text. A filter must select the same rows with pruning and without, and beside its own
+ * negation every row once; a query must give the same answer twice. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -52,8 +52,8 @@ static void append(struct store *s, size_t from, size_t to)
     buf_reserve(&body, BUF_PAD);
     struct ingest_opts o = { .now = NOW };
     if (batch_new(&b, &a, &err) ||
-        ingest_decode(DIALECT_NATIVE, buf_str(&body), &o, b, &a, &res, &err) ||
-        res.rejected || batch_encode(b, &out, &err))
+        ingest_decode(DIALECT_NATIVE, buf_str(&body), &o, b, &a, &res, &err) || res.rejected ||
+        batch_encode(b, &out, &err))
         abort();
     arena_deinit(&a);
     buf_deinit(&body);
@@ -119,7 +119,7 @@ static void check_filter(struct store *s, const struct query *q)
     arena_init(&a, 1u << 16);
     const struct pred *p = query_filter(q);
     struct pred *not = pred_not(&a, (struct pred *)(uintptr_t)p);
-    if (!not)
+    if (!not )
         abort();
     select_rows(s, p, false, with);
     select_rows(s, p, true, without);

@@ -2,9 +2,10 @@
 
     docs_examples.py QUERY_GOLDEN PAGE
 
-In the page, a ```rows block holds the entries, a ```query block a query and the ```answer block behind it
-what it answers. In tables that begin with | write | the code in the first column are queries too; they must
-find something. The queries become a golden file (its form: runner.c), which query-golden fills in.
+In the page, a ```rows block holds the entries, a ```query block a query and the ```answer block
+behind it what it answers. In tables that begin with | write | the code in the first column are
+queries too; they must find something. The queries become a golden file (its form: runner.c), which
+query-golden fills in.
 """
 import os
 import re
@@ -52,9 +53,10 @@ def run(golden, rows, queries):
             f.write("".join("+ %s\n" % row for row in rows) + "\n")
             for query in queries:
                 f.write("".join("? %s\n" % line for line in query.splitlines()) + "\n")
-        done = subprocess.run([golden, "-w", path], capture_output=True, text=True, encoding="utf-8")
+        done = subprocess.run([golden, "-w", path], capture_output=True, encoding="utf-8")
         if done.returncode:
-            sys.exit("the states of a store disagree, or the page cannot be run:\n" + done.stdout + done.stderr)
+            sys.exit("the states of a store disagree, or the page cannot be run:\n" +
+                     done.stdout + done.stderr)
         with open(path, encoding="utf-8") as f:
             cases = [case for case in f.read().split("\n\n") if case.startswith("?")]
     return ["\n".join(line for line in case.splitlines() if not line.startswith("? ")).strip()
@@ -76,7 +78,8 @@ def main():
             bad = got != want
         if bad:
             failed += 1
-            print("%s\n  the page says:\n%s\n  answered:\n%s\n" % (query, want or "it finds something", got))
+            print("%s\n  the page says:\n%s\n  answered:\n%s\n" %
+                  (query, want or "it finds something", got))
     print("%d examples, %d failed" % (len(found), failed))
     sys.exit(failed > 0)
 

@@ -1,4 +1,5 @@
-/* model_pred_random_test.c: random predicates on random rows against an evaluator too simple to be wrong.
+/* model_pred_random_test.c: random predicates on random rows against an evaluator too simple to be
+ * wrong.
  *
  * Rows live in an array and in a store: some in memory, most in segments, each batch with a narrow
  * choice of values so that statistics tell the segments apart. A tree of tests is made twice, as a
@@ -48,18 +49,36 @@ struct row {
 
 static struct row rows[ROWS];
 
-static const char *const agents[] = { "planner", "svc-a", "svc-b", "Svc-A", "coder", "a*b", "", "s" };
-static const char *const messages[] = {
-    "connection refused by peer", "Connection reset", "tool_error in read_file", "tool error",
-    "rate limit reached", "rate-limit", "limit rate", "refusedly", "from 10.0.0.1 to 10.0.0.12", "",
-    "x5 5 apples", "REFUSED", "a", "aa", "a a", "b a-a", "error5", "5", "tool  error!", "_tool_"
+static const char *const agents[] = {
+    "planner", "svc-a", "svc-b", "Svc-A", "coder", "a*b", "", "s"
 };
+static const char *const messages[] = { "connection refused by peer",
+                                        "Connection reset",
+                                        "tool_error in read_file",
+                                        "tool error",
+                                        "rate limit reached",
+                                        "rate-limit",
+                                        "limit rate",
+                                        "refusedly",
+                                        "from 10.0.0.1 to 10.0.0.12",
+                                        "",
+                                        "x5 5 apples",
+                                        "REFUSED",
+                                        "a",
+                                        "aa",
+                                        "a a",
+                                        "b a-a",
+                                        "error5",
+                                        "5",
+                                        "tool  error!",
+                                        "_tool_" };
 static const char *const texts[] = { "5",  "5.0",   "05",   "-3",      "abc", "ABC def", "5 apples",
                                      "",   "1e2",   "true", "True no", "a5",  "zz top",  "2.5",
                                      "-0", "100.0", "null", "6",       "+5",  "abc" };
 static const double numbers[] = { 5, -3, 0, 2.5, 100, 6, -0.5, 1e15 };
-static const char *const words[] = { "refused", "tool",  "error", "rate", "limit", "5",  "a", "10",
-                                     "abc",     "APPLES", "top",  "true", "peer",  "aa", "x5", "def" };
+static const char *const words[] = { "refused", "tool", "error", "rate",   "limit", "5",
+                                     "a",       "10",   "abc",   "APPLES", "top",   "true",
+                                     "peer",    "aa",   "x5",    "def" };
 
 #define COUNT(a) ((uint32_t)(sizeof(a) / sizeof *(a)))
 #define ANY(a) (a)[below(COUNT(a))]
@@ -91,21 +110,11 @@ static void put_json(struct buf *b, const struct cell *c)
 {
     switch (c->kind) {
     case NOTHING:
-    case IS_NULL:
-        buf_puts(b, "null");
-        break;
-    case BOOL:
-        buf_puts(b, c->b ? "true" : "false");
-        break;
-    case INT:
-        buf_printf(b, "%.0f", c->d);
-        break;
-    case DOUBLE:
-        buf_printf(b, "%.2f", c->d);
-        break;
-    case TEXT:
-        buf_printf(b, "\"%s\"", c->s);
-        break;
+    case IS_NULL: buf_puts(b, "null"); break;
+    case BOOL: buf_puts(b, c->b ? "true" : "false"); break;
+    case INT: buf_printf(b, "%.0f", c->d); break;
+    case DOUBLE: buf_printf(b, "%.2f", c->d); break;
+    case TEXT: buf_printf(b, "\"%s\"", c->s); break;
     case ARRAY:
         buf_putc(b, '[');
         for (uint32_t i = 0; i < c->n; i++) {
@@ -123,20 +132,13 @@ static bool put_cell(struct batch *b, struct arena *a, const struct cell *c)
     struct buf json;
     str key = STR("\x01x");
     switch (c->kind) {
-    case NOTHING:
-        return true;
-    case IS_NULL:
-        return bcol_put_i64(batch_col(b, key, V_NULL), 0);
-    case BOOL:
-        return bcol_put_i64(batch_col(b, key, V_BOOL), c->b);
-    case INT:
-        return bcol_put_i64(batch_col(b, key, V_I64), (int64_t)c->d);
-    case DOUBLE:
-        return bcol_put_f64(batch_col(b, key, V_F64), c->d);
-    case TEXT:
-        return bcol_put_text(batch_col(b, key, V_STR), str_c(c->s));
-    case ARRAY:
-        break;
+    case NOTHING: return true;
+    case IS_NULL: return bcol_put_i64(batch_col(b, key, V_NULL), 0);
+    case BOOL: return bcol_put_i64(batch_col(b, key, V_BOOL), c->b);
+    case INT: return bcol_put_i64(batch_col(b, key, V_I64), (int64_t)c->d);
+    case DOUBLE: return bcol_put_f64(batch_col(b, key, V_F64), c->d);
+    case TEXT: return bcol_put_text(batch_col(b, key, V_STR), str_c(c->s));
+    case ARRAY: break;
     }
     buf_init(&json, 4096);
     put_json(&json, c);
@@ -185,8 +187,26 @@ static void append(struct store *s, struct arena *keep, uint32_t k)
 
 /* ---- trees ---- */
 
-enum test { T_EQ, T_MATCH, T_WORD, T_PHRASE, T_PREFIX, T_PART, T_GLOB, T_RANGE, T_BYTES, T_EXISTS,
-            T_LEVELS, T_TIME, T_SEQ, T_REGEX, T__COUNT, N_AND, N_OR, N_NOT };
+enum test {
+    T_EQ,
+    T_MATCH,
+    T_WORD,
+    T_PHRASE,
+    T_PREFIX,
+    T_PART,
+    T_GLOB,
+    T_RANGE,
+    T_BYTES,
+    T_EXISTS,
+    T_LEVELS,
+    T_TIME,
+    T_SEQ,
+    T_REGEX,
+    T__COUNT,
+    N_AND,
+    N_OR,
+    N_NOT
+};
 enum where { ON_X, ON_AGENT, ON_MESSAGE };
 
 struct node {
@@ -278,27 +298,20 @@ static bool text_passes(const struct node *n, const char *s)
 {
     double d;
     switch (n->test) {
-    case T_EQ:
-        return strcmp(s, n->s) == 0;
+    case T_EQ: return strcmp(s, n->s) == 0;
     case T_MATCH: /* identity: the whole value; else the word */
         return n->on == ON_AGENT || !n->s[0] ? strcmp(s, n->s) == 0 : tokens_in(s, n->s, false);
     case T_WORD:
-    case T_PHRASE:
-        return tokens_in(s, n->s, false);
-    case T_PREFIX:
-        return tokens_in(s, n->s, true);
-    case T_PART:
-        return strcasestr(s, n->s);
-    case T_GLOB:
-        return glob(n->s, s);
-    case T_RANGE:
-        return number_text(s, &d) && in_range(n, d);
-    case T_BYTES:
-        return in_bytes(n, s);
+    case T_PHRASE: return tokens_in(s, n->s, false);
+    case T_PREFIX: return tokens_in(s, n->s, true);
+    case T_PART: return strcasestr(s, n->s);
+    case T_GLOB: return glob(n->s, s);
+    case T_RANGE: return number_text(s, &d) && in_range(n, d);
+    case T_BYTES: return in_bytes(n, s);
     case T_REGEX:
-        return n->s[0] == '^' ? strncmp(s, n->s + 1, strlen(n->s) - 1) == 0 : strstr(s, n->s) != NULL;
-    default:
-        return true; /* T_EXISTS */
+        return n->s[0] == '^' ? strncmp(s, n->s + 1, strlen(n->s) - 1) == 0
+                              : strstr(s, n->s) != NULL;
+    default: return true; /* T_EXISTS */
     }
 }
 
@@ -321,39 +334,31 @@ static bool cell_passes(const struct node *n, const struct cell *c)
 {
     switch (c->kind) {
     case NOTHING:
-    case IS_NULL:
-        return false;
-    case TEXT:
-        return text_passes(n, c->s);
+    case IS_NULL: return false;
+    case TEXT: return text_passes(n, c->s);
     case ARRAY:
         for (uint32_t i = 0; i < c->n && n->test != T_EXISTS; i++)
             if (cell_passes(n, &c->item[i]))
                 return true;
         return n->test == T_EXISTS;
-    default:
-        return scalar_passes(n, c);
+    default: return scalar_passes(n, c);
     }
 }
 
 static bool naive(const struct node *n, const struct row *r)
 {
     switch (n->test) {
-    case N_NOT:
-        return !naive(n->kid[0], r);
+    case N_NOT: return !naive(n->kid[0], r);
     case N_AND:
     case N_OR:
         for (uint32_t i = 0; i < n->nkids; i++)
             if (naive(n->kid[i], r) == (n->test == N_OR))
                 return n->test == N_OR;
         return n->test == N_AND;
-    case T_LEVELS:
-        return n->levels >> r->level & 1;
-    case T_TIME: /* to is exclusive */
-        return r->t >= n->from && r->t < n->to;
-    case T_SEQ:
-        return r - rows + 1 >= n->from && r - rows + 1 <= n->to;
-    default:
-        break;
+    case T_LEVELS: return n->levels >> r->level & 1;
+    case T_TIME: /* to is exclusive */ return r->t >= n->from && r->t < n->to;
+    case T_SEQ: return r - rows + 1 >= n->from && r - rows + 1 <= n->to;
+    default: break;
     }
     if (n->on == ON_X)
         return cell_passes(n, &r->x);
@@ -454,13 +459,15 @@ static struct fieldref ref_of(struct arena *a, enum where on)
 static struct pred_bound number_bound(double d, bool open, bool inclusive)
 {
     bool whole = d == (double)(int64_t)d;
-    return (struct pred_bound){ .open = open, .inclusive = inclusive, .integral = whole,
-                                .i = whole ? (int64_t)d : 0, .d = d };
+    return (struct pred_bound){
+        .open = open, .inclusive = inclusive, .integral = whole, .i = whole ? (int64_t)d : 0, .d = d
+    };
 }
 
 static struct pred_bound text_bound(const char *s, bool open, bool inclusive)
 {
-    return (struct pred_bound){ .open = open, .inclusive = inclusive, .text = !open, .s = str_c(s) };
+    return (
+        struct pred_bound){ .open = open, .inclusive = inclusive, .text = !open, .s = str_c(s) };
 }
 
 static struct pred *word_leaf(struct arena *a, const struct node *n, const struct fieldref *f)
@@ -468,7 +475,8 @@ static struct pred *word_leaf(struct arena *a, const struct node *n, const struc
     struct err err = ERR_INIT;
     struct pred *p;
     str *part = arena_array(a, 2, sizeof *part);
-    struct pred_value v = { .part = part, .nparts = n->test == T_PREFIX ? 2 : 1,
+    struct pred_value v = { .part = part,
+                            .nparts = n->test == T_PREFIX ? 2 : 1,
                             .quoted = n->test == T_PHRASE || (n->test == T_MATCH && n->quoted) };
     part[0] = str_c(n->s);
     part[1] = STR("");
@@ -491,12 +499,9 @@ static struct pred *leaf(struct arena *a, const struct node *n)
     struct err err = ERR_INIT;
     struct pred *p = NULL;
     switch (n->test) {
-    case T_EQ:
-        return pred_equal(a, &f, str_c(n->s), n->quoted);
-    case T_PART:
-        return pred_substr(a, field, str_c(n->s), true);
-    case T_GLOB:
-        return pred_glob(a, field, str_c(n->s));
+    case T_EQ: return pred_equal(a, &f, str_c(n->s), n->quoted);
+    case T_PART: return pred_substr(a, field, str_c(n->s), true);
+    case T_GLOB: return pred_glob(a, field, str_c(n->s));
     case T_RANGE:
         lo = number_bound(n->lo, n->lo_open, n->lo_in);
         hi = number_bound(n->hi, n->hi_open, n->hi_in);
@@ -505,19 +510,15 @@ static struct pred *leaf(struct arena *a, const struct node *n)
         lo = text_bound(n->slo, n->lo_open, n->lo_in);
         hi = text_bound(n->shi, n->hi_open, n->hi_in);
         return pred_range(a, &f, &lo, &hi);
-    case T_EXISTS:
-        return pred_exists(a, &f);
-    case T_LEVELS:
-        return pred_levels(a, n->levels);
-    case T_TIME:
-        return pred_time(a, n->from, n->to);
+    case T_EXISTS: return pred_exists(a, &f);
+    case T_LEVELS: return pred_levels(a, n->levels);
+    case T_TIME: return pred_time(a, n->from, n->to);
     case T_SEQ:
         return pred_seq_range(a, (uint64_t)n->from, (uint64_t)n->to); /* empty when from > to */
     case T_REGEX:
         assert_int_equal(pred_regex(&p, a, field, str_c(n->s), STR_NULL, &err), 0);
         return p;
-    default:
-        return word_leaf(a, n, &f);
+    default: return word_leaf(a, n, &f);
     }
 }
 
@@ -635,8 +636,14 @@ static uint32_t find_none(void *ctx, const struct fieldref *f, struct col_stats 
 static void test_made_ids(void **state)
 {
     const struct id_gen gen = { { 3, 4 } }, other = { { 5, 6 } };
-    struct block_stats st = { .n = 10, .t_min = KIT_T0, .t_max = KIT_T0, .seq_min = 100, .seq_max = 109,
-                              .level_mask = UINT32_MAX, .find = find_none, .ids = &gen };
+    struct block_stats st = { .n = 10,
+                              .t_min = KIT_T0,
+                              .t_max = KIT_T0,
+                              .seq_min = 100,
+                              .seq_max = 109,
+                              .level_mask = UINT32_MAX,
+                              .find = find_none,
+                              .ids = &gen };
     struct arena a;
     char id[ID_TEXT];
     (void)state;
