@@ -1,5 +1,5 @@
-/* filter.c: see filter.h. The block is chosen by the upper 32 bits of the hash, the bit in each of its
- * eight words by the lower 32 times an odd constant. */
+/* filter.c: see filter.h. The block is chosen by the upper 32 bits of the hash, the bit in each of
+ * its eight words by the lower 32 times an odd constant. */
 #include "codec/filter.h"
 
 #include "base/rd.h"

@@ -1,5 +1,5 @@
-/* filter.h: split-block Bloom filter over 64-bit hashes (Putze, Sanders, Singler 2007; the layout of
- * Apache Parquet's): 256-bit blocks, 8 bits set a key, one cache line a probe.
+/* filter.h: split-block Bloom filter over 64-bit hashes (Putze, Sanders, Singler 2007; the layout
+ * of Apache Parquet's): 256-bit blocks, 8 bits set a key, one cache line a probe.
  *
  * A filter says "certainly not" or "maybe". 8 bits a key give about 2.5 % false positives. */
 #ifndef FL_CODEC_FILTER_H

@@ -347,20 +347,11 @@ int page_encode(const struct page_in *in, int level, struct page_scratch *s, str
     buf_reset(raw);
     put_presence(raw, in);
     switch (in->cls) {
-    case PAGE_BOOL:
-        ret->encoding = put_bools(raw, in->b8, in->nvals);
-        break;
-    case PAGE_INT:
-        ret->encoding = put_ints(s, raw, in->i64, in->nvals);
-        break;
-    case PAGE_F64:
-        ret->encoding = put_doubles(s, raw, in->f64, in->nvals);
-        break;
-    case PAGE_TEXT:
-        page_put_text(in, s, raw, ret);
-        break;
-    default:
-        break;
+    case PAGE_BOOL: ret->encoding = put_bools(raw, in->b8, in->nvals); break;
+    case PAGE_INT: ret->encoding = put_ints(s, raw, in->i64, in->nvals); break;
+    case PAGE_F64: ret->encoding = put_doubles(s, raw, in->f64, in->nvals); break;
+    case PAGE_TEXT: page_put_text(in, s, raw, ret); break;
+    default: break;
     }
     if (!buf_ok(raw))
         return raw->bad == BUF_LIMIT ? err_set(err, ERR_LIMIT, "a page is larger than 1 GiB")
@@ -372,8 +363,8 @@ int page_encode(const struct page_in *in, int level, struct page_scratch *s, str
     return buf_ok(out) ? 0 : err_nomem(err);
 }
 
-int page_decode(str page, enum page_class cls, uint8_t encoding, bool zstd, uint32_t raw_n, uint32_t n,
-                uint32_t nvals, struct arena *a, struct page_out *ret, struct err *err)
+int page_decode(str page, enum page_class cls, uint8_t encoding, bool zstd, uint32_t raw_n,
+                uint32_t n, uint32_t nvals, struct arena *a, struct page_out *ret, struct err *err)
 {
     *ret = (struct page_out){ 0 };
     if (n == 0 || n > PAGE_ROWS_MAX || nvals == 0 || nvals > n || (!zstd && raw_n != page.n))
@@ -393,11 +384,8 @@ int page_decode(str page, enum page_class cls, uint8_t encoding, bool zstd, uint
         return rc;
     int64_t *ints;
     switch (cls) {
-    case PAGE_NULL:
-        break;
-    case PAGE_BOOL:
-        rc = get_bools(&r, encoding, n, nvals, a, ret, err);
-        break;
+    case PAGE_NULL: break;
+    case PAGE_BOOL: rc = get_bools(&r, encoding, n, nvals, a, ret, err); break;
     case PAGE_INT:
         ints = arena_array(a, n, sizeof *ints);
         if (!ints)
@@ -405,14 +393,9 @@ int page_decode(str page, enum page_class cls, uint8_t encoding, bool zstd, uint
         ret->i64 = ints;
         rc = get_ints(&r, encoding, n, nvals, ret->present, ints, err);
         break;
-    case PAGE_F64:
-        rc = get_doubles(&r, encoding, n, nvals, a, ret, err);
-        break;
-    case PAGE_TEXT:
-        rc = page_get_text(&r, encoding, n, nvals, a, ret, err);
-        break;
-    default:
-        rc = page_corrupt(err, "class");
+    case PAGE_F64: rc = get_doubles(&r, encoding, n, nvals, a, ret, err); break;
+    case PAGE_TEXT: rc = page_get_text(&r, encoding, n, nvals, a, ret, err); break;
+    default: rc = page_corrupt(err, "class");
     }
     if (!rc && (!rd_ok(&r) || rd_left(&r)))
         rc = page_corrupt(err, "length");

@@ -18,25 +18,25 @@
 
 enum page_class { PAGE_NULL, PAGE_BOOL, PAGE_INT, PAGE_F64, PAGE_TEXT, PAGE__CLASSES };
 
-enum page_encoding { /* on disk: never renumber */
-    PE_NONE = 0,    /* null column: presence only */
-    PE_CONST = 1,   /* one value for all rows that have one */
-    PE_FOR = 2,     /* ints: (v - min) / gcd, bit-packed */
-    PE_DELTA = 3,   /* ints: differences, frame of reference, bit-packed */
-    PE_RAW64 = 4,   /* doubles: 8 byte planes */
-    PE_DECIMAL = 5, /* doubles: v * 10^k as PE_FOR ints */
-    PE_BITS = 6,    /* booleans: bitmap */
-    PE_DICT = 7,    /* texts: distinct values once, bit-packed codes */
-    PE_PLAIN = 8,   /* texts: lengths, bytes */
-    PE__COUNT
+enum page_encoding {                 /* on disk: never renumber */
+                     PE_NONE = 0,    /* null column: presence only */
+                     PE_CONST = 1,   /* one value for all rows that have one */
+                     PE_FOR = 2,     /* ints: (v - min) / gcd, bit-packed */
+                     PE_DELTA = 3,   /* ints: differences, frame of reference, bit-packed */
+                     PE_RAW64 = 4,   /* doubles: 8 byte planes */
+                     PE_DECIMAL = 5, /* doubles: v * 10^k as PE_FOR ints */
+                     PE_BITS = 6,    /* booleans: bitmap */
+                     PE_DICT = 7,    /* texts: distinct values once, bit-packed codes */
+                     PE_PLAIN = 8,   /* texts: lengths, bytes */
+                     PE__COUNT
 };
 extern const char *const page_encoding_names[PE__COUNT];
 
 struct page_in {
     enum page_class cls;
-    uint32_t n;             /* rows of the block */
-    uint32_t nvals;         /* > 0 */
-    const uint16_t *rows;   /* ascending row number of each value; NULL = dense (nvals == n) */
+    uint32_t n;           /* rows of the block */
+    uint32_t nvals;       /* > 0 */
+    const uint16_t *rows; /* ascending row number of each value; NULL = dense (nvals == n) */
     const int64_t *i64;
     const double *f64;
     const uint8_t *b8;
@@ -49,10 +49,10 @@ struct page_scratch *page_scratch_new(void); /* NULL: out of memory */
 void page_scratch_free(struct page_scratch *s);
 
 struct page_meta {
-    uint8_t encoding;       /* enum page_encoding */
+    uint8_t encoding; /* enum page_encoding */
     bool zstd;
-    uint32_t raw_n;         /* bytes before zstd */
-    uint32_t ndistinct;     /* texts: distinct values; they and their hash64, in the scratch */
+    uint32_t raw_n;     /* bytes before zstd */
+    uint32_t ndistinct; /* texts: distinct values; they and their hash64, in the scratch */
     const str *distinct;
     const uint64_t *hashes;
 };
@@ -72,7 +72,7 @@ struct page_out {
     const uint32_t *off;
     const char *bytes;
 };
-int page_decode(str page, enum page_class cls, uint8_t encoding, bool zstd, uint32_t raw_n, uint32_t n,
-                uint32_t nvals, struct arena *a, struct page_out *ret, struct err *err);
+int page_decode(str page, enum page_class cls, uint8_t encoding, bool zstd, uint32_t raw_n,
+                uint32_t n, uint32_t nvals, struct arena *a, struct page_out *ret, struct err *err);
 
 #endif

@@ -108,7 +108,8 @@ static void dict_build(struct page_scratch *s, const str *v, uint32_t n)
         }
         uint64_t h = hash64(v[i].p, v[i].n);
         uint32_t k = (uint32_t)h & (cap - 1), code;
-        while ((code = s->table[k]) && (s->hashes[code - 1] != h || !str_eq(s->dict[code - 1], v[i])))
+        while ((code = s->table[k]) &&
+               (s->hashes[code - 1] != h || !str_eq(s->dict[code - 1], v[i])))
             k = (k + 1) & (cap - 1);
         if (!code) {
             s->dict[s->ndict] = v[i];
@@ -268,18 +269,14 @@ int page_get_text(struct rd *r, uint8_t encoding, uint32_t n, uint32_t nvals, st
     struct list_out list;
     int rc;
     switch (encoding) {
-    case PE_DICT:
-        return get_dict(r, n, nvals, a, ret, err);
+    case PE_DICT: return get_dict(r, n, nvals, a, ret, err);
     case PE_CONST:
         rc = get_list(r, 1, NULL, 1, a, &list, err);
         ret->codes = zero_codes;
         ret->ndict = 1;
         break;
-    case PE_PLAIN:
-        rc = get_list(r, nvals, ret->present, n, a, &list, err);
-        break;
-    default:
-        return page_corrupt(err, "unknown text encoding");
+    case PE_PLAIN: rc = get_list(r, nvals, ret->present, n, a, &list, err); break;
+    default: return page_corrupt(err, "unknown text encoding");
     }
     if (rc)
         return rc;

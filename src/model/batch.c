@@ -4,8 +4,8 @@
  * source repeat the same columns in the same order, so each column remembers which one followed it
  * last time; a lookup that guesses right costs one comparison.
  *
- * Invariants: 1. rows[] of a column rises strictly. 2. A column's last row number is the current row
- * exactly when the current row has a value there. 3. After batch_encode the batch is spent. */
+ * Invariants: 1. rows[] of a column rises strictly. 2. A column's last row number is the current
+ * row exactly when the current row has a value there. 3. After batch_encode the batch is spent. */
 #include "model/batch.h"
 
 #include "base/hash.h"
@@ -14,10 +14,10 @@
 
 struct batch {
     struct arena *a;
-    uint32_t rows;      /* complete ones = number of the current row */
+    uint32_t rows; /* complete ones = number of the current row */
     struct bcol **cols;
     uint32_t ncols, cap_cols;
-    uint32_t *table;    /* open addressing: column index + 1, 0 = free */
+    uint32_t *table; /* open addressing: column index + 1, 0 = free */
     uint32_t table_cap;
     struct bcol *first; /* guess for the first column of a row */
     struct bcol *last;  /* column used last in the current row */
@@ -164,18 +164,13 @@ static unsigned width_code(uint64_t max)
 static void put_width(char *p, unsigned code, uint64_t v)
 {
     switch (code) {
-    case 0:
-        *p = (char)v;
-        break;
+    case 0: *p = (char)v; break;
     case 1:
         p[0] = (char)v;
         p[1] = (char)(v >> 8);
         break;
-    case 2:
-        put_le32(p, (uint32_t)v);
-        break;
-    default:
-        put_le64(p, v);
+    case 2: put_le32(p, (uint32_t)v); break;
+    default: put_le64(p, v);
     }
 }
 
@@ -288,7 +283,8 @@ static void put_presence(struct buf *out, const uint32_t *rows, uint32_t nvals, 
 }
 
 /* Writes the column's values of rows [first, first + n); returns whether there were any. */
-static bool put_column(struct buf *out, struct buf *body, struct bcol *c, uint32_t first, uint32_t n)
+static bool put_column(struct buf *out, struct buf *body, struct bcol *c, uint32_t first,
+                       uint32_t n)
 {
     uint32_t from = c->pos, to = from;
     while (to < c->n && c->rows[to] < first + n)
@@ -301,20 +297,14 @@ static bool put_column(struct buf *out, struct buf *body, struct bcol *c, uint32
     buf_reset(body);
     put_presence(body, c->rows + from, nvals, first, n, &flags);
     switch (c->type) {
-    case V_NULL:
-        break;
+    case V_NULL: break;
     case V_BOOL:
         for (uint32_t i = from; i < to; i++)
             buf_putc(body, c->i64[i] != 0);
         break;
-    case V_I64:
-        put_ints(body, c->i64 + from, nvals, &flags);
-        break;
-    case V_F64:
-        put_doubles(body, c->f64 + from, nvals);
-        break;
-    default:
-        put_texts(body, c->text + from, nvals, &flags);
+    case V_I64: put_ints(body, c->i64 + from, nvals, &flags); break;
+    case V_F64: put_doubles(body, c->f64 + from, nvals); break;
+    default: put_texts(body, c->text + from, nvals, &flags);
     }
     if (!buf_ok(body))
         out->bad = body->bad; /* the next column resets body: do not lose it */
@@ -384,9 +374,8 @@ static int put_block(struct batch *b, struct buf *out, struct buf *body, const s
     for (uint32_t i = 0; i < b->ncols; i++)
         put_column(out, body, b->cols[i], first, n);
     if (!buf_ok(out))
-        return out->bad == BUF_LIMIT
-                   ? err_set(err, ERR_LIMIT, "the batch is too large to encode")
-                   : err_nomem(err);
+        return out->bad == BUF_LIMIT ? err_set(err, ERR_LIMIT, "the batch is too large to encode")
+                                     : err_nomem(err);
     put_le32(out->p + at, (uint32_t)(out->n - at - 4));
     return 0;
 }

@@ -31,8 +31,8 @@ struct bcol {
     };
     str key;
     enum vtype type;
-    uint32_t pos;        /* encode: first value not yet written */
-    struct bcol *after;  /* the column that came next last time */
+    uint32_t pos;       /* encode: first value not yet written */
+    struct bcol *after; /* the column that came next last time */
     struct batch *b;
 };
 
@@ -63,7 +63,8 @@ static inline uint32_t bcol_slot(struct bcol *c)
     c->rows[c->n] = *c->row;
     return c->n++;
 }
-static inline bool bcol_put_i64(struct bcol *c, int64_t v) /* also V_BOOL (0/1) and V_NULL (ignored) */
+static inline bool bcol_put_i64(struct bcol *c,
+                                int64_t v) /* also V_BOOL (0/1) and V_NULL (ignored) */
 {
     uint32_t k = bcol_slot(c);
     if (k != UINT32_MAX && c->type != V_NULL)
@@ -102,12 +103,13 @@ struct payload_info {
 /* Checks the frame of a payload (not every value) and counts. ERR_CORRUPT. */
 int payload_info(str payload, struct payload_info *ret, struct err *err);
 /* Opens block i (in order of rows) as a struct block in `arena`; row r of it has
- * seq = base_seq + rows of earlier blocks + r and the given received_at. Everything is bounds-checked:
- * hostile bytes give ERR_CORRUPT, never a wild read. */
-int payload_block(str payload, uint32_t i, uint64_t base_seq, ts_ns received_at, struct arena *arena,
-                  struct block **ret, struct err *err);
+ * seq = base_seq + rows of earlier blocks + r and the given received_at. Everything is
+ * bounds-checked: hostile bytes give ERR_CORRUPT, never a wild read. */
+int payload_block(str payload, uint32_t i, uint64_t base_seq, ts_ns received_at,
+                  struct arena *arena, struct block **ret, struct err *err);
 /* calls fn for each block in turn, sharing one walk over the payload */
 int payload_each(str payload, uint64_t base_seq, ts_ns received_at, struct arena *arena,
-                 int (*fn)(void *arg, struct block *b, struct err *err), void *arg, struct err *err);
+                 int (*fn)(void *arg, struct block *b, struct err *err), void *arg,
+                 struct err *err);
 
 #endif

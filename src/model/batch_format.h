@@ -3,8 +3,15 @@
 #define FL_MODEL_BATCH_FORMAT_H
 
 #define BATCH_VERSION 1
-#define BATCH_BLOCK_TEXT (32u << 20) /* bytes of text a block holds unless one row alone is larger */
+#define BATCH_BLOCK_TEXT                                                                           \
+    (32u << 20) /* bytes of text a block holds unless one row alone is larger */
 
-enum batch_flag { BF_DENSE = 1, BF_CONST = 2, BF_WIDTH_SHIFT = 2, BF_WIDTH_MASK = 12, BF_LIST = 16 };
+enum batch_flag {
+    BF_DENSE = 1,
+    BF_CONST = 2,
+    BF_WIDTH_SHIFT = 2,
+    BF_WIDTH_MASK = 12,
+    BF_LIST = 16
+};
 
 #endif

@@ -1,8 +1,9 @@
 /* batch_read.c: a payload (docs/format/batch.md) as struct blocks.
  *
- * Opening a block walks its column headers and notes where each body lies; bodies are decoded when a
- * column is asked for. Text is not copied: the payload must outlive the block. Two columns are not in
- * the payload and are made up here: seq, and received_at unless the store wrote it (docs/format). */
+ * Opening a block walks its column headers and notes where each body lies; bodies are decoded when
+ * a column is asked for. Text is not copied: the payload must outlive the block. Two columns are
+ * not in the payload and are made up here: seq, and received_at unless the store wrote it
+ * (docs/format). */
 #include "base/hash.h"
 #include "base/rd.h"
 #include "model/batch.h"
@@ -16,8 +17,8 @@ struct pcol {
 
 struct pblock {
     struct block b;
-    struct pcol *cols;  /* same order as b.cols */
-    uint32_t nstored;   /* columns of the payload; the virtual ones follow: seq, then received_at */
+    struct pcol *cols; /* same order as b.cols */
+    uint32_t nstored;  /* columns of the payload; the virtual ones follow: seq, then received_at */
     ts_ns received_at;
 };
 
@@ -62,14 +63,10 @@ int payload_info(str payload, struct payload_info *ret, struct err *err)
 static uint64_t get_width(const uint8_t *p, unsigned code)
 {
     switch (code) {
-    case 0:
-        return *p;
-    case 1:
-        return get_le16(p);
-    case 2:
-        return get_le32(p);
-    default:
-        return get_le64(p);
+    case 0: return *p;
+    case 1: return get_le16(p);
+    case 2: return get_le32(p);
+    default: return get_le64(p);
     }
 }
 
@@ -109,7 +106,8 @@ static inline uint32_t next_row(const uint64_t *present, uint32_t r, uint32_t n)
     return present ? (uint32_t)bits_next(present, r + 1, n) : r + 1;
 }
 
-static int load_ints(struct rd *r, uint8_t flags, struct arena *a, struct colv *ret, struct err *err)
+static int load_ints(struct rd *r, uint8_t flags, struct arena *a, struct colv *ret,
+                     struct err *err)
 {
     int64_t *v = arena_array(a, ret->n, sizeof *v);
     if (!v)
@@ -134,7 +132,8 @@ static int load_ints(struct rd *r, uint8_t flags, struct arena *a, struct colv *
     return 0;
 }
 
-static int load_doubles(struct rd *r, uint8_t flags, struct arena *a, struct colv *ret, struct err *err)
+static int load_doubles(struct rd *r, uint8_t flags, struct arena *a, struct colv *ret,
+                        struct err *err)
 {
     double *v = arena_zalloc(a, ret->n * sizeof *v);
     if (!v)
@@ -167,7 +166,8 @@ static int load_bools(struct rd *r, struct arena *a, struct colv *ret, struct er
     return 0;
 }
 
-static int load_texts(struct rd *r, uint8_t flags, struct arena *a, struct colv *ret, struct err *err)
+static int load_texts(struct rd *r, uint8_t flags, struct arena *a, struct colv *ret,
+                      struct err *err)
 {
     unsigned code = (flags & BF_WIDTH_MASK) >> BF_WIDTH_SHIFT, w = 1u << code;
     bool constant = flags & BF_CONST;
@@ -224,19 +224,11 @@ static int pblock_load(struct block *b, uint32_t c, struct colv *ret, struct err
     if (rc)
         return rc;
     switch (ret->type) {
-    case V_NULL:
-        break;
-    case V_BOOL:
-        rc = load_bools(&r, b->arena, ret, err);
-        break;
-    case V_I64:
-        rc = load_ints(&r, pc->flags, b->arena, ret, err);
-        break;
-    case V_F64:
-        rc = load_doubles(&r, pc->flags, b->arena, ret, err);
-        break;
-    default:
-        rc = load_texts(&r, pc->flags, b->arena, ret, err);
+    case V_NULL: break;
+    case V_BOOL: rc = load_bools(&r, b->arena, ret, err); break;
+    case V_I64: rc = load_ints(&r, pc->flags, b->arena, ret, err); break;
+    case V_F64: rc = load_doubles(&r, pc->flags, b->arena, ret, err); break;
+    default: rc = load_texts(&r, pc->flags, b->arena, ret, err);
     }
     if (!rc && (!rd_ok(&r) || rd_left(&r)))
         rc = corrupt(err, "column of another length");
@@ -334,8 +326,8 @@ int payload_each(str payload, uint64_t base_seq, ts_ns received_at, struct arena
     return rd_ok(&r) ? 0 : corrupt(err, "cut short");
 }
 
-int payload_block(str payload, uint32_t i, uint64_t base_seq, ts_ns received_at, struct arena *arena,
-                  struct block **ret, struct err *err)
+int payload_block(str payload, uint32_t i, uint64_t base_seq, ts_ns received_at,
+                  struct arena *arena, struct block **ret, struct err *err)
 {
     uint64_t nblocks, rows;
     struct rd r = payload_start(payload, &nblocks, &rows);

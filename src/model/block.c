@@ -1,4 +1,5 @@
-/* block.c: what is the same for every kind of block: finding columns, caching them, single values. */
+/* block.c: what is the same for every kind of block: finding columns, caching them, single values.
+ */
 #include "model/block.h"
 
 #include <pthread.h>
@@ -11,19 +12,11 @@ struct val colv_val(const struct colv *c, uint32_t row)
         return VAL_ABSENT;
     struct val v = { .t = c->type };
     switch (c->type) {
-    case V_NULL:
-        break;
-    case V_BOOL:
-        v.b = c->b8[row];
-        break;
-    case V_I64:
-        v.i = c->i64[row];
-        break;
-    case V_F64:
-        v.d = c->f64[row];
-        break;
-    default:
-        v.s = colv_text(c, row);
+    case V_NULL: break;
+    case V_BOOL: v.b = c->b8[row]; break;
+    case V_I64: v.i = c->i64[row]; break;
+    case V_F64: v.d = c->f64[row]; break;
+    default: v.s = colv_text(c, row);
     }
     return v;
 }
@@ -83,7 +76,8 @@ static int derived_id(struct block *b, uint32_t row, struct val *ret, struct err
     return 0;
 }
 
-int block_get(struct block *b, uint32_t row, const struct fieldref *f, struct val *ret, struct err *err)
+int block_get(struct block *b, uint32_t row, const struct fieldref *f, struct val *ret,
+              struct err *err)
 {
     uint32_t cols[V__COUNT * 4];
     uint32_t max = sizeof cols / sizeof *cols;

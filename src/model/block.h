@@ -45,8 +45,8 @@ struct val {
 #define VAL_ABSENT ((struct val){ .t = V_NULL, .absent = true })
 
 struct colinfo {
-    str key;        /* column key, see field.h */
-    uint64_t hash;  /* field_dotted_hash(key) */
+    str key;       /* column key, see field.h */
+    uint64_t hash; /* field_dotted_hash(key) */
     enum vtype type;
     uint32_t nvals; /* rows that have a value */
 };
@@ -55,15 +55,15 @@ struct colinfo {
 struct colv {
     str key;
     enum vtype type;
-    uint32_t n;               /* rows of the block */
+    uint32_t n; /* rows of the block */
     uint32_t nvals;
-    const uint64_t *present;  /* BITS_WORDS(n) words; NULL = every row */
-    const int64_t *i64;       /* V_I64 */
-    const double *f64;        /* V_F64 */
-    const uint8_t *b8;        /* V_BOOL: 0 or 1 */
+    const uint64_t *present; /* BITS_WORDS(n) words; NULL = every row */
+    const int64_t *i64;      /* V_I64 */
+    const double *f64;       /* V_F64 */
+    const uint8_t *b8;       /* V_BOOL: 0 or 1 */
     /* text: value k is bytes[off[k] .. off[k+1]); k = codes ? codes[row] : row */
     const uint32_t *codes;
-    uint32_t ndict;           /* distinct values when codes != NULL (k < ndict) */
+    uint32_t ndict; /* distinct values when codes != NULL (k < ndict) */
     const uint32_t *off;
     const char *bytes;
 };
@@ -85,7 +85,7 @@ struct block {
     struct arena *arena;        /* where decoded columns go; not owned */
     ts_ns t_min, t_max;
     uint64_t seq_min, seq_max;
-    const struct id_gen *ids;   /* for ids the server made; may be NULL in tests */
+    const struct id_gen *ids; /* for ids the server made; may be NULL in tests */
     const struct block_ops *ops;
     void *impl;
 };
@@ -107,10 +107,11 @@ struct val colv_val(const struct colv *c, uint32_t row);
 uint32_t block_find(const struct block *b, const struct fieldref *f, uint32_t *ret, uint32_t max);
 /* decoded column c, cached in the block */
 int block_load(struct block *b, uint32_t c, const struct colv **ret, struct err *err);
-/* The value of a field in a row: the first present one of its physical columns. F_SEQ, F_ID (derived
- * when not stored), F_RECEIVED_AT always exist. Absent and out-of-memory both give VAL_ABSENT with 0
- * and <0 as the return. */
-int block_get(struct block *b, uint32_t row, const struct fieldref *f, struct val *ret, struct err *err);
+/* The value of a field in a row: the first present one of its physical columns. F_SEQ, F_ID
+ * (derived when not stored), F_RECEIVED_AT always exist. Absent and out-of-memory both give
+ * VAL_ABSENT with 0 and <0 as the return. */
+int block_get(struct block *b, uint32_t row, const struct fieldref *f, struct val *ret,
+              struct err *err);
 /* the same for a canonical field */
 int block_get_field(struct block *b, uint32_t row, enum field f, struct val *ret, struct err *err);
 void block_close(struct block *b);

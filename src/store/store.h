@@ -1,8 +1,8 @@
 /* store.h: the engine interface. Everything above (query, live, server) knows entries only by it.
  *
  * Contract, in short (docs/storage.md has the long form):
- *  - append answers after every entry is on stable storage; nothing is visible before; a batch is all
- *    there or not at all; sequence numbers are total, rise by receive order and are never reused;
+ *  - append answers after every entry is on stable storage; nothing is visible before; a batch is
+ * all there or not at all; sequence numbers are total, rise by receive order and are never reused;
  *  - a scan sees one moment: all batches durable when it was opened, none later;
  *  - opening succeeds after any crash, unaided; a hole is declared (store_gaps), never silent;
  *  - after a failed fsync nothing is acknowledged any more; searching goes on.
@@ -26,16 +26,17 @@ struct store;
 struct io;
 
 struct store_config {
-    bool read_only;          /* no writer lock, nothing is changed; WAL is replayed in memory */
-    bool create;             /* make a new store in an empty directory */
-    bool recovery_strict;    /* corruption before the durable offset: refuse to open (ERR_CORRUPT) */
-    bool no_fsync;           /* WAL not synced: for benchmarks and for judging the crash judge only */
-    bool ack_early;          /* planted bug for judging the crash judge only: done() before the sync */
+    bool read_only;       /* no writer lock, nothing is changed; WAL is replayed in memory */
+    bool create;          /* make a new store in an empty directory */
+    bool recovery_strict; /* corruption before the durable offset: refuse to open (ERR_CORRUPT) */
+    bool no_fsync;        /* WAL not synced: for benchmarks and for judging the crash judge only */
+    bool ack_early;       /* planted bug for judging the crash judge only: done() before the sync */
     size_t memtable_bytes;   /* 24 MiB: flushed past it */
     int64_t retention_ns;    /* drop day partitions this long after receipt; 0 = keep */
     uint64_t max_disk_bytes; /* oldest segments go past it; 0 = no bound */
-    uint64_t reserve_bytes;  /* free space below which ingest answers ERR_FULL; default max(256 MiB, 2 %) */
-    const char *url;         /* written into the lock file, so that others find the server; may be NULL */
+    uint64_t reserve_bytes;  /* free space below which ingest answers ERR_FULL; default max(256 MiB,
+                                2 %) */
+    const char *url; /* written into the lock file, so that others find the server; may be NULL */
     /* Called on the writer thread for every batch right after it became visible, in seq order. The
      * payload is valid during the call only. */
     void (*on_durable)(void *ctx, str payload, uint64_t base_seq, ts_ns received_at);
@@ -46,9 +47,10 @@ struct store_config {
 };
 void store_config_default(struct store_config *c);
 
-/* Opens the columnar store in `io`'s root. Errors: ERR_BUSY another writer holds it (err->msg names the
- * owner's URL and pid), ERR_NOTFOUND no store here and !create, ERR_CORRUPT (strict), ERR_UNSUPPORTED
- * (written by a newer version), ERR_IO, ERR_NOMEM. The io must outlive the store. */
+/* Opens the columnar store in `io`'s root. Errors: ERR_BUSY another writer holds it (err->msg names
+ * the owner's URL and pid), ERR_NOTFOUND no store here and !create, ERR_CORRUPT (strict),
+ * ERR_UNSUPPORTED (written by a newer version), ERR_IO, ERR_NOMEM. The io must outlive the store.
+ */
 int store_open(struct store **ret, struct io *io, const struct store_config *cfg, struct err *err);
 /* Flushes the WAL queue (not the memtable), stops threads, frees. */
 void store_close(struct store *s);
@@ -56,20 +58,21 @@ void store_close(struct store *s);
 /* ---- append ---- */
 struct append {
     /* set by the caller */
-    char *payload;   /* batch_encode output, from mem_alloc/buf_take; the store owns it from the call on */
+    char *payload; /* batch_encode output, from mem_alloc/buf_take; the store owns it from the call
+                      on */
     size_t payload_n;
     uint32_t rows;
-    bool has_idem;   /* Idempotency-Key given */
-    uint8_t idem[16];     /* hash of (API key, Idempotency-Key) */
-    uint64_t body_hash;   /* hash of the request body */
+    bool has_idem;                  /* Idempotency-Key given */
+    uint8_t idem[16];               /* hash of (API key, Idempotency-Key) */
+    uint64_t body_hash;             /* hash of the request body */
     void (*done)(struct append *a); /* on the writer thread: keep it short, post elsewhere */
     void *user;
     /* set before done() */
-    int rc;               /* 0; ERR_FULL, ERR_IO (writer stopped), ERR_BUSY (queue full), ERR_CONFLICT (same key,
-                             other body), ERR_NOMEM, ERR_UNSUPPORTED (read-only) */
-    uint64_t base_seq;    /* of row 0; rows are base_seq .. base_seq + rows - 1 */
+    int rc; /* 0; ERR_FULL, ERR_IO (writer stopped), ERR_BUSY (queue full), ERR_CONFLICT (same key,
+               other body), ERR_NOMEM, ERR_UNSUPPORTED (read-only) */
+    uint64_t base_seq; /* of row 0; rows are base_seq .. base_seq + rows - 1 */
     ts_ns received_at;
-    bool duplicate;       /* idempotency key seen before: base_seq/rows/received_at are the first ones' */
+    bool duplicate; /* idempotency key seen before: base_seq/rows/received_at are the first ones' */
     struct err err;
     /* the store's */
     uint8_t kind;
@@ -78,27 +81,28 @@ struct append {
     char *packed;
     size_t packed_n;
 };
-/* Queues the batch; done() is called exactly once, maybe before the return (on refusal). rows = 0 is
- * acknowledged at once. */
+/* Queues the batch; done() is called exactly once, maybe before the return (on refusal). rows = 0
+ * is acknowledged at once. */
 void store_append(struct store *s, struct append *a);
 /* blocking form for tools and tests; takes payload */
-int store_append_wait(struct store *s, char *payload, size_t n, uint32_t rows, uint64_t *ret_base_seq,
-                      struct err *err);
+int store_append_wait(struct store *s, char *payload, size_t n, uint32_t rows,
+                      uint64_t *ret_base_seq, struct err *err);
 
 /* ---- scan ---- */
 enum scan_order {
     SCAN_ANY,    /* cheapest */
-    SCAN_NEWEST, /* blocks by falling t_max: when a block's t_max is below what you still want, stop */
+    SCAN_NEWEST, /* blocks by falling t_max: when a block's t_max is below what you still want, stop
+                  */
     SCAN_OLDEST, /* blocks by rising t_min */
     SCAN_SEQ     /* blocks by rising seq_min */
 };
 struct scan_plan {
     const struct pred *filter; /* NULL = every row; also gives time and seq bounds */
     enum scan_order order;
-    uint64_t seq_max;          /* only rows with seq <= this (stable pages, resume); 0 = no bound */
-    uint64_t seq_after;        /* only rows with seq > this */
-    bool marks;                /* supply resolved, resolved_by, resolved_at, note columns */
-    bool no_prune;             /* tests: read everything */
+    uint64_t seq_max;   /* only rows with seq <= this (stable pages, resume); 0 = no bound */
+    uint64_t seq_after; /* only rows with seq > this */
+    bool marks;         /* supply resolved, resolved_by, resolved_at, note columns */
+    bool no_prune;      /* tests: read everything */
     const volatile int *cancel; /* non-zero: scan_next gives ERR_CANCELED */
 };
 struct scan_cost {
@@ -106,16 +110,16 @@ struct scan_cost {
     uint64_t blocks_total, blocks_pruned, blocks_read;
     uint64_t rows_scanned, rows_matched, bytes_read, bytes_decoded;
     uint64_t pages_decoded;
-    uint64_t gave_up;       /* rows on which a regular expression gave up: they do not match */
-    bool incomplete;        /* some range could not be read */
+    uint64_t gave_up; /* rows on which a regular expression gave up: they do not match */
+    bool incomplete;  /* some range could not be read */
     char incomplete_why[200];
 };
 struct scan;
 struct scan_block {
-    struct block *block;      /* closed by the next scan_next or by scan_close */
-    uint64_t *sel;            /* bitmap of matching rows, BLOCK_WORDS words */
-    uint32_t nsel;            /* > 0 */
-    ts_ns t_min, t_max;       /* of the whole block */
+    struct block *block; /* closed by the next scan_next or by scan_close */
+    uint64_t *sel;       /* bitmap of matching rows, BLOCK_WORDS words */
+    uint32_t nsel;       /* > 0 */
+    ts_ns t_min, t_max;  /* of the whole block */
 };
 int store_scan(struct store *s, const struct scan_plan *plan, struct scan **ret, struct err *err);
 /* 0 = a block, 1 = end, < 0 error. One thread per scan. */
@@ -136,42 +140,44 @@ int store_find_id(struct store *s, str id, uint64_t *ret_seq, struct err *err);
 struct mark {
     uint64_t seq;
     bool resolved;
-    str by;        /* <= 1 KiB */
-    str note;      /* <= 4 KiB; may be empty */
+    str by;   /* <= 1 KiB */
+    str note; /* <= 4 KiB; may be empty */
     ts_ns at;
 };
 /* Durable on return. The first resolver stays: marks on an already resolved entry change nothing.
  * *ret_applied (may be NULL): how many entries changed. Unknown seqs are ignored. */
-int store_mark(struct store *s, const struct mark *m, uint32_t n, uint32_t *ret_applied, struct err *err);
+int store_mark(struct store *s, const struct mark *m, uint32_t n, uint32_t *ret_applied,
+               struct err *err);
 /* copies into the arena; false when the entry has no mark */
 bool store_get_mark(struct store *s, uint64_t seq, struct arena *a, struct mark *ret);
 uint64_t store_marks_count(struct store *s);
 
 /* ---- deletion ---- */
-/* Removes every entry with seq <= the current watermark that matches; physically gone and durable on
- * return. dry_run only counts. Entries that arrive meanwhile are not touched. */
-int store_delete(struct store *s, const struct pred *what, bool dry_run, uint64_t *ret_deleted, struct err *err);
+/* Removes every entry with seq <= the current watermark that matches; physically gone and durable
+ * on return. dry_run only counts. Entries that arrive meanwhile are not touched. */
+int store_delete(struct store *s, const struct pred *what, bool dry_run, uint64_t *ret_deleted,
+                 struct err *err);
 
 /* ---- summaries that never scan: kept per segment, updated per batch ---- */
 struct agent_stat {
-    str name;              /* in the arena */
+    str name; /* in the arena */
     uint64_t entries;
     uint64_t levels[LV__COUNT];
-    ts_ns first, last;     /* by timestamp */
+    ts_ns first, last; /* by timestamp */
     uint64_t first_seq;
 };
 struct hour_stat {
-    int64_t hour;          /* hours since 1970, of timestamp */
+    int64_t hour; /* hours since 1970, of timestamp */
     uint64_t entries;
 };
 struct store_summary {
     uint64_t entries;
     uint64_t levels[LV__COUNT];
-    uint32_t nagents;              /* named agents; entries without an agent are not in here */
-    struct agent_stat *agents;     /* by first appearance (first_seq) */
+    uint32_t nagents;          /* named agents; entries without an agent are not in here */
+    struct agent_stat *agents; /* by first appearance (first_seq) */
     uint32_t nhours;
-    struct hour_stat *hours;       /* ascending; only hours with entries */
-    ts_ns t_min, t_max;            /* of timestamps; t_min > t_max when empty */
+    struct hour_stat *hours; /* ascending; only hours with entries */
+    ts_ns t_min, t_max;      /* of timestamps; t_min > t_max when empty */
     ts_ns first_received, last_received;
 };
 int store_summary(struct store *s, struct arena *a, struct store_summary *ret, struct err *err);
@@ -179,13 +185,13 @@ int store_summary(struct store *s, struct arena *a, struct store_summary *ret, s
 void store_counts(struct store *s, uint64_t *ret_entries, uint64_t *ret_agents);
 
 struct field_stat {
-    str key;               /* column key; view names by field_put_name */
-    uint32_t types;        /* bit (1 << vtype) */
-    uint64_t entries;      /* rows that have it */
+    str key;          /* column key; view names by field_put_name */
+    uint32_t types;   /* bit (1 << vtype) */
+    uint64_t entries; /* rows that have it */
 };
 /* all columns ever stored and not yet deleted, by falling number of entries; at most max */
-int store_fields(struct store *s, struct arena *a, uint32_t max, struct field_stat **ret, uint32_t *ret_n,
-                 struct err *err);
+int store_fields(struct store *s, struct arena *a, uint32_t max, struct field_stat **ret,
+                 uint32_t *ret_n, struct err *err);
 
 /* ---- state ---- */
 struct store_gap {
@@ -194,7 +200,7 @@ struct store_gap {
     char reason[64];
 };
 struct store_status {
-    uint64_t next_seq, watermark;      /* watermark = highest durable seq */
+    uint64_t next_seq, watermark; /* watermark = highest durable seq */
     uint64_t segments, segment_rows, segment_bytes;
     uint64_t memtable_rows, memtable_bytes, frozen_bytes;
     uint64_t wal_files, wal_bytes, wal_syncs, wal_groups;
@@ -203,22 +209,23 @@ struct store_status {
     uint64_t queue_batches, queue_bytes; /* waiting for the writer */
     int64_t last_sync_ns;
     bool read_only, writer_failed, disk_full;
-    char failure[200];                 /* why writer_failed */
+    char failure[200]; /* why writer_failed */
     uint64_t disk_free, disk_total;
     uint8_t uuid[16];
-    const char *engine;                /* "columnar" */
+    const char *engine; /* "columnar" */
     ts_ns opened_at;
     uint64_t recovered_rows, recovered_bytes;
     int64_t recovery_ns;
 };
 void store_get_status(struct store *s, struct store_status *ret);
 /* gap records, oldest first */
-int store_gaps(struct store *s, struct arena *a, struct store_gap **ret, uint32_t *ret_n, struct err *err);
+int store_gaps(struct store *s, struct arena *a, struct store_gap **ret, uint32_t *ret_n,
+               struct err *err);
 const struct id_gen *store_ids(struct store *s);
 
 /* ---- maintenance ---- */
-int store_flush(struct store *s, struct err *err);       /* memtable -> segments, waits */
-int store_merge(struct store *s, struct err *err);       /* merges all it can, waits */
+int store_flush(struct store *s, struct err *err);         /* memtable -> segments, waits */
+int store_merge(struct store *s, struct err *err);         /* merges all it can, waits */
 int store_retention_run(struct store *s, struct err *err); /* applies age and size now */
 void store_set_retention(struct store *s, int64_t retention_ns, uint64_t max_disk_bytes);
 
@@ -233,7 +240,8 @@ int store_verify(struct io *io, struct verify_report *rep, struct err *err);
 /* Once the address is known: writes it into the lock file. */
 int store_set_url(struct store *s, const char *url, struct err *err);
 
-/* What the lock file of a directory says: the URL of the server that holds it. False when no one does. */
+/* What the lock file of a directory says: the URL of the server that holds it. False when no one
+ * does. */
 bool store_lock_owner(struct io *io, struct buf *ret_url);
 
 #endif

@@ -1,10 +1,11 @@
 /* volatile.c: LD_PRELOAD library: a disk whose cache does not survive the process.
  *
- * kill -9 takes a process away but leaves the kernel's page cache, so it alone cannot show a missing
- * fsync. Here every pwrite to a file of the store waits in this process until fsync or fdatasync of its
- * descriptor passes it on; what was not synced dies with the process, as it would with the power.
- * Files named meta.db* (SQLite has tests of its own) and anything that is not a regular file pass through.
- * Closing without syncing loses the bytes; reading a descriptor passes its waiting bytes on first. */
+ * kill -9 takes a process away but leaves the kernel's page cache, so it alone cannot show a
+ * missing fsync. Here every pwrite to a file of the store waits in this process until fsync or
+ * fdatasync of its descriptor passes it on; what was not synced dies with the process, as it would
+ * with the power. Files named meta.db* (SQLite has tests of its own) and anything that is not a
+ * regular file pass through. Closing without syncing loses the bytes; reading a descriptor passes
+ * its waiting bytes on first. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>

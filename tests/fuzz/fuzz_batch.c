@@ -1,5 +1,5 @@
-/* fuzz_batch.c: batch payloads (docs/format/batch.md) from anyone: every column of every block is decoded
- * and every value read. */
+/* fuzz_batch.c: batch payloads (docs/format/batch.md) from anyone: every column of every block is
+ * decoded and every value read. */
 #include <stddef.h>
 #include <stdint.h>
 

@@ -1,5 +1,5 @@
-/* fuzz_page.c: pages of a segment: decoding hostile bytes, and encode -> decode on values made from the
- * input, which must come back equal. */
+/* fuzz_page.c: pages of a segment: decoding hostile bytes, and encode -> decode on values made from
+ * the input, which must come back equal. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -23,8 +23,9 @@ static void decode_hostile(const uint8_t *data, size_t n)
     uint32_t rows = data[1] + 1u, nvals = data[2] % rows + 1;
     uint32_t raw = data[3] & 1 ? (uint32_t)(data[4] | data[5] << 8) : (uint32_t)n - 8;
     enum page_class cls = data[0] % PAGE__CLASSES;
-    if (page_decode((str){ (const char *)data + 8, n - 8 }, cls, data[6] % 16, data[3] & 1, raw, rows, nvals, &a,
-                    &out, &err) == 0 && cls == PAGE_TEXT) {
+    if (page_decode((str){ (const char *)data + 8, n - 8 }, cls, data[6] % 16, data[3] & 1, raw,
+                    rows, nvals, &a, &out, &err) == 0 &&
+        cls == PAGE_TEXT) {
         volatile size_t sum = 0;
         for (uint32_t r = 0; r < rows; r++) {
             uint32_t k = out.codes ? out.codes[r] : r;
@@ -66,8 +67,13 @@ static void round_trip(const uint8_t *data, size_t n)
         bools[i] = data[at] & 1;
         texts[i] = (str){ (const char *)data + at, data[at] % 8 };
     }
-    struct page_in in = { .cls = data[2] % PAGE__CLASSES, .n = ROWS, .nvals = nvals,
-                          .rows = nvals == ROWS ? NULL : rows, .i64 = ints, .f64 = doubles, .b8 = bools,
+    struct page_in in = { .cls = data[2] % PAGE__CLASSES,
+                          .n = ROWS,
+                          .nvals = nvals,
+                          .rows = nvals == ROWS ? NULL : rows,
+                          .i64 = ints,
+                          .f64 = doubles,
+                          .b8 = bools,
                           .text = texts };
     struct page_scratch *s = page_scratch_new();
     struct buf out;

@@ -1,6 +1,7 @@
-/* fuzz_store.c: the store's own files with hostile contents: WAL, manifest, state, segment. The first byte
- * picks the file, the rest replaces it. Opening, reading and verifying may fail, but only by saying so. In
- * fuzzing builds checksums always agree, so that the parsers behind them are reached. */
+/* fuzz_store.c: the store's own files with hostile contents: WAL, manifest, state, segment. The
+ * first byte picks the file, the rest replaces it. Opening, reading and verifying may fail, but
+ * only by saying so. In fuzzing builds checksums always agree, so that the parsers behind them are
+ * reached. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>

@@ -1,10 +1,10 @@
 /* store_fault_test.c: what the store promises when the n-th call fails, and when the power goes.
  *
- * One small scenario (append, mark, flush, append, merge, delete, read) runs again and again; each time
- * another call of the disk or of the heap fails, once or from then on, until a run meets no failure. After
- * each run the disk loses what was not synced, the store is opened anew, and the judge looks: everything
- * acknowledged is there, nothing twice, no batch in part. The judge is judged too: with syncs left out, or
- * acknowledgements sent early, it must find losses. */
+ * One small scenario (append, mark, flush, append, merge, delete, read) runs again and again; each
+ * time another call of the disk or of the heap fails, once or from then on, until a run meets no
+ * failure. After each run the disk loses what was not synced, the store is opened anew, and the
+ * judge looks: everything acknowledged is there, nothing twice, no batch in part. The judge is
+ * judged too: with syncs left out, or acknowledgements sent early, it must find losses. */
 #include "store_kit.h"
 
 #define MAX 4000
@@ -14,8 +14,8 @@
 static uint8_t seen[MAX];
 
 struct run {
-    bool acked[BATCHES];  /* append returned 0 */
-    bool deleted;         /* deletion of agent-3 returned 0 */
+    bool acked[BATCHES]; /* append returned 0 */
+    bool deleted;        /* deletion of agent-3 returned 0 */
     bool delete_tried;
     bool failed_open;
 };
@@ -58,7 +58,8 @@ static void scenario(struct io *io, const struct store_config *planted, struct r
         if (i == 4)
             read_check(s, r);
         if (i == 5)
-            store_mark(s, &(struct mark){ .seq = 3, .resolved = true, .by = STR("x") }, 1, NULL, &err);
+            store_mark(s, &(struct mark){ .seq = 3, .resolved = true, .by = STR("x") }, 1, NULL,
+                       &err);
         if (i == 8)
             store_merge(s, &err);
         if (i == 9) {
@@ -105,7 +106,8 @@ static uint64_t judge(struct io *io, const struct run *r)
         }
         bool before_delete = b <= 9;
         bool all = have == BATCH_ROWS, rest = kept == BATCH_ROWS - doomed && have == kept;
-        bool some_doomed = kept == BATCH_ROWS - doomed; /* a deletion cut short keeps whole segments */
+        bool some_doomed =
+            kept == BATCH_ROWS - doomed; /* a deletion cut short keeps whole segments */
         bool fine = all || have == 0 || (r->delete_tried && before_delete && (rest || some_doomed));
         if (!fine)
             object(&bad, "a batch is there in part", b, &err);
@@ -145,7 +147,8 @@ static void each_io(enum io_op op, bool forever, int code)
         uint64_t bad = judge(mem, &r);
         io_free(mem);
         if (bad)
-            fail_msg("op %d, call %llu%s: %s", op, (unsigned long long)n, forever ? " and later" : "", why);
+            fail_msg("op %d, call %llu%s: %s", op, (unsigned long long)n,
+                     forever ? " and later" : "", why);
         if (!hit)
             return;
     }
@@ -193,8 +196,8 @@ static void test_allocation(void **state)
             uint64_t bad = judge(mem, &r);
             io_free(mem);
             if (bad)
-                fail_msg("allocation %llu%s: %s", (unsigned long long)n, forever ? " and later" : "",
-                         why);
+                fail_msg("allocation %llu%s: %s", (unsigned long long)n,
+                         forever ? " and later" : "", why);
             if (over)
                 break;
         }
@@ -262,7 +265,8 @@ static void test_bit_flips(void **state)
     io_free(mem);
 }
 
-/* damage in the middle of the log, before what is known to be durable: a declared gap, the rest stays */
+/* damage in the middle of the log, before what is known to be durable: a declared gap, the rest
+ * stays */
 static void test_wal_corruption(void **state)
 {
     (void)state;

@@ -1,8 +1,8 @@
 /* store_kit.h: rows whose every value follows from their number, and a reader that checks them.
  *
- * Row k has a timestamp, a level, one of 7 agents, one of 13 sessions, a message, an attribute `n` = k,
- * sometimes a double, a boolean, a JSON array and a UUID. kit_read_all scans a store, checks every row
- * against its number and fails on a row it has seen before. */
+ * Row k has a timestamp, a level, one of 7 agents, one of 13 sessions, a message, an attribute `n`
+ * = k, sometimes a double, a boolean, a JSON array and a UUID. kit_read_all scans a store, checks
+ * every row against its number and fails on a row it has seen before. */
 #ifndef TESTS_UNIT_STORE_KIT_H
 #define TESTS_UNIT_STORE_KIT_H
 
@@ -49,7 +49,8 @@ static inline bool kit_row(struct batch *b, struct arena *a, uint64_t k)
     bool ok = bcol_put_i64(batch_col(b, STR("timestamp"), V_I64), kit_time(k)) &&
               bcol_put_i64(batch_col(b, STR("level"), V_I64), (int64_t)(k % 6)) &&
               kit_put(batch_col(b, STR("agent"), V_STR), kit_dup(a, "agent-%llu", k % 7)) &&
-              kit_put(batch_col(b, STR("message"), V_STR), kit_dup(a, "message number %llu of many", k)) &&
+              kit_put(batch_col(b, STR("message"), V_STR),
+                      kit_dup(a, "message number %llu of many", k)) &&
               bcol_put_i64(batch_col(b, STR("\x01n"), V_I64), (int64_t)k);
     if (ok && k % 3)
         ok = kit_put(batch_col(b, STR("session_id"), V_STR), kit_dup(a, "s%llu", k % 13));
@@ -89,7 +90,8 @@ static inline int kit_append(struct store *s, uint64_t first, uint32_t n, struct
     return store_append_wait(s, p, bytes, n, NULL, err);
 }
 
-static inline bool kit_is_text(struct block *b, uint32_t row, enum field f, const char *fmt, uint64_t k, int *rc, struct err *err)
+static inline bool kit_is_text(struct block *b, uint32_t row, enum field f, const char *fmt,
+                               uint64_t k, int *rc, struct err *err)
 {
     char want[200];
     struct val v;
@@ -98,7 +100,8 @@ static inline bool kit_is_text(struct block *b, uint32_t row, enum field f, cons
     return *rc != 0 || (!v.absent && v.t == V_STR && str_eq(v.s, str_c(want)));
 }
 
-/* Checks one row against its number; returns the number, or UINT64_MAX with *rc set when out of memory. */
+/* Checks one row against its number; returns the number, or UINT64_MAX with *rc set when out of
+ * memory. */
 static inline uint64_t kit_check(struct block *b, uint32_t row, int *rc, struct err *err)
 {
     static const char key[] = "\x01n";
@@ -136,8 +139,8 @@ static inline uint64_t kit_check(struct block *b, uint32_t row, int *rc, struct 
 }
 
 /* Marks every row found in seen[0..max); fails on one seen twice. Returns how many, or < 0. */
-static inline int64_t kit_read_all(struct store *s, const struct pred *filter, uint8_t *seen, uint64_t max,
-                                   struct err *err)
+static inline int64_t kit_read_all(struct store *s, const struct pred *filter, uint8_t *seen,
+                                   uint64_t max, struct err *err)
 {
     struct scan *sc;
     struct scan_block sb;

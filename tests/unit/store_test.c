@@ -123,13 +123,16 @@ static void test_filters(void **state)
         assert_int_equal(kit_read_all(s, pred_eq(&a, F_AGENT, STR("agent-3")), seen, MAX, &err),
                          30000 / 7 + (30000 % 7 > 3));
         assert_int_equal(kit_read_all(s, pred_level_min(&a, LV_ERROR), seen, MAX, &err), 10000);
-        assert_int_equal(kit_read_all(s, pred_substr(&a, F_MESSAGE, STR("number 2999 "), true), seen, MAX, &err), 1);
+        assert_int_equal(
+            kit_read_all(s, pred_substr(&a, F_MESSAGE, STR("number 2999 "), true), seen, MAX, &err),
+            1);
         assert_true(seen[2999]);
         assert_int_equal(kit_read_all(s, pred_eq(&a, F_AGENT, STR("nobody")), seen, MAX, &err), 0);
         int64_t in_second = 0;
         for (uint64_t k = 0; k < 30000; k++)
             in_second += kit_time(k) < KIT_T0 + NS_PER_S;
-        assert_int_equal(kit_read_all(s, pred_time(&a, KIT_T0, KIT_T0 + NS_PER_S), seen, MAX, &err), in_second);
+        assert_int_equal(kit_read_all(s, pred_time(&a, KIT_T0, KIT_T0 + NS_PER_S), seen, MAX, &err),
+                         in_second);
         ok(store_flush(s, &err), &err);
     }
     arena_deinit(&a);
@@ -187,7 +190,8 @@ static void test_marks(void **state)
     append(s, 0, 100);
     struct arena a;
     arena_init(&a, 1u << 20);
-    struct mark m[2] = { { 10, true, STR("ann"), STR("known"), 5 }, { 20, true, STR("bob"), STR_NULL, 6 } };
+    struct mark m[2] = { { 10, true, STR("ann"), STR("known"), 5 },
+                         { 20, true, STR("bob"), STR_NULL, 6 } };
     uint32_t applied;
     ok(store_mark(s, m, 2, &applied, &err), &err);
     assert_int_equal(applied, 2);
@@ -235,7 +239,9 @@ static void send_idem(struct store *s, const char *key, uint64_t body, struct id
     for (uint64_t k = 0; k < 3; k++)
         assert_true(kit_row(b, &ar, body * 3 + k));
     ok(batch_encode(b, &out, &err), &err);
-    *w = (struct idem_wait){ .a = { .rows = 3, .has_idem = true, .body_hash = body, .done = idem_done } };
+    *w = (struct idem_wait){
+        .a = { .rows = 3, .has_idem = true, .body_hash = body, .done = idem_done }
+    };
     memcpy(w->a.idem, key, 16);
     w->a.payload = buf_take(&out, &w->a.payload_n);
     store_append(s, &w->a);
@@ -354,7 +360,9 @@ static void test_ids(void **state)
             }
         scan_close(sc);
         uint64_t found;
-        assert_int_equal(store_find_id(s, STR("01890000-0000-7000-8000-000000000000"), &found, &err), ERR_NOTFOUND);
+        assert_int_equal(
+            store_find_id(s, STR("01890000-0000-7000-8000-000000000000"), &found, &err),
+            ERR_NOTFOUND);
         ok(store_flush(s, &err), &err);
     }
     store_close(s);
@@ -392,11 +400,11 @@ static void test_disk_full(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_states),     cmocka_unit_test(test_background),
-        cmocka_unit_test(test_filters),    cmocka_unit_test(test_delete),
-        cmocka_unit_test(test_marks),      cmocka_unit_test(test_idempotency),
-        cmocka_unit_test(test_lock),       cmocka_unit_test(test_retention),
-        cmocka_unit_test(test_ids),        cmocka_unit_test(test_disk_full),
+        cmocka_unit_test(test_states),  cmocka_unit_test(test_background),
+        cmocka_unit_test(test_filters), cmocka_unit_test(test_delete),
+        cmocka_unit_test(test_marks),   cmocka_unit_test(test_idempotency),
+        cmocka_unit_test(test_lock),    cmocka_unit_test(test_retention),
+        cmocka_unit_test(test_ids),     cmocka_unit_test(test_disk_full),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

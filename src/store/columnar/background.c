@@ -1,8 +1,10 @@
-/* background.c: everything that happens behind the writer's back: flush, joining small chunks, merging,
- * retention. One thread; every step takes mlock, publishes through the manifest, then swaps the version.
+/* background.c: everything that happens behind the writer's back: flush, joining small chunks,
+ * merging, retention. One thread; every step takes mlock, publishes through the manifest, then
+ * swaps the version.
  *
- * Order of publication (each step synced before the next): segment files, their directory, the manifest
- * record, and only then WAL files are removed. Order of deletion: manifest first, then the file. */
+ * Order of publication (each step synced before the next): segment files, their directory, the
+ * manifest record, and only then WAL files are removed. Order of deletion: manifest first, then the
+ * file. */
 #include "store/columnar/impl.h"
 
 #include <stdio.h>
@@ -11,11 +13,11 @@
 
 #include "base/log.h"
 
-#define GROUP_ROWS 32768          /* rows sorted by time; clustered inside */
+#define GROUP_ROWS 32768            /* rows sorted by time; clustered inside */
 #define BLOCK_TEXT_BYTES (8u << 20) /* approximate text of a block */
-#define MERGE_MIN_SEGMENTS 8      /* neighbours of like size that make a merge worthwhile */
-#define MERGE_ROWS_MAX (4u << 20) /* rows of a merged segment */
-#define MERGE_COPY_ROWS 4096      /* blocks at least this full are copied as they are */
+#define MERGE_MIN_SEGMENTS 8        /* neighbours of like size that make a merge worthwhile */
+#define MERGE_ROWS_MAX (4u << 20)   /* rows of a merged segment */
+#define MERGE_COPY_ROWS 4096        /* blocks at least this full are copied as they are */
 #define ZSTD_FLUSH 1
 #define ZSTD_MERGE 3
 #define IDLE_S 30
@@ -38,7 +40,8 @@ struct row_set {
     uint64_t *weight; /* per block: average text bytes of a row */
 };
 
-static const struct colv *find_col(struct block *b, enum field f, enum vtype t, int *rc, struct err *err)
+static const struct colv *find_col(struct block *b, enum field f, enum vtype t, int *rc,
+                                   struct err *err)
 {
     const struct colv *c = NULL;
     for (uint32_t i = 0; i < b->ncols && !c && !*rc; i++)
@@ -47,7 +50,8 @@ static const struct colv *find_col(struct block *b, enum field f, enum vtype t, 
     return *rc ? NULL : c;
 }
 
-static uint32_t number_of(struct smap *m, const struct colv *c, uint32_t row, int *rc, struct err *err)
+static uint32_t number_of(struct smap *m, const struct colv *c, uint32_t row, int *rc,
+                          struct err *err)
 {
     if (!c || !colv_has(c, row))
         return 0;
@@ -79,10 +83,12 @@ static int key_rows(struct row_set *rs, struct smap *agents, struct smap *sessio
             rc = err_set(err, ERR_CORRUPT, "rows without timestamp, seq or received_at");
         for (uint32_t r = 0; r < b->n && !rc; r++) {
             const struct colv *s = session && colv_has(session, r) ? session : trace;
-            rs->v[k++] = (struct keyed_row){ .t = time->i64[r], .seq = (uint64_t)seq->i64[r],
+            rs->v[k++] = (struct keyed_row){ .t = time->i64[r],
+                                             .seq = (uint64_t)seq->i64[r],
                                              .agent = number_of(agents, agent, r, &rc, err),
                                              .session = number_of(sessions, s, r, &rc, err),
-                                             .block = bi, .row = r,
+                                             .block = bi,
+                                             .row = r,
                                              .day = (int32_t)day_of(recv->i64[r]) };
         }
     }
@@ -128,8 +134,9 @@ static uint64_t row_weight(struct block *b)
     return sum / b->n;
 }
 
-static int write_group_blocks(struct seg_writer *w, const struct row_set *rs, const struct keyed_row *v,
-                              uint32_t n, struct rowref *refs, struct err *err)
+static int write_group_blocks(struct seg_writer *w, const struct row_set *rs,
+                              const struct keyed_row *v, uint32_t n, struct rowref *refs,
+                              struct err *err)
 {
     int rc = 0;
     for (uint32_t from = 0; from < n && !rc;) {
@@ -146,7 +153,8 @@ static int write_group_blocks(struct seg_writer *w, const struct row_set *rs, co
     return rc;
 }
 
-static int push_meta(struct seg_meta **metas, uint32_t *n, const struct seg_meta *m, struct err *err)
+static int push_meta(struct seg_meta **metas, uint32_t *n, const struct seg_meta *m,
+                     struct err *err)
 {
     struct seg_meta *v = mem_realloc(*metas, (*n + 1) * sizeof *v);
     if (!v)
@@ -156,8 +164,8 @@ static int push_meta(struct seg_meta **metas, uint32_t *n, const struct seg_meta
     return 0;
 }
 
-static int write_day(struct store *s, const struct row_set *rs, struct keyed_row *v, uint64_t n, int level,
-                     struct seg_meta **metas, uint32_t *nmetas, struct err *err)
+static int write_day(struct store *s, const struct row_set *rs, struct keyed_row *v, uint64_t n,
+                     int level, struct seg_meta **metas, uint32_t *nmetas, struct err *err)
 {
     struct seg_writer *w = NULL;
     struct rowref *refs = mem_array(BLOCK_ROWS_MAX, sizeof *refs);
@@ -235,9 +243,9 @@ static bool listed(const uint64_t *ids, uint32_t n, uint64_t id)
     return false;
 }
 
-/* Manifest edit, then the same change to the version readers get; on failure the added files are gone, or
- * left for the next start to judge where the edit may be on disk. With drop_frozen the frozen memtable
- * goes in the same step, so that its rows are never seen twice or not at all. */
+/* Manifest edit, then the same change to the version readers get; on failure the added files are
+ * gone, or left for the next start to judge where the edit may be on disk. With drop_frozen the
+ * frozen memtable goes in the same step, so that its rows are never seen twice or not at all. */
 int version_install(struct store *s, const struct edit *e, bool drop_frozen, struct err *err)
 {
     struct version *old = s->version; /* only mlock holders replace it */
@@ -371,9 +379,13 @@ static int flush_locked(struct store *s, struct memtable *m, struct err *err)
     if (rc)
         drop_files(s, metas, nmetas);
     else
-        rc = version_install(s, &(struct edit){ .add = metas, .nadd = nmetas, .flushed_seq = last,
-                                                .wal_min = wal_last + 1, .state_file = state,
-                                                .next_seq = last + 1 },
+        rc = version_install(s,
+                             &(struct edit){ .add = metas,
+                                             .nadd = nmetas,
+                                             .flushed_seq = last,
+                                             .wal_min = wal_last + 1,
+                                             .state_file = state,
+                                             .next_seq = last + 1 },
                              true, err);
     if (!rc) {
         remove_wals(s, wal_from, wal_last + 1);
@@ -407,7 +419,8 @@ int flush_frozen(struct store *s, struct err *err)
     return rc;
 }
 
-/* Replaces the small chunks at hand by joined ones; those that arrive meanwhile stay behind them. */
+/* Replaces the small chunks at hand by joined ones; those that arrive meanwhile stay behind them.
+ */
 static int join_active(struct store *s, struct err *err)
 {
     pthread_mutex_lock(&s->lock);
@@ -423,7 +436,8 @@ static int join_active(struct store *s, struct err *err)
     uint32_t k = 0;
     int rc = chunks_join(v, n, &joined, &k, err);
     pthread_mutex_lock(&s->lock);
-    if (!rc && s->active == m && k < n) { /* the writer only appends, so v[0..n) is still its start */
+    if (!rc && s->active == m &&
+        k < n) { /* the writer only appends, so v[0..n) is still its start */
         size_t bytes = 0;
         uint32_t small = 0, tail = m->n - n;
         for (uint32_t i = 0; i < n; i++)
@@ -606,7 +620,8 @@ int merge_some(struct store *s, bool all, bool *ret_did, struct err *err)
     if (n && space_for(s, s->version->v + from, n)) {
         rc = merge_run(s, s->version->v + from, n, err);
         *ret_did = rc == 0;
-        for (uint32_t i = 0; rc == ERR_CORRUPT && i < n; i++) { /* leave the damaged one out from now on */
+        for (uint32_t i = 0; rc == ERR_CORRUPT && i < n;
+             i++) { /* leave the damaged one out from now on */
             struct err e = ERR_INIT;
             s->version->v[from + i]->broken |= seg_open(s->version->v[from + i], &e) == ERR_CORRUPT;
         }

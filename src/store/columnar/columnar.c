@@ -6,8 +6,8 @@
  *   <data>/wal/<n>.wal      batches not yet in segments
  *   <data>/p/<day>.<class>/<id>.seg
  *
- * Opening: identity, lock, manifest, state, then the WAL behind the last flush into a fresh memtable. It
- * goes on from any state a crash can leave; a hole becomes a gap record. */
+ * Opening: identity, lock, manifest, state, then the WAL behind the last flush into a fresh
+ * memtable. It goes on from any state a crash can leave; a hole becomes a gap record. */
 #include "store/columnar/impl.h"
 
 #include <stdarg.h>
@@ -26,7 +26,9 @@
 
 void store_config_default(struct store_config *c)
 {
-    *c = (struct store_config){ .create = true, .memtable_bytes = 24u << 20, .reserve_bytes = UINT64_MAX };
+    *c = (struct store_config){ .create = true,
+                                .memtable_bytes = 24u << 20,
+                                .reserve_bytes = UINT64_MAX };
 }
 
 void store_event(struct store *s, int level, const char *fmt, ...)
@@ -86,17 +88,18 @@ static void look(void *arg, const char *name, bool is_dir)
 {
     struct dir_look *d = arg;
     (void)is_dir;
-    if (strcmp(name, "LOCK") == 0 || strcmp(name, "admin.key") == 0 || strncmp(name, "meta.db", 7) == 0 ||
-        strcmp(name, "fleetlog.conf") == 0 || strcmp(name, "lost+found") == 0 || strcmp(name, "wal") == 0 ||
-        strcmp(name, "p") == 0 || strncmp(name, "MANIFEST-000001", 15) == 0 ||
-        strncmp(name, "STORE", 5) == 0 || strncmp(name, "CURRENT", 7) == 0)
+    if (strcmp(name, "LOCK") == 0 || strcmp(name, "admin.key") == 0 ||
+        strncmp(name, "meta.db", 7) == 0 || strcmp(name, "fleetlog.conf") == 0 ||
+        strcmp(name, "lost+found") == 0 || strcmp(name, "wal") == 0 || strcmp(name, "p") == 0 ||
+        strncmp(name, "MANIFEST-000001", 15) == 0 || strncmp(name, "STORE", 5) == 0 ||
+        strncmp(name, "CURRENT", 7) == 0)
         d->ours++;
     else
         d->others++;
 }
 
-/* A directory without STORE: made into a store only when nothing of value can be in it. CURRENT is written
- * last, so a store whose creation was cut short is simply created again. */
+/* A directory without STORE: made into a store only when nothing of value can be in it. CURRENT is
+ * written last, so a store whose creation was cut short is simply created again. */
 static int create_store(struct store *s, struct err *err)
 {
     struct dir_look d = { 0 };
@@ -152,7 +155,8 @@ bool store_lock_owner(struct io *io, struct buf *ret_url)
 static int take_lock(struct store *s, struct err *err)
 {
     bool reader = s->cfg.read_only;
-    int rc = s->io->ops->open(s->io, &s->lock_file, "LOCK", reader ? IO_READ : IO_WRITE | IO_CREATE, err);
+    int rc = s->io->ops->open(s->io, &s->lock_file, "LOCK", reader ? IO_READ : IO_WRITE | IO_CREATE,
+                              err);
     if (rc)
         return reader && rc == ERR_NOTFOUND ? 0 : rc;
     rc = s->lock_file->io->ops->lock(s->lock_file, !reader, err);
@@ -167,8 +171,9 @@ static int take_lock(struct store *s, struct err *err)
         str rest = str_n(p, n), pid = STR_NULL, url = STR_NULL;
         str_split(&rest, '\n', &pid);
         str_split(&rest, '\n', &url);
-        err_set(err, ERR_BUSY, "another process (pid %.*s) is writing to this store; it serves %.*s",
-                STR_FMT(pid), url.n ? (int)url.n : 10, url.n ? url.p : "no address");
+        err_set(err, ERR_BUSY,
+                "another process (pid %.*s) is writing to this store; it serves %.*s", STR_FMT(pid),
+                url.n ? (int)url.n : 10, url.n ? url.p : "no address");
         err_hint(err, "stop it, or talk to it with --url");
         mem_free(p);
         return ERR_BUSY;
@@ -219,8 +224,8 @@ static bool in_manifest(const struct store *s, uint64_t id)
     return false;
 }
 
-/* A temporary file, or a segment that no manifest record names: a write or a removal that a crash cut
- * short. Segments are removed only when the manifest was whole to its end. */
+/* A temporary file, or a segment that no manifest record names: a write or a removal that a crash
+ * cut short. Segments are removed only when the manifest was whole to its end. */
 static void leftover_file(void *arg, const char *name, bool is_dir)
 {
     struct leftover *l = arg;
@@ -274,7 +279,8 @@ static void tidy(struct store *s)
             s->io->ops->list(s->io, path, leftover_file, &l, &e);
         }
         if (l.unknown)
-            store_event(s, LOG_WARN, "%u files under p/ are not in the manifest and were left alone", l.unknown);
+            store_event(s, LOG_WARN,
+                        "%u files under p/ are not in the manifest and were left alone", l.unknown);
     }
     mem_free(dirs.v);
 }
@@ -303,8 +309,10 @@ static int recover(struct store *s, struct err *err)
     s->st.recovered_bytes = rep.bytes;
     s->st.recovery_ns = s->io->ops->mono(s->io) - t0;
     if (rep.torn_bytes && !s->cfg.read_only) {
-        struct store_gap g = { .first_seq = s->next_seq, .last_seq = s->next_seq + SEQ_SKIP - 1,
-                               .bytes = rep.torn_bytes, .at = s->io->ops->now(s->io),
+        struct store_gap g = { .first_seq = s->next_seq,
+                               .last_seq = s->next_seq + SEQ_SKIP - 1,
+                               .bytes = rep.torn_bytes,
+                               .at = s->io->ops->now(s->io),
                                .reason = "unacknowledged tail of the log" };
         s->next_seq += SEQ_SKIP;
         s->watermark = s->next_seq - 1;
@@ -420,7 +428,8 @@ int store_flush(struct store *s, struct err *err)
     if (s->cfg.read_only)
         return err_set(err, ERR_UNSUPPORTED, "the store is open for reading only");
     int rc = 0;
-    for (int round = 0; round < 2 && !rc; round++) { /* what is frozen already, then what is active */
+    for (int round = 0; round < 2 && !rc;
+         round++) { /* what is frozen already, then what is active */
         if (round)
             rc = writer_freeze(s, err);
         pthread_mutex_lock(&s->lock);
@@ -555,7 +564,8 @@ void store_get_status(struct store *s, struct store_status *ret)
     s->io->ops->free_space(s->io, &ret->disk_free, &ret->disk_total, &e);
 }
 
-int store_gaps(struct store *s, struct arena *a, struct store_gap **ret, uint32_t *ret_n, struct err *err)
+int store_gaps(struct store *s, struct arena *a, struct store_gap **ret, uint32_t *ret_n,
+               struct err *err)
 {
     pthread_mutex_lock(&s->mlock);
     uint32_t n = s->mf.ngaps;
@@ -605,7 +615,8 @@ static int base_sums(struct store *s, struct version *v, struct err *err)
 }
 
 /* Adds the chunks behind sums_seq. A chunk that straddles it (small ones were joined): false. */
-static int add_chunks(struct store *s, const struct snapshot *sn, bool *ret_straddles, struct err *err)
+static int add_chunks(struct store *s, const struct snapshot *sn, bool *ret_straddles,
+                      struct err *err)
 {
     struct arena a;
     int rc = 0;
@@ -652,7 +663,8 @@ static int sum_all(struct store *s, struct err *err)
 
 static int by_first_seq(const void *a, const void *b)
 {
-    uint64_t x = ((const struct agent_stat *)a)->first_seq, y = ((const struct agent_stat *)b)->first_seq;
+    uint64_t x = ((const struct agent_stat *)a)->first_seq,
+             y = ((const struct agent_stat *)b)->first_seq;
     return (x > y) - (x < y);
 }
 
@@ -672,8 +684,11 @@ int store_summary(struct store *s, struct arena *a, struct store_summary *ret, s
         return rc;
     }
     const struct rollup *r = s->sums;
-    *ret = (struct store_summary){ .entries = r->entries, .t_min = r->t_min, .t_max = r->t_max,
-                                   .first_received = r->recv_min, .last_received = r->recv_max };
+    *ret = (struct store_summary){ .entries = r->entries,
+                                   .t_min = r->t_min,
+                                   .t_max = r->t_max,
+                                   .first_received = r->recv_min,
+                                   .last_received = r->recv_max };
     memcpy(ret->levels, r->levels, sizeof ret->levels);
     ret->agents = arena_array(a, r->agents.n + 1, sizeof *ret->agents);
     ret->hours = arena_array(a, r->hours.n + 1, sizeof *ret->hours);
@@ -682,8 +697,11 @@ int store_summary(struct store *s, struct arena *a, struct store_summary *ret, s
     for (uint32_t i = 0; !rc && smap_next(&r->agents, &i, &slot);) {
         const struct rollup_agent *g = &r->agent[slot->val - 1];
         struct agent_stat *o = &ret->agents[ret->nagents++];
-        *o = (struct agent_stat){ .name = arena_dup(a, slot->key), .entries = g->entries,
-                                  .first = g->first, .last = g->last, .first_seq = g->first_seq };
+        *o = (struct agent_stat){ .name = arena_dup(a, slot->key),
+                                  .entries = g->entries,
+                                  .first = g->first,
+                                  .last = g->last,
+                                  .first_seq = g->first_seq };
         memcpy(o->levels, g->levels, sizeof o->levels);
         if (!o->name.p && slot->key.n)
             rc = err_nomem(err);
@@ -719,8 +737,8 @@ static int by_entries(const void *pa, const void *pb)
     return c ? c : str_cmp(a->key, b->key);
 }
 
-int store_fields(struct store *s, struct arena *a, uint32_t max, struct field_stat **ret, uint32_t *ret_n,
-                 struct err *err)
+int store_fields(struct store *s, struct arena *a, uint32_t max, struct field_stat **ret,
+                 uint32_t *ret_n, struct err *err)
 {
     struct smap_slot *slot;
     struct smap names;

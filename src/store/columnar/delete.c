@@ -1,8 +1,9 @@
 /* delete.c: deletion by rewriting. What store_delete answered is physically gone.
  *
- * The memtable is flushed first, so only segments are looked at. A segment in which every row matches is
- * dropped from the manifest; one with some is written anew without them and replaces the old one in one
- * manifest edit each, so a crash leaves every segment either as it was or as it shall be. */
+ * The memtable is flushed first, so only segments are looked at. A segment in which every row
+ * matches is dropped from the manifest; one with some is written anew without them and replaces the
+ * old one in one manifest edit each, so a crash leaves every segment either as it was or as it
+ * shall be. */
 #include "store/columnar/impl.h"
 
 #include <stdlib.h>
@@ -16,7 +17,8 @@ struct deletion {
 };
 
 /* Bitmap of the rows to delete in a block; *ret_n of them. */
-static int doomed(struct deletion *d, struct block *b, uint64_t *sel, uint32_t *ret_n, struct err *err)
+static int doomed(struct deletion *d, struct block *b, uint64_t *sel, uint32_t *ret_n,
+                  struct err *err)
 {
     struct block *view = b;
     int rc = pred_uses_marks(d->what) ? overlay_marks(d->s->late, b, &view, err) : 0;
@@ -58,8 +60,8 @@ static int count_segment(struct deletion *d, struct seg *g, uint64_t *ret, struc
     return rc;
 }
 
-static int keep_rest(struct deletion *d, struct seg_writer *w, struct seg *g, uint32_t i, struct arena *a,
-                     struct rowref *refs, struct err *err)
+static int keep_rest(struct deletion *d, struct seg_writer *w, struct seg *g, uint32_t i,
+                     struct arena *a, struct rowref *refs, struct err *err)
 {
     struct sblock *sb;
     int rc = sblock_open(g, i, a, &sb, err);
@@ -124,7 +126,8 @@ static int delete_in(struct deletion *d, struct seg *g, struct err *err)
     return rc;
 }
 
-int store_delete(struct store *s, const struct pred *what, bool dry_run, uint64_t *ret_deleted, struct err *err)
+int store_delete(struct store *s, const struct pred *what, bool dry_run, uint64_t *ret_deleted,
+                 struct err *err)
 {
     struct deletion d = { .s = s, .what = what };
     *ret_deleted = 0;

@@ -7,8 +7,8 @@
  *   marks have a reader/writer lock of their own
  * Order when several are held: mlock, then marks, then lock; qlock alone.
  *
- * Threads: the WAL writer (writer.c) and one background thread (background.c); everything else runs on
- * the caller's thread. */
+ * Threads: the WAL writer (writer.c) and one background thread (background.c); everything else runs
+ * on the caller's thread. */
 #ifndef FL_STORE_COLUMNAR_IMPL_H
 #define FL_STORE_COLUMNAR_IMPL_H
 
@@ -22,11 +22,11 @@
 #include "model/ident.h"
 #include "store/store.h"
 
-#define GROUP_BYTES (4u << 20)       /* a commit group: payload bytes */
-#define QUEUE_BYTES (64u << 20)      /* batches waiting for the writer; past it ERR_BUSY */
-#define ACTIVE_HARD_FACTOR 4         /* active memtable past this many times its limit: ERR_BUSY */
-#define SMALL_CHUNK_ROWS 256        /* chunks below are joined ... */
-#define SMALL_CHUNKS_MAX 512         /* ... when there are this many */
+#define GROUP_BYTES (4u << 20)  /* a commit group: payload bytes */
+#define QUEUE_BYTES (64u << 20) /* batches waiting for the writer; past it ERR_BUSY */
+#define ACTIVE_HARD_FACTOR 4    /* active memtable past this many times its limit: ERR_BUSY */
+#define SMALL_CHUNK_ROWS 256    /* chunks below are joined ... */
+#define SMALL_CHUNKS_MAX 512    /* ... when there are this many */
 #define ARENA_MAX ((size_t)2 << 30)
 #define PATH_MAX_STORE 64
 #define IDEM_KEYS_MAX (1u << 18)
@@ -51,17 +51,20 @@ void chunk_unref(struct chunk *c);
 struct memtable {
     struct chunk **v;
     uint32_t n, cap;
-    uint32_t small;       /* chunks of fewer than SMALL_CHUNK_ROWS rows */
+    uint32_t small; /* chunks of fewer than SMALL_CHUNK_ROWS rows */
     size_t bytes;
     uint64_t rows;
-    uint64_t wal_last;    /* the WAL files up to this one hold nothing newer */
+    uint64_t wal_last; /* the WAL files up to this one hold nothing newer */
 };
 struct memtable *memtable_new(void);
 void memtable_free(struct memtable *m);
 bool memtable_reserve(struct memtable *m, uint32_t more); /* room for `more` chunks */
-void memtable_add(struct memtable *m, struct chunk *c);   /* after memtable_reserve; takes the reference */
-/* Joins runs of small neighbours of v[0..n) into larger chunks; a new array of referenced chunks. */
-int chunks_join(struct chunk *const *v, uint32_t n, struct chunk ***ret, uint32_t *ret_n, struct err *err);
+void memtable_add(struct memtable *m,
+                  struct chunk *c); /* after memtable_reserve; takes the reference */
+/* Joins runs of small neighbours of v[0..n) into larger chunks; a new array of referenced chunks.
+ */
+int chunks_join(struct chunk *const *v, uint32_t n, struct chunk ***ret, uint32_t *ret_n,
+                struct err *err);
 
 /* ---- summaries (rollup.c) ---- */
 
@@ -90,8 +93,8 @@ int rollup_decode(struct rollup *r, str in, struct err *err); /* adds to r */
 
 struct seg_meta { /* what the manifest knows of a segment */
     uint64_t id;
-    int64_t day;          /* days since 1970 of received_at */
-    uint32_t cls;         /* retention class; 0 for now */
+    int64_t day;  /* days since 1970 of received_at */
+    uint32_t cls; /* retention class; 0 for now */
     uint64_t rows, bytes;
     ts_ns t_min, t_max, recv_min, recv_max;
     uint64_t seq_min, seq_max;
@@ -116,12 +119,12 @@ struct seg {
     _Atomic uint32_t refs;
     struct store *s;
     struct seg_meta m;
-    _Atomic bool dead;     /* out of the manifest: unlink with the last reference */
-    pthread_mutex_t lock;  /* guards opening */
+    _Atomic bool dead;    /* out of the manifest: unlink with the last reference */
+    pthread_mutex_t lock; /* guards opening */
     bool open, broken;
     char broken_why[160];
     struct io_file *f;
-    char *footer;          /* keys point into it */
+    char *footer; /* keys point into it */
     struct seg_key *keys;
     uint32_t nkeys;
     struct seg_block *blocks;
@@ -148,14 +151,16 @@ int sblock_verify(struct sblock *b, struct verify_report *rep, struct err *err);
 
 struct rowref {
     struct block *b;
-    uint32_t src;  /* index of b among the sources of this run */
+    uint32_t src; /* index of b among the sources of this run */
     uint32_t row;
 };
 struct seg_writer;
-int seg_writer_new(struct seg_writer **ret, struct store *s, int64_t day, int zstd_level, struct err *err);
-/* n rows (<= BLOCK_ROWS_MAX) in storing order; sources: blocks that rowrefs point at, nsrc in all */
-int seg_writer_add(struct seg_writer *w, const struct rowref *rows, uint32_t n, struct block *const *src,
-                   uint32_t nsrc, struct err *err);
+int seg_writer_new(struct seg_writer **ret, struct store *s, int64_t day, int zstd_level,
+                   struct err *err);
+/* n rows (<= BLOCK_ROWS_MAX) in storing order; sources: blocks that rowrefs point at, nsrc in all
+ */
+int seg_writer_add(struct seg_writer *w, const struct rowref *rows, uint32_t n,
+                   struct block *const *src, uint32_t nsrc, struct err *err);
 /* Copies a block's bytes as they are (checksums anew); the caller merges the rollup. */
 int seg_writer_copy(struct seg_writer *w, struct seg *from, uint32_t i, struct err *err);
 int seg_writer_rollup(struct seg_writer *w, struct seg *from, struct err *err);
@@ -184,7 +189,7 @@ struct manifest {
     struct store_gap *gaps;
     uint32_t ngaps, cap_gaps;
     bool doubtful; /* the last record may or may not be on disk */
-    bool clean; /* the log was valid to its last byte when it was loaded */
+    bool clean;    /* the log was valid to its last byte when it was loaded */
 };
 struct edit {
     const struct seg_meta *add;
@@ -197,15 +202,23 @@ struct edit {
 };
 int manifest_load(struct store *s, struct err *err);
 int manifest_create(struct store *s, struct err *err);
-/* Durable on return; the caller holds mlock. On failure *ret_doubtful tells whether the edit may be on disk
- * all the same: files it names must then stay. */
+/* Durable on return; the caller holds mlock. On failure *ret_doubtful tells whether the edit may be
+ * on disk all the same: files it names must then stay. */
 int manifest_edit(struct store *s, const struct edit *e, bool *ret_doubtful, struct err *err);
 void manifest_close(struct store *s);
 
 /* ---- WAL (wal.c) ---- */
 
-enum wal_type { WAL_BATCH = 1, WAL_REF = 2, WAL_MARK = 3, WAL_DELETE = 4, WAL_META = 5, WAL_GAP = 6,
-                WAL_IDEM = 7, WAL_CLOCK = 8 };
+enum wal_type {
+    WAL_BATCH = 1,
+    WAL_REF = 2,
+    WAL_MARK = 3,
+    WAL_DELETE = 4,
+    WAL_META = 5,
+    WAL_GAP = 6,
+    WAL_IDEM = 7,
+    WAL_CLOCK = 8
+};
 enum { WAL_FLAG_LZ4 = 1, WAL_FLAG_IDEM = 2 };
 #define WAL_HEADER 64
 #define WAL_FRAME 88
@@ -226,10 +239,12 @@ struct wal {
     uint32_t prev_crc;
 };
 void wal_path(uint64_t number, char out[PATH_MAX_STORE]);
-int wal_create(struct store *s, uint64_t number, uint64_t prev_end, struct wal *ret, struct err *err);
-/* Fills in w's addresses and checksums and writes the 88 header bytes; updates w's chain. `at` is the
- * offset the frame will have. */
-void wal_frame_encode(struct store *s, struct wal *w, uint64_t at, struct wal_frame *f, char out[WAL_FRAME]);
+int wal_create(struct store *s, uint64_t number, uint64_t prev_end, struct wal *ret,
+               struct err *err);
+/* Fills in w's addresses and checksums and writes the 88 header bytes; updates w's chain. `at` is
+ * the offset the frame will have. */
+void wal_frame_encode(struct store *s, struct wal *w, uint64_t at, struct wal_frame *f,
+                      char out[WAL_FRAME]);
 struct wal_replay {
     uint64_t frames, rows, bytes, torn_bytes, corrupt_bytes;
 };
@@ -268,7 +283,7 @@ struct store {
     struct store_config cfg;
     struct io_file *lock_file;
     uint8_t uuid[16];
-    uint64_t tag;               /* first 8 bytes of uuid: in every checksum */
+    uint64_t tag; /* first 8 bytes of uuid: in every checksum */
     struct id_gen ids;
     struct manifest mf;
     struct late *late;
@@ -276,10 +291,10 @@ struct store {
     pthread_mutex_t lock;
     struct memtable *active, *frozen; /* frozen may be NULL */
     struct version *version;
-    uint64_t watermark;         /* highest visible seq */
+    uint64_t watermark; /* highest visible seq */
     uint64_t counted_entries;
-    pthread_mutex_t sums_lock;  /* guards the next three; taken before lock */
-    struct rollup *sums;        /* of sums_version and the chunks up to sums_seq */
+    pthread_mutex_t sums_lock; /* guards the next three; taken before lock */
+    struct rollup *sums;       /* of sums_version and the chunks up to sums_seq */
     struct version *sums_version;
     uint64_t sums_seq;
 
@@ -292,21 +307,22 @@ struct store {
     pthread_t writer;
     bool writer_started;
     struct wal wal;
-    uint64_t next_seq;          /* writer thread only, once started */
+    uint64_t next_seq; /* writer thread only, once started */
     ts_ns last_received;
 
     pthread_mutex_t mlock;
-    pthread_cond_t bg_cond;     /* with lock: frozen appeared, work wanted, stopping */
-    pthread_cond_t flush_cond;  /* with lock: frozen gone */
+    pthread_cond_t bg_cond;    /* with lock: frozen appeared, work wanted, stopping */
+    pthread_cond_t flush_cond; /* with lock: frozen gone */
     pthread_t background;
     bool background_started, bg_stop, bg_wanted;
-    bool freeze_wanted;         /* qlock: the writer shall freeze the active memtable */
+    bool freeze_wanted; /* qlock: the writer shall freeze the active memtable */
 
-    struct store_status st;     /* guarded by lock */
+    struct store_status st; /* guarded by lock */
     ts_ns space_checked;
 };
 
-void store_event(struct store *s, int level, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void store_event(struct store *s, int level, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 /* Publishes a new version made of `keep` minus removed plus added; caller holds mlock. */
 int version_install(struct store *s, const struct edit *e, bool drop_frozen, struct err *err);
 /* manifest_edit for edits that name no files */
@@ -315,7 +331,7 @@ void *writer_main(void *arg);
 void *background_main(void *arg);
 /* Freezes the active memtable if it holds rows and nothing is frozen; caller is the writer. */
 int writer_freeze(struct store *s, struct err *err);
-int flush_frozen(struct store *s, struct err *err);  /* background thread or tests */
+int flush_frozen(struct store *s, struct err *err); /* background thread or tests */
 int merge_some(struct store *s, bool all, bool *ret_did, struct err *err);
 int retention_apply(struct store *s, struct err *err);
 /* clustered and cut rows of blocks -> segments, one a day; appends to *metas (mem_alloc'd) */
@@ -333,7 +349,8 @@ struct snapshot {
 int snapshot_take(struct store *s, struct snapshot *ret, struct err *err);
 void snapshot_release(struct snapshot *sn);
 
-/* Every comparison of a checksum goes through here, so that fuzzing gets past them to the parsers. */
+/* Every comparison of a checksum goes through here, so that fuzzing gets past them to the parsers.
+ */
 static inline bool crc_differs(uint32_t stored, uint32_t computed)
 {
 #ifdef FL_FUZZING

@@ -1,9 +1,9 @@
 /* late.c: facts that come after an entry was stored (marks), and idempotency keys.
  *
- * Both live in memory and are rebuilt at start from the last STATE file and the WAL frames behind it. A
- * mark takes 64 bytes and its texts (interned); marks are made by people and triage scripts, a small
- * share of what is logged. Idempotency keys are kept 24 hours, at most IDEM_KEYS_MAX of them, the oldest
- * going first. docs/format/state.md has the file.
+ * Both live in memory and are rebuilt at start from the last STATE file and the WAL frames behind
+ * it. A mark takes 64 bytes and its texts (interned); marks are made by people and triage scripts,
+ * a small share of what is logged. Idempotency keys are kept 24 hours, at most IDEM_KEYS_MAX of
+ * them, the oldest going first. docs/format/state.md has the file.
  *
  * One reader/writer lock guards all. Readers: scans and lookups; writers: the WAL thread. */
 #include "store/columnar/impl.h"
@@ -31,10 +31,10 @@ struct late {
     struct mark_rec *marks; /* open addressing by seq */
     uint32_t cap, n;
     struct arena texts;
-    struct smap interned;   /* text -> 1; keys in texts are the slot's key */
+    struct smap interned;    /* text -> 1; keys in texts are the slot's key */
     struct idem_entry *idem; /* ring, oldest first */
     uint32_t idem_first, idem_n, idem_cap;
-    uint32_t *idem_table;   /* index into the ring's storage + 1 */
+    uint32_t *idem_table; /* index into the ring's storage + 1 */
     uint32_t idem_table_cap;
     bool dirty;
 };
@@ -146,7 +146,8 @@ bool late_get(struct late *l, uint64_t seq, struct mark *ret, struct arena *a)
     if (l->cap) {
         const struct mark_rec *r = mark_slot(l->marks, l->cap, seq);
         if (r->seq == seq) {
-            *ret = (struct mark){ seq, r->resolved, arena_dup(a, r->by), arena_dup(a, r->note), r->at };
+            *ret = (struct mark){ seq, r->resolved, arena_dup(a, r->by), arena_dup(a, r->note),
+                                  r->at };
             found = true;
         }
     }
@@ -424,7 +425,8 @@ static void overlay_close(struct block *b)
 
 static const struct block_ops overlay_ops = { overlay_load, overlay_close };
 
-static int overlay_text(struct arena *a, struct colv *c, const struct mark *m, bool note, struct err *err)
+static int overlay_text(struct arena *a, struct colv *c, const struct mark *m, bool note,
+                        struct err *err)
 {
     uint32_t *off = arena_array(a, c->n + 1, sizeof *off);
     size_t total = 0;
@@ -499,8 +501,11 @@ static int fill(struct overlay *o, const struct mark *m, const uint64_t *present
         at[i] = m[i].at;
     }
     for (int k = 0; k < OV__N; k++)
-        o->cols[k] = (struct colv){ .key = field_table[ov_fields[k]].name, .type = ov_types[k], .n = n,
-                                    .nvals = nmarks, .present = present };
+        o->cols[k] = (struct colv){ .key = field_table[ov_fields[k]].name,
+                                    .type = ov_types[k],
+                                    .n = n,
+                                    .nvals = nmarks,
+                                    .present = present };
     o->cols[OV_RESOLVED].b8 = resolved;
     o->cols[OV_AT].i64 = at;
     int rc = overlay_text(o->b.arena, &o->cols[OV_BY], m, false, err);
@@ -531,9 +536,9 @@ int overlay_marks(struct late *l, struct block *b, struct block **ret, struct er
     o->b.ops = &overlay_ops;
     rc = fill(o, m, present, nmarks, err);
     for (int k = 0; k < OV__N; k++)
-        info[b->ncols + (uint32_t)k] = (struct colinfo){ o->cols[k].key,
-                                                         field_dotted_hash(o->cols[k].key),
-                                                         o->cols[k].type, nmarks };
+        info[b->ncols + (uint32_t)k] =
+            (struct colinfo){ o->cols[k].key, field_dotted_hash(o->cols[k].key), o->cols[k].type,
+                              nmarks };
     if (!rc)
         *ret = &o->b;
     return rc;

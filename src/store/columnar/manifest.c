@@ -4,10 +4,10 @@
  *   MANIFEST-<n>     records: length:u32 crc:u32 payload; the first one is a snapshot
  *   payload          tagged values: tag:u8 lenstr ...
  *
- * An edit is one record, so it is there as a whole or not at all. A damaged last record is an edit that
- * was never acknowledged and is cut off by the next one. When the log has grown, a new manifest is
- * begun with a snapshot, synced, and CURRENT is switched by rename. The manifest is the only truth: files
- * it does not name are not read. */
+ * An edit is one record, so it is there as a whole or not at all. A damaged last record is an edit
+ * that was never acknowledged and is cut off by the next one. When the log has grown, a new
+ * manifest is begun with a snapshot, synced, and CURRENT is switched by rename. The manifest is the
+ * only truth: files it does not name are not read. */
 #include "store/columnar/impl.h"
 
 #include <stdio.h>
@@ -21,8 +21,15 @@
 #define GAPS_MAX 4096
 
 enum tag {
-    TAG_ADD = 1, TAG_REMOVE = 2, TAG_FLUSHED = 3, TAG_WAL_MIN = 4, TAG_NEXT_ID = 5, TAG_NEXT_SEQ = 6,
-    TAG_GAP = 7, TAG_STATE = 8, TAG_DELETED = 9,
+    TAG_ADD = 1,
+    TAG_REMOVE = 2,
+    TAG_FLUSHED = 3,
+    TAG_WAL_MIN = 4,
+    TAG_NEXT_ID = 5,
+    TAG_NEXT_SEQ = 6,
+    TAG_GAP = 7,
+    TAG_STATE = 8,
+    TAG_DELETED = 9,
     TAG_CRITICAL = 128 /* unknown tags from here on: refuse */
 };
 
@@ -171,28 +178,15 @@ static int apply_tag(struct manifest *m, uint8_t tag, str v, struct err *err)
     uint64_t x = v.n >= 8 ? get_le64(v.p) : 0;
     switch (tag) {
     case TAG_ADD:
-        return get_seg(v, &seg) ? add_seg(m, &seg, err) : err_set(err, ERR_CORRUPT, "bad segment entry");
-    case TAG_REMOVE:
-        remove_seg(m, x);
-        return 0;
-    case TAG_FLUSHED:
-        m->flushed_seq = x;
-        return 0;
-    case TAG_WAL_MIN:
-        m->wal_min = x;
-        return 0;
-    case TAG_NEXT_ID:
-        m->next_id = x > m->next_id ? x : m->next_id;
-        return 0;
-    case TAG_NEXT_SEQ:
-        m->next_seq = x > m->next_seq ? x : m->next_seq;
-        return 0;
-    case TAG_STATE:
-        m->state_file = x;
-        return 0;
-    case TAG_DELETED:
-        m->deleted_rows = x;
-        return 0;
+        return get_seg(v, &seg) ? add_seg(m, &seg, err)
+                                : err_set(err, ERR_CORRUPT, "bad segment entry");
+    case TAG_REMOVE: remove_seg(m, x); return 0;
+    case TAG_FLUSHED: m->flushed_seq = x; return 0;
+    case TAG_WAL_MIN: m->wal_min = x; return 0;
+    case TAG_NEXT_ID: m->next_id = x > m->next_id ? x : m->next_id; return 0;
+    case TAG_NEXT_SEQ: m->next_seq = x > m->next_seq ? x : m->next_seq; return 0;
+    case TAG_STATE: m->state_file = x; return 0;
+    case TAG_DELETED: m->deleted_rows = x; return 0;
     case TAG_GAP:
         if (v.n < 96)
             return err_set(err, ERR_CORRUPT, "bad gap record");
@@ -203,9 +197,10 @@ static int apply_tag(struct manifest *m, uint8_t tag, str v, struct err *err)
         memcpy(gap.reason, v.p + 32, sizeof gap.reason - 1);
         return add_gap(m, &gap, err);
     default:
-        return tag >= TAG_CRITICAL ? err_set(err, ERR_UNSUPPORTED,
-                                             "the manifest was written by a newer version (tag %u)", tag)
-                                   : 0;
+        return tag >= TAG_CRITICAL
+                   ? err_set(err, ERR_UNSUPPORTED,
+                             "the manifest was written by a newer version (tag %u)", tag)
+                   : 0;
     }
 }
 
@@ -229,8 +224,8 @@ static uint32_t record_crc(const struct store *s, uint64_t number, uint64_t at, 
     return addr_crc(s, number, at, payload.p, payload.n);
 }
 
-static int write_record(struct store *s, struct io_file *f, uint64_t number, uint64_t *size, str payload,
-                        struct err *err)
+static int write_record(struct store *s, struct io_file *f, uint64_t number, uint64_t *size,
+                        str payload, struct err *err)
 {
     struct buf b;
     buf_init(&b, MANIFEST_MAX);
@@ -347,8 +342,9 @@ int manifest_load(struct store *s, struct err *err)
     return s->io->ops->open(s->io, &s->mf.f, path, IO_WRITE, err);
 }
 
-/* After a failed write or sync nobody knows whether the record is on disk: the next edit begins a new
- * manifest without it, and until then nothing may be undone that the record, if it is there, relies on. */
+/* After a failed write or sync nobody knows whether the record is on disk: the next edit begins a
+ * new manifest without it, and until then nothing may be undone that the record, if it is there,
+ * relies on. */
 int manifest_edit(struct store *s, const struct edit *e, bool *ret_doubtful, struct err *err)
 {
     struct manifest *m = &s->mf;

@@ -2,7 +2,8 @@
  *
  * A memtable is a list of chunks in the order of their sequence numbers. Chunks are immutable and
  * counted, so a query copies the list under the lock and reads on without it. Single-entry requests
- * make tiny chunks; runs of them are joined into larger ones in the background and before a flush. */
+ * make tiny chunks; runs of them are joined into larger ones in the background and before a flush.
+ */
 #include "store/columnar/impl.h"
 
 #include "base/hash.h"
@@ -19,8 +20,12 @@ int chunk_new(struct chunk **ret, char *payload, size_t n, uint32_t rows, uint64
     struct chunk *c = mem_alloc(sizeof *c);
     if (!c)
         return err_nomem(err);
-    *c = (struct chunk){ .payload = payload, .n = n, .base_seq = base_seq, .rows = rows,
-                         .nblocks = info.nblocks, .received_at = received_at };
+    *c = (struct chunk){ .payload = payload,
+                         .n = n,
+                         .base_seq = base_seq,
+                         .rows = rows,
+                         .nblocks = info.nblocks,
+                         .received_at = received_at };
     atomic_init(&c->refs, 1);
     *ret = c;
     return 0;
@@ -83,22 +88,18 @@ struct joiner {
     struct batch *batch;
 };
 
-static bool copy_value(struct batch *to, const struct colinfo *ci, const struct colv *c, uint32_t row)
+static bool copy_value(struct batch *to, const struct colinfo *ci, const struct colv *c,
+                       uint32_t row)
 {
     struct bcol *col = batch_col(to, ci->key, ci->type);
     if (!col)
         return false;
     switch (ci->type) {
-    case V_BOOL:
-        return bcol_put_i64(col, c->b8[row]);
-    case V_I64:
-        return bcol_put_i64(col, c->i64[row]);
-    case V_F64:
-        return bcol_put_f64(col, c->f64[row]);
-    case V_NULL:
-        return bcol_put_i64(col, 0);
-    default:
-        return bcol_put_text(col, colv_text(c, row));
+    case V_BOOL: return bcol_put_i64(col, c->b8[row]);
+    case V_I64: return bcol_put_i64(col, c->i64[row]);
+    case V_F64: return bcol_put_f64(col, c->f64[row]);
+    case V_NULL: return bcol_put_i64(col, 0);
+    default: return bcol_put_text(col, colv_text(c, row));
     }
 }
 
@@ -106,7 +107,8 @@ static int join_block(void *arg, struct block *b, struct err *err)
 {
     struct joiner *j = arg;
     const struct colv *cols[64];
-    const struct colv **loaded = b->ncols <= 64 ? cols : arena_array(b->arena, b->ncols, sizeof *loaded);
+    const struct colv **loaded =
+        b->ncols <= 64 ? cols : arena_array(b->arena, b->ncols, sizeof *loaded);
     if (!loaded)
         return err_nomem(err);
     for (uint32_t i = 0; i < b->ncols; i++) {
@@ -167,7 +169,8 @@ static uint32_t run_length(struct chunk *const *v, uint32_t n)
     return k;
 }
 
-int chunks_join(struct chunk *const *v, uint32_t n, struct chunk ***ret, uint32_t *ret_n, struct err *err)
+int chunks_join(struct chunk *const *v, uint32_t n, struct chunk ***ret, uint32_t *ret_n,
+                struct err *err)
 {
     struct chunk **out = mem_array(n ? n : 1, sizeof *out);
     if (!out)

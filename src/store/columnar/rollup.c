@@ -1,10 +1,10 @@
 /* rollup.c: counts kept beside the rows, so that stats, agents and health never scan.
  *
- * A rollup is additive: one a segment (in its footer), one a memtable (brought up to date when asked),
- * and their sum is the store's. Encoded in a footer as:
- *   entries levels[6] varints, t_min t_max recv_min recv_max i64,
- *   nagents { name lenstr, entries levels[6] varints, first last i64, first_seq varint },
- *   nhours { hour i64, entries varint }, nfields { type u8 + key lenstr, rows varint } */
+ * A rollup is additive: one a segment (in its footer), one a memtable (brought up to date when
+ * asked), and their sum is the store's. Encoded in a footer as: entries levels[6] varints, t_min
+ * t_max recv_min recv_max i64, nagents { name lenstr, entries levels[6] varints, first last i64,
+ * first_seq varint }, nhours { hour i64, entries varint }, nfields { type u8 + key lenstr, rows
+ * varint } */
 #include "store/columnar/impl.h"
 
 #include "base/rd.h"
@@ -50,7 +50,8 @@ static struct rollup_agent *agent_slot(struct rollup *r, str name)
         r->agents_cap = cap;
     }
     *slot = n;
-    r->agent[n - 1] = (struct rollup_agent){ .first = TS_MAX, .last = TS_MIN, .first_seq = UINT64_MAX };
+    r->agent[n - 1] =
+        (struct rollup_agent){ .first = TS_MAX, .last = TS_MIN, .first_seq = UINT64_MAX };
     return &r->agent[n - 1];
 }
 
@@ -88,7 +89,8 @@ static void agent_add(struct rollup_agent *a, ts_ns t, uint64_t seq, unsigned le
     a->first_seq = seq < a->first_seq ? seq : a->first_seq;
 }
 
-static const struct colv *column(struct block *b, enum field f, enum vtype type, int *rc, struct err *err)
+static const struct colv *column(struct block *b, enum field f, enum vtype type, int *rc,
+                                 struct err *err)
 {
     for (uint32_t i = 0; i < b->ncols && !*rc; i++) {
         if (b->cols[i].type != type || !str_eq(b->cols[i].key, field_table[f].name))
@@ -100,8 +102,9 @@ static const struct colv *column(struct block *b, enum field f, enum vtype type,
     return NULL;
 }
 
-static int add_rows(struct rollup *r, struct block *b, const struct colv *time, const struct colv *seq,
-                    const struct colv *level, const struct colv *agent, struct err *err)
+static int add_rows(struct rollup *r, struct block *b, const struct colv *time,
+                    const struct colv *seq, const struct colv *level, const struct colv *agent,
+                    struct err *err)
 {
     int64_t hour = INT64_MIN;
     uint64_t in_hour = 0;

@@ -1,17 +1,18 @@
 /* scan.c: reading: one moment of the store, pruned, filtered, in the order asked for.
  *
- *   snapshot -> list of blocks (memtable chunks and segment blocks) -> coarse pruning by time, sequence and
- *   level -> sort by the plan's order -> one block at a time: statistics and filters, then the predicate
+ *   snapshot -> list of blocks (memtable chunks and segment blocks) -> coarse pruning by time,
+ * sequence and level -> sort by the plan's order -> one block at a time: statistics and filters,
+ * then the predicate
  *
- * A block that cannot be read (damaged, missing) is left out, and the cost account says so: the answer is
- * then incomplete, never wrong. */
+ * A block that cannot be read (damaged, missing) is left out, and the cost account says so: the
+ * answer is then incomplete, never wrong. */
 #include "store/columnar/impl.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-struct item { /* a block to look at */
-    struct seg *seg;   /* NULL: chunk */
+struct item {        /* a block to look at */
+    struct seg *seg; /* NULL: chunk */
     struct chunk *chunk;
     uint32_t index;
     uint64_t base_seq; /* of a chunk's block */
@@ -27,9 +28,9 @@ struct scan {
     const struct pred *filter; /* NULL: none */
     struct item *items;
     uint32_t n, cap, next;
-    uint64_t seq_lo, seq_hi;   /* inclusive */
-    ts_ns t_lo, t_hi;          /* inclusive; from the filter and the floor */
-    struct arena arena;        /* of the current block */
+    uint64_t seq_lo, seq_hi; /* inclusive */
+    ts_ns t_lo, t_hi;        /* inclusive; from the filter and the floor */
+    struct arena arena;      /* of the current block */
     struct block *block;
     struct pred_run *run;
     uint64_t sel[BLOCK_WORDS];
@@ -71,7 +72,8 @@ void snapshot_release(struct snapshot *sn)
 
 /* ---- the list of blocks ---- */
 
-static bool wanted(const struct scan *sc, ts_ns t_min, ts_ns t_max, uint64_t seq_min, uint64_t seq_max)
+static bool wanted(const struct scan *sc, ts_ns t_min, ts_ns t_max, uint64_t seq_min,
+                   uint64_t seq_max)
 {
     return seq_max >= sc->seq_lo && seq_min <= sc->seq_hi &&
            (sc->plan.no_prune || (t_max >= sc->t_lo && t_min <= sc->t_hi));
@@ -105,9 +107,16 @@ struct lister {
 static int list_chunk_block(void *arg, struct block *b, struct err *err)
 {
     struct lister *l = arg;
-    return push(l->sc, &(struct item){ .chunk = l->c, .index = l->index++, .base_seq = l->c->base_seq,
-                                       .n = b->n, .t_min = b->t_min, .t_max = b->t_max,
-                                       .seq_min = b->seq_min, .seq_max = b->seq_max }, err);
+    return push(l->sc,
+                &(struct item){ .chunk = l->c,
+                                .index = l->index++,
+                                .base_seq = l->c->base_seq,
+                                .n = b->n,
+                                .t_min = b->t_min,
+                                .t_max = b->t_max,
+                                .seq_min = b->seq_min,
+                                .seq_max = b->seq_max },
+                err);
 }
 
 static int list_chunks(struct scan *sc, struct err *err)
@@ -151,9 +160,15 @@ static int list_segment(struct scan *sc, struct seg *g, struct err *err)
     }
     for (uint32_t i = 0; i < g->m.nblocks && !rc; i++) {
         const struct seg_block *b = &g->blocks[i];
-        rc = push(sc, &(struct item){ .seg = g, .index = i, .n = b->n, .t_min = b->t_min,
-                                      .t_max = b->t_max, .seq_min = b->seq_min,
-                                      .seq_max = b->seq_max }, err);
+        rc = push(sc,
+                  &(struct item){ .seg = g,
+                                  .index = i,
+                                  .n = b->n,
+                                  .t_min = b->t_min,
+                                  .t_max = b->t_max,
+                                  .seq_min = b->seq_min,
+                                  .seq_max = b->seq_max },
+                  err);
     }
     return rc;
 }
@@ -186,14 +201,9 @@ static int list_all(struct scan *sc, struct err *err)
     if (rc || sc->n < 2)
         return rc;
     switch (sc->plan.order) {
-    case SCAN_NEWEST:
-        qsort(sc->items, sc->n, sizeof *sc->items, newest_first);
-        break;
-    case SCAN_OLDEST:
-        qsort(sc->items, sc->n, sizeof *sc->items, oldest_first);
-        break;
-    default:
-        qsort(sc->items, sc->n, sizeof *sc->items, lowest_seq_first);
+    case SCAN_NEWEST: qsort(sc->items, sc->n, sizeof *sc->items, newest_first); break;
+    case SCAN_OLDEST: qsort(sc->items, sc->n, sizeof *sc->items, oldest_first); break;
+    default: qsort(sc->items, sc->n, sizeof *sc->items, lowest_seq_first);
     }
     return 0;
 }
@@ -222,7 +232,8 @@ int store_scan(struct store *s, const struct scan_plan *plan, struct scan **ret,
     int rc = snapshot_take(s, &sc->sn, err);
     if (!rc && sc->sn.watermark < sc->seq_hi)
         sc->seq_hi = sc->sn.watermark;
-    sc->marks = (plan->marks || (sc->filter && pred_uses_marks(sc->filter))) && late_marks(s->late) > 0;
+    sc->marks =
+        (plan->marks || (sc->filter && pred_uses_marks(sc->filter))) && late_marks(s->late) > 0;
     if (!rc)
         rc = pred_run_new(&sc->run, err);
     if (!rc)
@@ -246,7 +257,8 @@ static bool pruned(struct scan *sc, struct sblock *sb)
     return pred_prune(sc->filter, &st) == PRUNE_NONE_MATCH;
 }
 
-static int open_item(struct scan *sc, const struct item *it, struct sblock **ret_sb, struct err *err)
+static int open_item(struct scan *sc, const struct item *it, struct sblock **ret_sb,
+                     struct err *err)
 {
     *ret_sb = NULL;
     if (it->chunk) {

@@ -5,8 +5,8 @@
  * directory with its statistics and its filter. The file is written under a temporary name, synced,
  * renamed, and the directory synced; the manifest makes it exist.
  *
- * Invariants: 1. a (key, type) has one index in keys. 2. bytes handed to put() land at the offset put()
- * returned. 3. nothing of an unfinished file survives seg_writer_free. */
+ * Invariants: 1. a (key, type) has one index in keys. 2. bytes handed to put() land at the offset
+ * put() returned. 3. nothing of an unfinished file survives seg_writer_free. */
 #include "store/columnar/impl.h"
 #include "store/columnar/seg_format.h"
 
@@ -54,14 +54,14 @@ struct seg_writer {
     struct rollup *sums;
     struct page_scratch *scratch;
     struct gathered *g;
-    uint64_t *set;       /* TOKEN_SET slots */
+    uint64_t *set; /* TOKEN_SET slots */
     uint32_t set_n;
     bool set_full;
-    struct arena arena;  /* keys */
+    struct arena arena; /* keys */
     /* per block */
     struct buf dir;
-    uint32_t *heads;     /* per key: first source_col + 1 */
-    uint32_t *order;     /* output positions by source */
+    uint32_t *heads; /* per key: first source_col + 1 */
+    uint32_t *order; /* output positions by source */
     struct arena tmp_arena;
 };
 
@@ -108,15 +108,21 @@ static int start_file(struct seg_writer *w, struct err *err)
     return 0;
 }
 
-int seg_writer_new(struct seg_writer **ret, struct store *s, int64_t day, int zstd_level, struct err *err)
+int seg_writer_new(struct seg_writer **ret, struct store *s, int64_t day, int zstd_level,
+                   struct err *err)
 {
     struct seg_writer *w = mem_zalloc(sizeof *w);
     if (!w)
         return err_nomem(err);
     w->s = s;
     w->zstd_level = zstd_level;
-    w->m = (struct seg_meta){ .id = s->mf.next_id++, .day = day, .t_min = TS_MAX, .t_max = TS_MIN,
-                              .recv_min = TS_MAX, .recv_max = TS_MIN, .seq_min = UINT64_MAX };
+    w->m = (struct seg_meta){ .id = s->mf.next_id++,
+                              .day = day,
+                              .t_min = TS_MAX,
+                              .t_max = TS_MIN,
+                              .recv_min = TS_MAX,
+                              .recv_max = TS_MIN,
+                              .seq_min = UINT64_MAX };
     buf_init(&w->out, ARENA_MAX);
     buf_init(&w->dir, 64u << 20);
     smap_init(&w->key_map, SMAP_COPY);
@@ -127,7 +133,8 @@ int seg_writer_new(struct seg_writer **ret, struct store *s, int64_t day, int zs
     w->g = mem_alloc(sizeof *w->g);
     w->set = mem_array(TOKEN_SET, sizeof *w->set);
     w->order = mem_array(BLOCK_ROWS_MAX, sizeof *w->order);
-    int rc = w->sums && w->scratch && w->g && w->set && w->order ? start_file(w, err) : err_nomem(err);
+    int rc =
+        w->sums && w->scratch && w->g && w->set && w->order ? start_file(w, err) : err_nomem(err);
     if (rc) {
         seg_writer_free(w);
         return rc;
@@ -228,7 +235,8 @@ static void set_add(void *arg, uint64_t hash)
     w->set_full = ++w->set_n > TOKEN_SET / 2;
 }
 
-/* Which filter a text column gets, if any. JSON text has none: words inside it are found decoded. */
+/* Which filter a text column gets, if any. JSON text has none: words inside it are found decoded.
+ */
 static uint8_t filter_kind(const struct seg_key *k)
 {
     if (k->type != V_STR)
@@ -239,7 +247,8 @@ static uint8_t filter_kind(const struct seg_key *k)
     return f != F_NONE && field_table[f].flags & FF_IDENTITY ? FILTER_VALUE : FILTER_TOKEN;
 }
 
-static int put_filter(struct seg_writer *w, struct seg_col *c, const struct page_meta *pm, struct err *err)
+static int put_filter(struct seg_writer *w, struct seg_col *c, const struct page_meta *pm,
+                      struct err *err)
 {
     c->filter_kind = filter_kind(&w->keys[c->key]);
     if (c->filter_kind == FILTER_NONE)
@@ -350,19 +359,11 @@ static void scatter(struct seg_writer *w, const struct rowref *rows, const uint3
             continue;
         bit_set(g->present, pos);
         switch (c->type) {
-        case V_NULL:
-            break;
-        case V_BOOL:
-            g->b8[pos] = c->b8[row];
-            break;
-        case V_I64:
-            g->i64[pos] = c->i64[row];
-            break;
-        case V_F64:
-            g->f64[pos] = c->f64[row];
-            break;
-        default:
-            g->text[pos] = colv_text(c, row);
+        case V_NULL: break;
+        case V_BOOL: g->b8[pos] = c->b8[row]; break;
+        case V_I64: g->i64[pos] = c->i64[row]; break;
+        case V_F64: g->f64[pos] = c->f64[row]; break;
+        default: g->text[pos] = colv_text(c, row);
         }
     }
 }
@@ -371,7 +372,8 @@ static void scatter(struct seg_writer *w, const struct rowref *rows, const uint3
 static void compact(struct gathered *g, enum vtype type, uint32_t n)
 {
     uint32_t k = 0;
-    for (size_t pos = bits_next(g->present, 0, n); pos < n; pos = bits_next(g->present, pos + 1, n)) {
+    for (size_t pos = bits_next(g->present, 0, n); pos < n;
+         pos = bits_next(g->present, pos + 1, n)) {
         g->rows[k] = (uint16_t)pos;
         if (type == V_I64 || type == V_F64)
             g->i64[k] = g->i64[pos];
@@ -388,7 +390,9 @@ static int put_column(struct seg_writer *w, uint32_t key, uint32_t n, struct err
 {
     struct gathered *g = w->g;
     enum vtype type = w->keys[key].type;
-    struct page_in in = { .cls = page_class_of(type), .n = n, .nvals = g->nvals,
+    struct page_in in = { .cls = page_class_of(type),
+                          .n = n,
+                          .nvals = g->nvals,
                           .rows = g->nvals == n ? NULL : g->rows };
     if (in.cls == PAGE_INT)
         in.i64 = g->i64;
@@ -417,8 +421,8 @@ static int put_column(struct seg_writer *w, uint32_t key, uint32_t n, struct err
 }
 
 /* Keeps a copy of a gathered column as a colv for the rollup. Equal neighbours share a code. */
-static int keep_column(struct seg_writer *w, uint32_t n, struct colinfo *info, const struct colv **ret,
-                       struct err *err)
+static int keep_column(struct seg_writer *w, uint32_t n, struct colinfo *info,
+                       const struct colv **ret, struct err *err)
 {
     struct gathered *g = w->g;
     struct arena *a = &w->tmp_arena;
@@ -504,7 +508,8 @@ static int close_block(struct seg_writer *w, struct seg_block *b, uint32_t ncols
     if (!buf_ok(&w->out) || !buf_ok(&w->dir))
         return err_nomem(err);
     b->dir_len = (uint32_t)(here(w) - b->dir_off);
-    b->dir_crc = addr_crc(w->s, w->m.id, b->dir_off, w->out.p + (b->dir_off - w->m.bytes), b->dir_len);
+    b->dir_crc =
+        addr_crc(w->s, w->m.id, b->dir_off, w->out.p + (b->dir_off - w->m.bytes), b->dir_len);
     int rc = blocks_push(w, b, err);
     if (!rc && w->out.n >= WRITE_CHUNK)
         rc = file_put(w, err);
@@ -592,8 +597,8 @@ static void note_bounds(struct seg_writer *w, str key, uint32_t n, struct seg_bl
     }
 }
 
-int seg_writer_add(struct seg_writer *w, const struct rowref *rows, uint32_t n, struct block *const *src,
-                   uint32_t nsrc, struct err *err)
+int seg_writer_add(struct seg_writer *w, const struct rowref *rows, uint32_t n,
+                   struct block *const *src, uint32_t nsrc, struct err *err)
 {
     arena_reset(&w->tmp_arena);
     buf_reset(&w->dir);
@@ -645,8 +650,8 @@ int seg_writer_add(struct seg_writer *w, const struct rowref *rows, uint32_t n, 
 /* ---- copying ---- */
 
 /* Copies checked bytes of another segment; *ret_off is where they went. */
-static int copy_bytes(struct seg_writer *w, struct seg *from, uint64_t off, uint32_t len, uint32_t crc,
-                      uint64_t *ret_off, uint32_t *ret_crc, struct err *err)
+static int copy_bytes(struct seg_writer *w, struct seg *from, uint64_t off, uint32_t len,
+                      uint32_t crc, uint64_t *ret_off, uint32_t *ret_crc, struct err *err)
 {
     char *p = buf_reserve(&w->out, len);
     if (!p)

@@ -1,9 +1,9 @@
 /* segment.c: reading segments. Format: docs/format/segment.md.
  *
- * A segment object exists for every segment of the manifest; its file is opened, and its footer read
- * and checked, when a query first needs it. Blocks are opened through their directory; a page is read,
- * checked against its checksum and decoded when a column is asked for.
- * Immutable after opening; all functions are thread-safe. */
+ * A segment object exists for every segment of the manifest; its file is opened, and its footer
+ * read and checked, when a query first needs it. Blocks are opened through their directory; a page
+ * is read, checked against its checksum and decoded when a column is asked for. Immutable after
+ * opening; all functions are thread-safe. */
 #include "store/columnar/impl.h"
 #include "store/columnar/seg_format.h"
 
@@ -73,7 +73,7 @@ void seg_unref(struct seg *g)
         seg_path(&g->m, path);
         g->s->io->ops->unlink(g->s->io, path, &e); /* the next start tries again */
         seg_dir(&g->m, path);
-        g->s->io->ops->rmdir(g->s->io, path, &e);  /* works when it was the last one */
+        g->s->io->ops->rmdir(g->s->io, path, &e); /* works when it was the last one */
     }
     pthread_mutex_destroy(&g->lock);
     mem_free(g->footer);
@@ -280,9 +280,17 @@ static int sblock_load(struct block *b, uint32_t c, struct colv *ret, struct err
         return rc;
     sb->bytes_decoded += sc->raw_n;
     sb->pages++;
-    *ret = (struct colv){ .key = b->cols[c].key, .type = b->cols[c].type, .n = b->n,
-                          .nvals = sc->nvals, .present = po.present, .i64 = po.i64, .f64 = po.f64,
-                          .b8 = po.b8, .codes = po.codes, .ndict = po.ndict, .off = po.off,
+    *ret = (struct colv){ .key = b->cols[c].key,
+                          .type = b->cols[c].type,
+                          .n = b->n,
+                          .nvals = sc->nvals,
+                          .present = po.present,
+                          .i64 = po.i64,
+                          .f64 = po.f64,
+                          .b8 = po.b8,
+                          .codes = po.codes,
+                          .ndict = po.ndict,
+                          .off = po.off,
                           .bytes = po.bytes };
     return 0;
 }
@@ -367,8 +375,13 @@ int sblock_open(struct seg *g, uint32_t i, struct arena *a, struct sblock **ret,
     const struct seg_block *e = &g->blocks[i];
     sb->g = g;
     sb->index = i;
-    sb->b = (struct block){ .n = e->n, .arena = a, .t_min = e->t_min, .t_max = e->t_max,
-                            .seq_min = e->seq_min, .seq_max = e->seq_max, .ids = &g->s->ids,
+    sb->b = (struct block){ .n = e->n,
+                            .arena = a,
+                            .t_min = e->t_min,
+                            .t_max = e->t_max,
+                            .seq_min = e->seq_min,
+                            .seq_max = e->seq_max,
+                            .ids = &g->s->ids,
                             .ops = &sblock_ops };
     char *dir;
     int rc = read_checked(sb, e->dir_off, e->dir_len, e->dir_crc, &dir, err);
@@ -407,12 +420,18 @@ static uint32_t stats_find(void *ctx, const struct fieldref *f, struct col_stats
     uint32_t n = block_find(&sb->b, f, cols, max < 64 ? max : 64);
     for (uint32_t i = 0; i < n && i < max && i < 64; i++) {
         struct seg_col *c = &sb->cols[cols[i]];
-        ret[i] = (struct col_stats){ .type = sb->b.cols[cols[i]].type, .nvals = c->nvals,
+        ret[i] = (struct col_stats){ .type = sb->b.cols[cols[i]].type,
+                                     .nvals = c->nvals,
                                      .all_rows = c->nvals == sb->b.n,
-                                     .has_range = c->stat_flags & STAT_RANGE, .imin = c->imin,
-                                     .imax = c->imax, .dmin = c->dmin, .dmax = c->dmax,
-                                     .smin = c->smin, .smax = c->smax,
-                                     .smax_open = c->stat_flags & STAT_MAX_OPEN, .handle = c };
+                                     .has_range = c->stat_flags & STAT_RANGE,
+                                     .imin = c->imin,
+                                     .imax = c->imax,
+                                     .dmin = c->dmin,
+                                     .dmax = c->dmax,
+                                     .smin = c->smin,
+                                     .smax = c->smax,
+                                     .smax_open = c->stat_flags & STAT_MAX_OPEN,
+                                     .handle = c };
     }
     return n;
 }
@@ -440,10 +459,16 @@ static bool stats_value(void *ctx, const struct col_stats *c, uint64_t hash)
 
 void sblock_stats(struct sblock *sb, struct block_stats *ret)
 {
-    *ret = (struct block_stats){ .n = sb->b.n, .t_min = sb->b.t_min, .t_max = sb->b.t_max,
-                                 .seq_min = sb->b.seq_min, .seq_max = sb->b.seq_max,
-                                 .level_mask = sb->g->blocks[sb->index].level_mask, .ctx = sb,
-                                 .find = stats_find, .may_token = stats_token,
+    *ret = (struct block_stats){ .n = sb->b.n,
+                                 .t_min = sb->b.t_min,
+                                 .t_max = sb->b.t_max,
+                                 .seq_min = sb->b.seq_min,
+                                 .seq_max = sb->b.seq_max,
+                                 .level_mask = sb->g->blocks[sb->index].level_mask,
+                                 .ctx = sb,
+                                 .ids = sb->b.ids,
+                                 .find = stats_find,
+                                 .may_token = stats_token,
                                  .may_value = stats_value };
 }
 

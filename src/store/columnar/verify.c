@@ -1,7 +1,7 @@
 /* verify.c: reads every byte of a store and checks every checksum and every decoded page.
  *
- * The store is opened for reading only, which checks identity, manifest, state and WAL; then every block of
- * every segment is decoded. Nothing is changed. */
+ * The store is opened for reading only, which checks identity, manifest, state and WAL; then every
+ * block of every segment is decoded. Nothing is changed. */
 #include "store/columnar/impl.h"
 
 #include "base/log.h"
@@ -79,10 +79,13 @@ int store_verify(struct io *io, struct verify_report *rep, struct err *err)
     for (uint32_t i = 0; i < s->version->n; i++)
         verify_segment(s->version->v[i], rep);
     if (rep->text)
-        buf_printf(rep->text, "%llu files, %llu bytes, %llu blocks, %llu pages, %llu entries: %llu problems\n",
+        buf_printf(rep->text,
+                   "%llu files, %llu bytes, %llu blocks, %llu pages, %llu entries: %llu problems\n",
                    (unsigned long long)rep->files, (unsigned long long)rep->bytes,
                    (unsigned long long)rep->blocks, (unsigned long long)rep->pages,
                    (unsigned long long)rep->rows, (unsigned long long)rep->problems);
     store_close(s);
-    return rep->problems ? err_set(err, ERR_CORRUPT, "%llu problems found", (unsigned long long)rep->problems) : 0;
+    return rep->problems
+               ? err_set(err, ERR_CORRUPT, "%llu problems found", (unsigned long long)rep->problems)
+               : 0;
 }

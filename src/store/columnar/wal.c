@@ -1,15 +1,16 @@
 /* wal.c: the write-ahead log: frames, files, recovery. Format: docs/format/wal.md.
  *
  * A file is a 64-byte header and frames back to back; the room behind the last frame is zero
- * (preallocated). A frame's header carries its own address (store, file number, offset), the checksum of
- * the frame before it, and how much of the file was durable when it was written.
+ * (preallocated). A frame's header carries its own address (store, file number, offset), the
+ * checksum of the frame before it, and how much of the file was durable when it was written.
  *
- * Recovery reads each file from the start. At the first frame that does not check out, it looks whether
- * anything shows that the log was durable beyond that point: a later file (which is begun only after this
- * one was synced), or a valid frame further on whose durable offset is larger. If so the bytes in between
- * are corruption: they are skipped, a gap is recorded, and reading goes on behind them. If not it is the
- * torn tail of the last group, which nobody was told about: reading ends there. Recovery writes nothing
- * to old files, so it may itself be interrupted and repeated. */
+ * Recovery reads each file from the start. At the first frame that does not check out, it looks
+ * whether anything shows that the log was durable beyond that point: a later file (which is begun
+ * only after this one was synced), or a valid frame further on whose durable offset is larger. If
+ * so the bytes in between are corruption: they are skipped, a gap is recorded, and reading goes on
+ * behind them. If not it is the torn tail of the last group, which nobody was told about: reading
+ * ends there. Recovery writes nothing to old files, so it may itself be interrupted and repeated.
+ */
 #include "store/columnar/impl.h"
 
 #include <stdio.h>
@@ -29,7 +30,8 @@ void wal_path(uint64_t number, char out[PATH_MAX_STORE])
     snprintf(out, PATH_MAX_STORE, "wal/%012llu.wal", (unsigned long long)number);
 }
 
-int wal_create(struct store *s, uint64_t number, uint64_t prev_end, struct wal *ret, struct err *err)
+int wal_create(struct store *s, uint64_t number, uint64_t prev_end, struct wal *ret,
+               struct err *err)
 {
     char path[PATH_MAX_STORE], head[WAL_HEADER] = { 0 };
     struct io *io = s->io;
@@ -64,7 +66,8 @@ int wal_create(struct store *s, uint64_t number, uint64_t prev_end, struct wal *
     return 0;
 }
 
-void wal_frame_encode(struct store *s, struct wal *w, uint64_t at, struct wal_frame *f, char out[WAL_FRAME])
+void wal_frame_encode(struct store *s, struct wal *w, uint64_t at, struct wal_frame *f,
+                      char out[WAL_FRAME])
 {
     memset(out, 0, WAL_FRAME);
     f->file_no = w->number;
@@ -95,14 +98,22 @@ void wal_frame_encode(struct store *s, struct wal *w, uint64_t at, struct wal_fr
 static bool frame_parse(const struct store *s, const char *p, uint64_t file_no, uint64_t at,
                         struct wal_frame *f)
 {
-    if (get_le32(p) != WAL_FRAME_MAGIC || crc_differs(get_le32(p + 84), crc32c(0, p, WAL_FRAME - 4)))
+    if (get_le32(p) != WAL_FRAME_MAGIC ||
+        crc_differs(get_le32(p + 84), crc32c(0, p, WAL_FRAME - 4)))
         return false;
-    *f = (struct wal_frame){ .type = (uint8_t)p[4], .flags = (uint8_t)p[5], .length = get_le32(p + 8),
-                             .raw_n = get_le32(p + 12), .base_seq = get_le64(p + 16),
-                             .n = get_le32(p + 24), .received_at = (ts_ns)get_le64(p + 32),
-                             .file_no = get_le64(p + 40), .durable = get_le64(p + 48),
-                             .prev_crc = get_le32(p + 56), .payload_crc = get_le32(p + 60),
-                             .offset = get_le64(p + 72), .header_crc = get_le32(p + 84) };
+    *f = (struct wal_frame){ .type = (uint8_t)p[4],
+                             .flags = (uint8_t)p[5],
+                             .length = get_le32(p + 8),
+                             .raw_n = get_le32(p + 12),
+                             .base_seq = get_le64(p + 16),
+                             .n = get_le32(p + 24),
+                             .received_at = (ts_ns)get_le64(p + 32),
+                             .file_no = get_le64(p + 40),
+                             .durable = get_le64(p + 48),
+                             .prev_crc = get_le32(p + 56),
+                             .payload_crc = get_le32(p + 60),
+                             .offset = get_le64(p + 72),
+                             .header_crc = get_le32(p + 84) };
     return get_le64(p + 64) == s->tag && f->file_no == file_no && f->offset == at;
 }
 
@@ -116,8 +127,8 @@ static bool frame_at(const struct store *s, const char *p, size_t n, uint64_t fi
 }
 
 /* Looks from `at` on for an intact frame; UINT64_MAX when there is none. */
-static uint64_t resync(const struct store *s, const char *p, size_t n, uint64_t file_no, uint64_t at,
-                       struct wal_frame *f)
+static uint64_t resync(const struct store *s, const char *p, size_t n, uint64_t file_no,
+                       uint64_t at, struct wal_frame *f)
 {
     const char magic[4] = { 'W', 'L', 'F', '1' };
     while (at + WAL_FRAME <= n) {
@@ -133,7 +144,8 @@ static uint64_t resync(const struct store *s, const char *p, size_t n, uint64_t 
 }
 
 /* Largest durable offset that any intact frame from `at` on tells of. */
-static uint64_t durable_beyond(const struct store *s, const char *p, size_t n, uint64_t file_no, uint64_t at)
+static uint64_t durable_beyond(const struct store *s, const char *p, size_t n, uint64_t file_no,
+                               uint64_t at)
 {
     uint64_t max = 0;
     struct wal_frame f;
@@ -187,8 +199,8 @@ static int replay_batch(struct store *s, const struct wal_frame *f, const char *
     return f->flags & WAL_FLAG_IDEM ? late_idem_add(s->late, &idem, err) : 0;
 }
 
-static int replay_frame(struct store *s, const struct wal_frame *f, const char *p, struct wal_replay *rep,
-                        struct err *err)
+static int replay_frame(struct store *s, const struct wal_frame *f, const char *p,
+                        struct wal_replay *rep, struct err *err)
 {
     int rc = 0;
     uint32_t changed;
@@ -200,11 +212,10 @@ static int replay_frame(struct store *s, const struct wal_frame *f, const char *
             s->next_seq = f->base_seq + f->n;
         rep->rows += f->n;
         break;
-    case WAL_MARK:
-        rc = marks_decode(s->late, str_n(p, f->length), &changed, err);
-        break;
+    case WAL_MARK: rc = marks_decode(s->late, str_n(p, f->length), &changed, err); break;
     default:
-        rc = err_set(err, ERR_UNSUPPORTED, "WAL frame of type %u: written by a newer version", f->type);
+        rc = err_set(err, ERR_UNSUPPORTED, "WAL frame of type %u: written by a newer version",
+                     f->type);
     }
     if (f->received_at > s->last_received)
         s->last_received = f->received_at;
@@ -214,8 +225,9 @@ static int replay_frame(struct store *s, const struct wal_frame *f, const char *
 static int note_gap(struct store *s, const char *why, uint64_t first, uint64_t last, uint64_t bytes,
                     struct err *err)
 {
-    struct store_gap g = { .first_seq = first, .last_seq = last, .bytes = bytes,
-                           .at = s->io->ops->now(s->io) };
+    struct store_gap g = {
+        .first_seq = first, .last_seq = last, .bytes = bytes, .at = s->io->ops->now(s->io)
+    };
     snprintf(g.reason, sizeof g.reason, "%s", why);
     store_event(s, LOG_ERROR, "wal: %s: %llu bytes, sequence numbers %llu to %llu", why,
                 (unsigned long long)bytes, (unsigned long long)first, (unsigned long long)last);
@@ -225,9 +237,10 @@ static int note_gap(struct store *s, const char *why, uint64_t first, uint64_t l
     return manifest_note(s, &(struct edit){ .gap = &g }, err);
 }
 
-/* Reads one file's frames. durable_end: how far the next file says this one was durable (0: last file). */
-static int replay_file(struct store *s, uint64_t number, const char *p, size_t n, uint64_t durable_end,
-                       struct wal_replay *rep, struct err *err)
+/* Reads one file's frames. durable_end: how far the next file says this one was durable (0: last
+ * file). */
+static int replay_file(struct store *s, uint64_t number, const char *p, size_t n,
+                       uint64_t durable_end, struct wal_replay *rep, struct err *err)
 {
     uint64_t at = WAL_HEADER;
     uint32_t prev = 0;
@@ -287,7 +300,8 @@ static void on_name(void *arg, const char *name, bool is_dir)
     struct wal_names *w = arg;
     size_t len = strlen(name);
     uint64_t number;
-    if (is_dir || len != 16 || strcmp(name + 12, ".wal") != 0 || !str_to_u64(str_n(name, 12), &number))
+    if (is_dir || len != 16 || strcmp(name + 12, ".wal") != 0 ||
+        !str_to_u64(str_n(name, 12), &number))
         return;
     if (w->n == w->cap) {
         uint32_t cap = w->cap ? w->cap * 2 : 16;
@@ -340,8 +354,8 @@ static uint64_t next_says(struct store *s, const struct wal_names *w, uint32_t i
     return get_le64(head + 40);
 }
 
-static int recover_file(struct store *s, const struct wal_names *w, uint32_t i, struct wal_replay *rep,
-                        struct err *err)
+static int recover_file(struct store *s, const struct wal_names *w, uint32_t i,
+                        struct wal_replay *rep, struct err *err)
 {
     char *p;
     size_t n;
@@ -377,10 +391,12 @@ int wal_recover(struct store *s, struct wal_replay *ret, struct err *err)
     for (uint32_t i = 0; i < w.n && !rc; i++) {
         char path[PATH_MAX_STORE];
         if (w.v[i] >= s->mf.wal_min) {
-            ret->torn_bytes = 0; /* only the last file's tail is news; the others' is already on record */
+            ret->torn_bytes =
+                0; /* only the last file's tail is news; the others' is already on record */
             rc = recover_file(s, &w, i, ret, err);
             s->active->wal_last = w.v[i];
-        } else if (!s->cfg.read_only) { /* already in segments; the last run did not get to remove it */
+        } else if (!s->cfg.read_only) { /* already in segments; the last run did not get to remove
+                                           it */
             struct err e = ERR_INIT;
             wal_path(w.v[i], path);
             s->io->ops->unlink(s->io, path, &e);

@@ -2,13 +2,15 @@
  *
  *   callers --store_append--> queue --group--> [stamp, write, fdatasync] --> memtable --> done()
  *
- * One thread takes all waiting batches (up to GROUP_BYTES), stamps sequence numbers and the receive time,
- * writes their frames in one go, syncs once, makes them visible together, and only then tells the
- * callers. Batches that arrive during a sync form the next group: no timer, no waiting when idle.
+ * One thread takes all waiting batches (up to GROUP_BYTES), stamps sequence numbers and the receive
+ * time, writes their frames in one go, syncs once, makes them visible together, and only then tells
+ * the callers. Batches that arrive during a sync form the next group: no timer, no waiting when
+ * idle.
  *
- * Rules: 1. done(rc = 0) only after the sync returned 0. 2. Nothing enters the memtable before. 3. A failed
- * sync is final: the writer refuses everything from then on (what is on disk is unknown until it is read
- * back at the next start). 4. A failed write for lack of space is not: the next group is written over it. */
+ * Rules: 1. done(rc = 0) only after the sync returned 0. 2. Nothing enters the memtable before. 3.
+ * A failed sync is final: the writer refuses everything from then on (what is on disk is unknown
+ * until it is read back at the next start). 4. A failed write for lack of space is not: the next
+ * group is written over it. */
 #include "store/columnar/impl.h"
 
 #include <stdio.h>
@@ -19,7 +21,7 @@
 #include "base/rd.h"
 #include "codec/zip.h"
 
-#define PACK_MIN 4096          /* payload bytes from which lz4 is tried */
+#define PACK_MIN 4096 /* payload bytes from which lz4 is tried */
 #define SPACE_CHECK_NS (NS_PER_S / 2)
 enum { KIND_BATCH = 0, KIND_MARK = 1, KIND_FREEZE = 2 };
 
@@ -38,7 +40,8 @@ static void enqueue(struct store *s, struct append *a)
     a->next = NULL;
     pthread_mutex_lock(&s->qlock);
     bool stopping = s->stopping;
-    bool full = s->queue_bytes + a->payload_n > QUEUE_BYTES && s->queue_n > 0 && a->kind == KIND_BATCH;
+    bool full =
+        s->queue_bytes + a->payload_n > QUEUE_BYTES && s->queue_n > 0 && a->kind == KIND_BATCH;
     if (!stopping && !full) {
         *s->qtail = a;
         s->qtail = &a->next;
@@ -50,7 +53,9 @@ static void enqueue(struct store *s, struct append *a)
     pthread_mutex_unlock(&s->qlock);
     if (stopping || full) {
         mem_free(a->packed);
-        refuse(a, ERR_BUSY, stopping ? "the server is shutting down" : "too many batches are waiting to be written");
+        refuse(a, ERR_BUSY,
+               stopping ? "the server is shutting down"
+                        : "too many batches are waiting to be written");
     }
 }
 
@@ -77,7 +82,8 @@ void store_append(struct store *s, struct append *a)
         buf_init(&b, a->payload_n + 64);
         if (a->has_idem)
             buf_fill(&b, 0, 24);
-        if (lz4_pack(str_n(a->payload, a->payload_n), &b) && b.n < a->payload_n - a->payload_n / 4) {
+        if (lz4_pack(str_n(a->payload, a->payload_n), &b) &&
+            b.n < a->payload_n - a->payload_n / 4) {
             if (a->has_idem) {
                 memcpy(b.p, a->idem, 16);
                 put_le64(b.p + 16, a->body_hash);
@@ -129,8 +135,8 @@ static int enqueue_wait(struct store *s, struct append *a, struct err *err)
     return a->rc;
 }
 
-int store_append_wait(struct store *s, char *payload, size_t n, uint32_t rows, uint64_t *ret_base_seq,
-                      struct err *err)
+int store_append_wait(struct store *s, char *payload, size_t n, uint32_t rows,
+                      uint64_t *ret_base_seq, struct err *err)
 {
     struct append a = { .payload = payload, .payload_n = n, .rows = rows };
     int rc = enqueue_wait(s, &a, err);
@@ -139,7 +145,8 @@ int store_append_wait(struct store *s, char *payload, size_t n, uint32_t rows, u
     return rc;
 }
 
-int store_mark(struct store *s, const struct mark *m, uint32_t n, uint32_t *ret_applied, struct err *err)
+int store_mark(struct store *s, const struct mark *m, uint32_t n, uint32_t *ret_applied,
+               struct err *err)
 {
     if (ret_applied)
         *ret_applied = 0;
@@ -151,7 +158,8 @@ int store_mark(struct store *s, const struct mark *m, uint32_t n, uint32_t *ret_
     buf_init(&b, GROUP_BYTES);
     marks_encode(&b, m, n);
     if (!buf_ok(&b)) {
-        int rc = b.bad == BUF_LIMIT ? err_set(err, ERR_LIMIT, "too many marks at once") : err_nomem(err);
+        int rc =
+            b.bad == BUF_LIMIT ? err_set(err, ERR_LIMIT, "too many marks at once") : err_nomem(err);
         buf_deinit(&b);
         return rc;
     }
@@ -176,7 +184,7 @@ int writer_freeze(struct store *s, struct err *err)
 struct group {
     struct append *head;
     struct buf frames;
-    uint64_t seq;      /* next to be given */
+    uint64_t seq; /* next to be given */
     ts_ns now;
     uint32_t nbatches;
 };
@@ -262,7 +270,8 @@ static void put_frame(struct store *s, struct group *g, struct append *a, uint8_
     bool inline_idem = a->has_idem && !a->packed;
     f.flags = (uint8_t)((a->packed ? WAL_FLAG_LZ4 : 0) | (a->has_idem ? WAL_FLAG_IDEM : 0));
     f.raw_n = (uint32_t)a->payload_n;
-    f.length = a->packed ? (uint32_t)a->packed_n : (uint32_t)(a->payload_n + (inline_idem ? 24 : 0));
+    f.length =
+        a->packed ? (uint32_t)a->packed_n : (uint32_t)(a->payload_n + (inline_idem ? 24 : 0));
     if (type == WAL_BATCH) {
         f.base_seq = a->base_seq;
         f.n = a->rows;
@@ -291,7 +300,8 @@ static void stamp(struct store *s, struct group *g, struct append *a)
         a->base_seq = first->base_seq;
         a->received_at = g->now;
         if (first->body_hash != a->body_hash)
-            a->rc = err_set(&a->err, ERR_CONFLICT, "this Idempotency-Key was used with another body");
+            a->rc =
+                err_set(&a->err, ERR_CONFLICT, "this Idempotency-Key was used with another body");
         else
             a->rows = first->rows;
         return;
@@ -361,7 +371,8 @@ static int publish(struct store *s, struct group *g, struct err *err)
     for (struct append *a = g->head; a && !rc; a = a->next) {
         if (a->kind != KIND_BATCH || a->rc || a->duplicate)
             continue;
-        rc = chunk_new(&chunks[n], a->payload, a->payload_n, a->rows, a->base_seq, a->received_at, err);
+        rc = chunk_new(&chunks[n], a->payload, a->payload_n, a->rows, a->base_seq, a->received_at,
+                       err);
         if (!rc) {
             a->payload = NULL;
             n++;
@@ -404,7 +415,9 @@ static int late_apply(struct store *s, struct group *g, struct err *err)
         if (a->kind == KIND_MARK)
             rc = marks_decode(s->late, str_n(a->payload, a->payload_n), &a->rows, err);
         else if (a->kind == KIND_BATCH && a->has_idem) {
-            struct idem_entry e = { .body_hash = a->body_hash, .base_seq = a->base_seq, .rows = a->rows,
+            struct idem_entry e = { .body_hash = a->body_hash,
+                                    .base_seq = a->base_seq,
+                                    .rows = a->rows,
                                     .at = a->received_at };
             memcpy(e.key, a->idem, 16);
             rc = late_idem_add(s->late, &e, err);
@@ -428,7 +441,8 @@ static void finish(struct group *g, int rc, const struct err *err)
     }
 }
 
-/* Begins the next WAL file, so that the memtable frozen now and the files up to the old one match. */
+/* Begins the next WAL file, so that the memtable frozen now and the files up to the old one match.
+ */
 static int roll(struct store *s, struct err *err)
 {
     struct wal next;
@@ -472,7 +486,9 @@ static int check_memory(struct store *s, struct err *err)
     pthread_mutex_lock(&s->lock);
     bool over = s->frozen && s->active->bytes >= s->cfg.memtable_bytes * ACTIVE_HARD_FACTOR;
     pthread_mutex_unlock(&s->lock);
-    return over ? err_set(err, ERR_BUSY, "entries arrive faster than they can be written to segments") : 0;
+    return over ? err_set(err, ERR_BUSY,
+                          "entries arrive faster than they can be written to segments")
+                : 0;
 }
 
 static int write_group(struct store *s, struct group *g, struct err *err)
@@ -481,7 +497,8 @@ static int write_group(struct store *s, struct group *g, struct err *err)
     bool failed = s->st.writer_failed;
     pthread_mutex_unlock(&s->lock);
     if (failed)
-        return err_set(err, ERR_IO, "the log writer has stopped after a storage failure: %s", s->st.failure);
+        return err_set(err, ERR_IO, "the log writer has stopped after a storage failure: %s",
+                       s->st.failure);
     int rc = check_space(s, err);
     if (!rc)
         rc = check_memory(s, err);
@@ -535,7 +552,8 @@ void *writer_main(void *arg)
             err = ferr;
         }
         finish(&g, rc, &err);
-        if (s->cfg.ack_early) { /* the planted bug: callers heard of success before this, and disks can be slow */
+        if (s->cfg.ack_early) { /* the planted bug: callers heard of success before this, and disks
+                                   can be slow */
             nanosleep(&(struct timespec){ .tv_nsec = 3000000 }, NULL);
             commit(s, &g, s->wal.prev_crc, &err);
         }
