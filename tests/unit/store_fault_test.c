@@ -11,6 +11,18 @@
 #define BATCHES 12
 #define BATCH_ROWS 25
 
+/* Sanitizers make every run some twenty times slower: there each loop takes longer strides. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define STRIDE 13
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define STRIDE 13
+#endif
+#endif
+#ifndef STRIDE
+#define STRIDE 1
+#endif
+
 static uint8_t seen[MAX];
 
 struct run {
@@ -133,7 +145,7 @@ static struct io *disk(uint64_t seed)
 
 static void each_io(enum io_op op, bool forever, int code)
 {
-    for (uint64_t n = 1;; n++) {
+    for (uint64_t n = 1;; n += STRIDE) {
         struct io *mem = disk(n), *io;
         struct err err = ERR_INIT;
         assert_int_equal(io_faulty_new(&io, mem, &err), 0);
@@ -186,7 +198,7 @@ static void test_allocation(void **state)
 {
     (void)state;
     for (int forever = 0; forever < 2; forever++)
-        for (uint64_t n = 1;; n += n < 300 ? 1 : 13) {
+        for (uint64_t n = 1;; n += n < 300 ? STRIDE : 13 * STRIDE) {
             struct io *mem = disk(n);
             struct run r = { 0 };
             mem_fail_at(n, forever);
@@ -207,7 +219,7 @@ static void test_allocation(void **state)
 static uint64_t losses(const struct store_config *planted)
 {
     uint64_t bad = 0;
-    for (uint64_t n = 1; n < 400; n++) {
+    for (uint64_t n = 1; n < 400; n += STRIDE) {
         struct io *mem = disk(n), *io;
         struct err err = ERR_INIT;
         assert_int_equal(io_faulty_new(&io, mem, &err), 0);
@@ -247,7 +259,7 @@ static void test_bit_flips(void **state)
     char path[80], day[11];
     ts_format_day(mem->ops->now(mem), day);
     snprintf(path, sizeof path, "p/%s.0/000000000001.seg", day);
-    for (uint64_t byte = 0; byte < st.segment_bytes; byte += 11) {
+    for (uint64_t byte = 0; byte < st.segment_bytes; byte += 11 * STRIDE) {
         unsigned bit = (unsigned)(byte % 8);
         assert_true(io_mem_flip(mem, path, byte, bit));
         struct verify_report rep = { 0 };

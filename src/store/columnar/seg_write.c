@@ -54,7 +54,8 @@ struct seg_writer {
     struct rollup *sums;
     struct page_scratch *scratch;
     struct gathered *g;
-    uint64_t *set; /* TOKEN_SET slots */
+    uint64_t *set;       /* TOKEN_SET slots */
+    uint32_t *set_slots; /* which of them are taken, set_n of them */
     uint32_t set_n;
     bool set_full;
     struct arena arena; /* keys */
@@ -131,10 +132,12 @@ int seg_writer_new(struct seg_writer **ret, struct store *s, int64_t day, int zs
     w->sums = rollup_new();
     w->scratch = page_scratch_new();
     w->g = mem_alloc(sizeof *w->g);
-    w->set = mem_array(TOKEN_SET, sizeof *w->set);
+    w->set = mem_zarray(TOKEN_SET, sizeof *w->set);
+    w->set_slots = mem_array(TOKEN_SET / 2 + 2, sizeof *w->set_slots);
     w->order = mem_array(BLOCK_ROWS_MAX, sizeof *w->order);
-    int rc =
-        w->sums && w->scratch && w->g && w->set && w->order ? start_file(w, err) : err_nomem(err);
+    int rc = w->sums && w->scratch && w->g && w->set && w->set_slots && w->order
+                 ? start_file(w, err)
+                 : err_nomem(err);
     if (rc) {
         seg_writer_free(w);
         return rc;
@@ -161,6 +164,7 @@ void seg_writer_free(struct seg_writer *w)
     page_scratch_free(w->scratch);
     mem_free(w->g);
     mem_free(w->set);
+    mem_free(w->set_slots);
     mem_free(w->order);
     mem_free(w->keys);
     mem_free(w->blocks);
@@ -215,7 +219,8 @@ static int key_index(struct seg_writer *w, str key, enum vtype type, uint32_t *r
 
 static void set_reset(struct seg_writer *w)
 {
-    memset(w->set, 0, TOKEN_SET * sizeof *w->set);
+    for (uint32_t i = 0; i < w->set_n; i++)
+        w->set[w->set_slots[i]] = 0;
     w->set_n = 0;
     w->set_full = false;
 }
@@ -232,7 +237,8 @@ static void set_add(void *arg, uint64_t hash)
     if (w->set[k])
         return;
     w->set[k] = h;
-    w->set_full = ++w->set_n > TOKEN_SET / 2;
+    w->set_slots[w->set_n++] = k;
+    w->set_full = w->set_n > TOKEN_SET / 2;
 }
 
 /* Which filter a text column gets, if any. JSON text has none: words inside it are found decoded.
@@ -271,9 +277,8 @@ static int put_filter(struct seg_writer *w, struct seg_col *c, const struct page
     if (!p)
         return err_nomem(err);
     memset(p, 0, n);
-    for (uint32_t k = 0; k < TOKEN_SET; k++)
-        if (w->set[k])
-            filter_add((uint8_t *)p, n, w->set[k]);
+    for (uint32_t i = 0; i < w->set_n; i++)
+        filter_add((uint8_t *)p, n, w->set[w->set_slots[i]]);
     c->filter_crc = addr_crc(w->s, w->m.id, c->filter_off, p, n);
     buf_advance(&w->out, n);
     return 0;
