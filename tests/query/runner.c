@@ -23,7 +23,6 @@
 
 #include "base/mem.h"
 #include "ingest/ingest.h"
-#include "io/io.h"
 #include "query/query.h"
 #include "query_states.h"
 
