@@ -90,9 +90,10 @@ static bool choose(struct call *c, enum dialect *ret)
         }
         return true;
     }
+    if (!type.n)
+        return true;
     type = str_trim(str_sub(type, 0, str_chr(type, ';')));
     static const char *const fine[] = {
-        "",
         "application/json",
         "application/x-ndjson",
         "application/ndjson",
@@ -106,7 +107,7 @@ static bool choose(struct call *c, enum dialect *ret)
         if (str_eq_ci(type, str_c(fine[i])))
             return true;
     if (type.n > 5 && str_eq_ci(str_sub(type, 0, 5), STR("text/"))) {
-        str body = str_trim(str_sub(c->req->body, 0, 256));
+        str body = c->req->body.n ? str_trim(str_sub(c->req->body, 0, 256)) : STR_NULL;
         if (!body.n || (body.p[0] != '{' && body.p[0] != '['))
             *ret = DIALECT_TEXT;
         return true;
