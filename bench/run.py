@@ -148,7 +148,7 @@ class Bench:
         queries = {
             "last_100": "*", "agent": "agent:svc-03", "level": "level:critical",
             "trace": "trace:" + trace, "two_words": "level:error timeout upstream",
-            "substring": "*drained*worker*", "regex": "/id=4242\\d\\b/",
+            "substring": "*\"drained work\"*", "regex": "/id=4242\\d\\b/",
             "absent_word": "nowheretobefound", "count_by_agent": "* | stats count() by agent",
             "p95": "* | stats p95(duration_ms) by agent",
         }
