@@ -35,7 +35,7 @@ int access_open(struct access *a, struct block *b, const struct fieldref *ref, s
     return find_rest(a, err);
 }
 
-int access_get(struct access *a, uint32_t row, struct val *ret, struct err *err)
+int access_get_slow(struct access *a, uint32_t row, struct val *ret, struct err *err)
 {
     for (uint32_t i = 0; i < a->n; i++) {
         if (colv_has(a->c[i], row)) {

@@ -65,7 +65,10 @@ int query_explain(struct query *q, struct store *s, struct buf *out, struct err 
         return err_nomem(err);
     buf_putc(out, ',');
     put_bounds(out, q->filter);
-    buf_printf(out, ",\"order\":\"%s\"", !plan.ordered ? "any" : plan.oldest ? "oldest" : "newest");
+    buf_printf(out, ",\"order\":\"%s\"",
+               !plan.ordered && !plan.dedup ? "any"
+               : plan.oldest                ? "oldest"
+                                            : "newest");
     buf_printf(out, ",\"marks\":%s", pred_uses_marks(q->filter) ? "true" : "false");
     put_pipes(out, q);
     if (limit == UINT64_MAX)

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 
 int grouper_init(struct grouper *g, struct run *r, const char *pipe, const struct group_key *keys,
@@ -95,16 +96,33 @@ static int number_rows(struct grouper *g, uint32_t key, const struct chunk *c, u
         return rc;
     if (a.n == 1 && a.c[0]->codes && !a.made && !a.rest)
         return number_codes(g, key, a.c[0], c, out, err);
+    /* integers met before, by their low bits */
+    struct {
+        int64_t v;
+        uint32_t id;
+    } ints[256];
     struct val last = { .t = V_NULL };
     uint32_t last_id = UINT32_MAX, n = c->b->n;
+    memset(ints, 0xff, sizeof ints);
     for (size_t i = bits_next(c->sel, 0, n); i < n; i = bits_next(c->sel, i + 1, n)) {
         struct val v;
         rc = access_get(&a, (uint32_t)i, &v, err);
         if (rc)
             return rc;
         v = key_val(g, &g->keys[key], v);
-        bool same = last_id != UINT32_MAX && v.t == last.t && v.t < V_STR && v.t != V_F64 &&
-                    (v.t == V_NULL || (v.t == V_BOOL ? v.b == last.b : v.i == last.i));
+        if (v.t == V_I64) {
+            unsigned k = (unsigned)hash_mix((uint64_t)v.i) & 255;
+            if (ints[k].id == UINT32_MAX || ints[k].v != v.i) {
+                rc = intern_val(&g->its[key], v, &ints[k].id, err);
+                if (rc)
+                    return rc;
+                ints[k].v = v.i;
+            }
+            out[i] = ints[k].id;
+            continue;
+        }
+        bool same = last_id != UINT32_MAX && v.t == last.t &&
+                    (v.t == V_NULL || (v.t == V_BOOL && v.b == last.b));
         if (!same)
             rc = intern_val(&g->its[key], v, &last_id, err);
         if (rc)
@@ -145,6 +163,35 @@ static int tuple_add(struct grouper *g, const uint32_t *ids, uint32_t *ret, stru
     return 0;
 }
 
+/* several keys: their numbers to one; groups met before are found by a small cache first */
+static int number_tuples(struct grouper *g, const struct chunk *c, struct err *err)
+{
+    enum { CACHE = 1024, KEYS = 32 };
+    uint32_t n = c->b->n, nk = g->nkeys, ids[KEYS], cache[CACHE];
+    size_t size = nk * sizeof *ids;
+    memset(cache, 0xff, sizeof cache);
+    for (size_t i = bits_next(c->sel, 0, n); i < n; i = bits_next(c->sel, i + 1, n)) {
+        uint64_t h = 0;
+        for (uint32_t k = 0; k < nk; k++) {
+            ids[k] = g->vid[(size_t)k * BLOCK_ROWS_MAX + i];
+            h = hash_mix(h + ids[k] + 1);
+        }
+        uint32_t *at = &cache[h & (CACHE - 1)];
+        if (*at == UINT32_MAX || memcmp(g->of + (size_t)*at * nk, ids, size) != 0) {
+            uint64_t *slot = smap_get(&g->tuples, (str){ (const char *)ids, size });
+            int rc = 0;
+            if (slot)
+                *at = (uint32_t)*slot;
+            else
+                rc = tuple_add(g, ids, at, err);
+            if (rc)
+                return rc;
+        }
+        g->gid[i] = *at;
+    }
+    return 0;
+}
+
 int grouper_rows(struct grouper *g, const struct chunk *c, struct err *err)
 {
     uint32_t n = c->b->n, nk = g->nkeys;
@@ -159,24 +206,7 @@ int grouper_rows(struct grouper *g, const struct chunk *c, struct err *err)
         g->n = g->its[0].n;
         return 0;
     }
-    uint32_t ids[64], last[64], last_gid = UINT32_MAX;
-    for (size_t i = bits_next(c->sel, 0, n); i < n; i = bits_next(c->sel, i + 1, n)) {
-        for (uint32_t k = 0; k < nk; k++)
-            ids[k] = g->vid[(size_t)k * BLOCK_ROWS_MAX + i];
-        if (last_gid == UINT32_MAX || memcmp(ids, last, nk * sizeof *ids) != 0) {
-            uint64_t *slot = smap_get(&g->tuples, (str){ (const char *)ids, nk * sizeof *ids });
-            int rc = 0;
-            if (slot)
-                last_gid = (uint32_t)*slot;
-            else
-                rc = tuple_add(g, ids, &last_gid, err);
-            if (rc)
-                return rc;
-            memcpy(last, ids, nk * sizeof *ids);
-        }
-        g->gid[i] = last_gid;
-    }
-    return 0;
+    return number_tuples(g, c, err);
 }
 
 struct val grouper_val(const struct grouper *g, uint32_t group, uint32_t key)

@@ -268,8 +268,25 @@ struct access {
     bool made;               /* ids the server made: through block_get */
 };
 int access_open(struct access *a, struct block *b, const struct fieldref *ref, struct err *err);
+int access_get_slow(struct access *a, uint32_t row, struct val *ret, struct err *err);
 /* the row's value; null and absent both as .t == V_NULL */
-int access_get(struct access *a, uint32_t row, struct val *ret, struct err *err);
+static inline int access_get(struct access *a, uint32_t row, struct val *ret, struct err *err)
+{
+    const struct colv *c = a->c[0];
+    if (a->n != 1 || !colv_has(c, row))
+        return access_get_slow(a, row, ret, err);
+    ret->t = c->type;
+    ret->absent = false;
+    if (c->type == V_I64)
+        ret->i = c->i64[row];
+    else if (c->type == V_F64)
+        ret->d = c->f64[row];
+    else if (c->type == V_BOOL)
+        ret->b = c->b8[row];
+    else
+        ret->s = colv_text(c, row);
+    return 0;
+}
 int64_t access_time(struct access *a, uint32_t row); /* V_I64 or 0 */
 
 /* keep.c: rows copied out of blocks, and blocks made of them */

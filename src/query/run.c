@@ -165,7 +165,14 @@ static uint64_t plan_needs(struct run *r, struct op *o, uint64_t last)
 struct plan plan_order(const struct query *q)
 {
     struct plan plan = { .ordered = true, .oldest = q->o.oldest_first, .keep = UINT64_MAX };
+    bool plain = true; /* columns are the store's, so time and seq are where they should be */
     for (const struct pipe *p = q->first; p; p = p->next) {
+        if (p->def == &pipe_dedup && plain) {
+            plan.ordered = false;
+            plan.dedup = true;
+            return plan;
+        }
+        plain &= p->def == &pipe_where || p->def == &pipe_fields || p->out;
         if (p->def == &pipe_tail) {
             plan.oldest = false;
             plan.tail = true;

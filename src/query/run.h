@@ -10,6 +10,7 @@ struct plan {
     bool oldest;
     bool tail;     /* the first pipe that looks at the order is tail: keep is its number */
     bool filtered; /* rows may be dropped before that pipe */
+    bool dedup;    /* the first pipe that looks at the order is dedup, which sees to it itself */
     uint64_t keep;
 };
 

@@ -194,13 +194,19 @@ static int take_block(struct source *s, struct scan *sc, const struct scan_block
     return 0;
 }
 
+static enum scan_order scan_order(const struct plan *plan)
+{
+    if (!plan->ordered && !plan->dedup)
+        return SCAN_ANY;
+    return plan->oldest ? SCAN_OLDEST : SCAN_NEWEST;
+}
+
 static int open_scan(struct source *s, const struct plan *plan, const struct pred *filter,
                      struct scan **ret, struct err *err)
 {
     struct query *q = s->r->q;
     struct scan_plan sp = { .filter = filter,
-                            .order =
-                                plan->ordered ? (s->oldest ? SCAN_OLDEST : SCAN_NEWEST) : SCAN_ANY,
+                            .order = scan_order(plan),
                             .seq_max = s->max_seq,
                             .marks = s->r->marks,
                             .no_prune = q->o.no_prune,
