@@ -194,7 +194,7 @@ static int number_tuples(struct grouper *g, const struct chunk *c, struct err *e
 
 int grouper_rows(struct grouper *g, const struct chunk *c, struct err *err)
 {
-    uint32_t n = c->b->n, nk = g->nkeys;
+    uint32_t nk = g->nkeys;
     if (nk == 0)
         return 0; /* gid is all 0 */
     for (uint32_t k = 0; k < nk; k++) {
