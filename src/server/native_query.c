@@ -188,7 +188,8 @@ static void put_account(struct job *j, const struct request *r, const struct ans
     json_kv_bool(b, &first, "incomplete", res->cost.incomplete);
     if (res->cost.incomplete)
         json_kv_str(b, &first, "incomplete_why", str_c(res->cost.incomplete_why));
-    json_kv_f64(b, &first, "elapsed_ms", (double)(res->elapsed_ns / 1000) / 1000.0);
+    int64_t elapsed_us = res->elapsed_ns / NS_PER_US;
+    json_kv_f64(b, &first, "elapsed_ms", (double)elapsed_us / 1000.0);
     json_kv_u64(b, &first, "watermark", res->watermark);
     json_key(b, &first, "cost");
     put_cost(b, &res->cost);

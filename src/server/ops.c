@@ -73,8 +73,8 @@ void ops_health(struct call *c)
             json_put_seconds(&b, s->started_at);
         else
             buf_puts(&b, "null");
-        json_kv_f64(&b, &first, "uptime_seconds",
-                    (double)((server_now(s) - s->started_at) / NS_PER_MS) / 1000.0);
+        int64_t uptime_ms = (server_now(s) - s->started_at) / NS_PER_MS;
+        json_kv_f64(&b, &first, "uptime_seconds", (double)uptime_ms / 1000.0);
         json_kv_str(&b, &first, "engine", str_c(st.engine));
         json_kv_bool(&b, &first, "open", auth_is_open(s));
         json_kv_u64(&b, &first, "gaps", st.gaps);
