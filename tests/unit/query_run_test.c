@@ -168,8 +168,8 @@ static void test_no_memory(void **state)
         "level:error agent:agent-1 \"number 5\" | fields n, message",
         "message:/number 1[0-9]5 / OR tags:t50 | limit 20",
         "* | sort by score desc, n | limit 5",
-        "n>100 | stats count() as c, p95(score), values(agent, 3), count_distinct(session_id), "
-        "sum(score), stddev(score), last(message) by level, time(1m)",
+        ("n>100 | stats count() as c, p95(score), values(agent, 3), count_distinct(session_id), "
+         "sum(score), stddev(score), last(message) by level, time(1m)"),
         "* | top 2 agent by level",
         "* | timeline 10s by agent | where count>3",
         "n<50 | rename n as m | drop tags | tail 3",
