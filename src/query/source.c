@@ -118,7 +118,7 @@ static int merge(struct source *s, struct block *b, uint32_t ncand, struct err *
         return err_nomem(err);
     uint32_t i = 0, k = 0, n = 0;
     int rc = 0;
-    while (n < m && !rc) {
+    while (n < m && !rc && (i < s->n || k < ncand)) { /* making room lowers s->n on the way */
         bool old = i < s->n && (k == ncand || before(s, place_of(s->rows[i]), s->cand[k].at));
         if (old) {
             out[n++] = s->rows[i++];
