@@ -279,6 +279,18 @@ static void test_pages_of_memory(void **state)
     assert_int_equal(answer("* | fields n", &o, &ctl, &small, &res, &err), 0);
     assert_int_equal(res.rows, ROWS);
     assert_true(str_eq(buf_str(&all), buf_str(&small)));
+    for (int i = 0; i < 12; i++) { /* any budget, both directions, with and without a limit */
+        static const size_t budgets[] = { 3000, 20000, 150000 };
+        ctl.memory_bytes = budgets[i % 3];
+        o.oldest_first = i % 2;
+        o.limit = i < 6 ? 0 : 777;
+        buf_reset(&all);
+        buf_reset(&small);
+        assert_int_equal(answer("level>=info | fields n", &o, NULL, &all, &res, &err), 0);
+        assert_int_equal(answer("level>=info | fields n", &o, &ctl, &small, &res, &err), 0);
+        assert_true(str_eq(buf_str(&all), buf_str(&small)));
+    }
+    ctl.memory_bytes = 64 << 10;
     assert_int_equal(answer("* | sort by n", &o, &ctl, &small, &res, &err), ERR_LIMIT);
     assert_non_null(strstr(err.msg, "'sort'"));
     buf_deinit(&all);
