@@ -3,7 +3,8 @@
  * head -> [prev|size| taken ... cur ... end] -> [prev|size| full ] -> NULL
  *
  * 1. used is the sum of the chunks' sizes, headers included, and never passes max.
- * 2. Chunks double from 4 KiB to 1 MiB; a larger request gets a chunk of its own size. */
+ * 2. Chunks double from 4 KiB to 1 MiB; a larger request gets a chunk of its own size.
+ * 3. What the arena owns besides (arena_own) is released before the chunks its list lies in. */
 #include "base/arena.h"
 
 #include <stdarg.h>
@@ -21,13 +22,37 @@ struct arena_chunk {
 };
 _Static_assert(sizeof(struct arena_chunk) % 16 == 0, "allocations stay 16-byte aligned");
 
+struct arena_owned {
+    struct arena_owned *prev;
+    void (*release)(void *what);
+    void *what;
+};
+
 void arena_init(struct arena *a, size_t max)
 {
     *a = (struct arena){ .max = max };
 }
 
+bool arena_own(struct arena *a, void (*release)(void *what), void *what)
+{
+    struct arena_owned *o = arena_alloc(a, sizeof *o);
+    if (!o)
+        return false;
+    *o = (struct arena_owned){ .prev = a->owned, .release = release, .what = what };
+    a->owned = o;
+    return true;
+}
+
+static void release_owned(struct arena *a)
+{
+    for (struct arena_owned *o = a->owned; o; o = o->prev)
+        o->release(o->what);
+    a->owned = NULL;
+}
+
 void arena_deinit(struct arena *a)
 {
+    release_owned(a);
     for (struct arena_chunk *c = a->head, *prev; c; c = prev) {
         prev = c->prev;
         mem_free(c);
@@ -39,6 +64,7 @@ void arena_reset(struct arena *a)
 {
     if (!a->head)
         return;
+    release_owned(a);
     for (struct arena_chunk *c = a->head->prev, *prev; c; c = prev) {
         prev = c->prev;
         mem_free(c);

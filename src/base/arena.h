@@ -12,16 +12,21 @@
 #include "base/str.h"
 
 struct arena_chunk;
+struct arena_owned;
 
 struct arena {
     struct arena_chunk *head;
     char *cur, *end;  /* free room of the head chunk */
     size_t used, max; /* bytes taken from the heap, and the ceiling */
+    struct arena_owned *owned;
 };
 
 void arena_init(struct arena *a, size_t max);
 void arena_deinit(struct arena *a); /* frees everything; a is as after arena_init */
 void arena_reset(struct arena *a);  /* frees all but one chunk */
+/* Hands over what is not the arena's own memory: release(what) is called, newest first, when the
+ * arena is reset or ends. False: no memory, and `what` is still the caller's. */
+bool arena_own(struct arena *a, void (*release)(void *what), void *what);
 void *arena_alloc_slow(struct arena *a, size_t n);
 static inline void *arena_alloc(struct arena *a, size_t n)
 {

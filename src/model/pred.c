@@ -116,16 +116,6 @@ void pred_set_pos(struct pred *p, int64_t pos)
     p->pos = pos;
 }
 
-void pred_release(struct pred *p)
-{
-    if (!p)
-        return;
-    for (uint32_t i = 0; i < p->nkids; i++)
-        pred_release(p->kids[i]);
-    regex_free(p->test.re);
-    p->test.re = NULL;
-}
-
 bool pred_is_true(const struct pred *p)
 {
     return p->kind == P_TRUE;

@@ -40,8 +40,6 @@ struct pred *pred_resolved(struct arena *a, bool resolved);
  * err->pos in the pattern */
 int pred_regex(struct pred **ret, struct arena *a, enum field f, str pattern, str flags,
                struct err *err);
-/* Frees what the arena cannot (compiled regexes). Call before the arena goes. */
-void pred_release(struct pred *p);
 
 /* ---- what the filter says about time and sequence, for planning ---- */
 void pred_time_bounds(const struct pred *p, ts_ns *ret_min_incl, ts_ns *ret_max_incl);

@@ -156,7 +156,6 @@ int test_column(const struct pred *p, const struct colv *c, const uint64_t *want
 /* ---- pred_regex.c ---- */
 int regex_new(struct regex **ret, struct arena *a, str pattern, str flags, struct textpat *literal,
               struct err *err);
-void regex_free(struct regex *re);
 /* weight: rows this value stands for, counted when the match limit is met */
 int regex_match(const struct pred *p, str s, uint32_t weight, struct pred_run *r, bool *ret,
                 struct err *err);

@@ -287,6 +287,11 @@ out:
     return rc;
 }
 
+static void release_code(void *code)
+{
+    pcre2_code_free(code);
+}
+
 int regex_new(struct regex **ret, struct arena *a, str pattern, str flags, struct textpat *literal,
               struct err *err)
 {
@@ -316,20 +321,14 @@ int regex_new(struct regex **ret, struct arena *a, str pattern, str flags, struc
     if (!re || !textpat_substr(literal, a, (str){ rd.best, rd.nbest }, rd.caseless))
         return err_nomem(err);
     rc = compile(re, pattern, options, err);
+    if (!rc && !arena_own(a, release_code, re->code))
+        rc = err_nomem(err);
     if (rc) {
-        regex_free(re);
+        pcre2_code_free(re->code);
         return rc;
     }
     *ret = re;
     return 0;
-}
-
-void regex_free(struct regex *re)
-{
-    if (re) {
-        pcre2_code_free(re->code);
-        re->code = NULL;
-    }
 }
 
 /* ---- matching ---- */

@@ -215,10 +215,8 @@ struct query {
     struct arena arena;
     str text;
     struct query_opts o;
-    struct pred *own;    /* the text's filter with leading `where`s; owns its regexes */
+    struct pred *own;    /* the text's filter with leading `where`s */
     struct pred *filter; /* own AND also AND start/end */
-    struct pred **regexes;
-    uint32_t nregexes;
     struct pipe *pipes;
     uint32_t npipes;
     struct pipe *first;    /* first pipe that is not part of the filter */

@@ -293,19 +293,6 @@ static int lower_equal(struct parser *p, const struct ast *n, const struct field
     return done(p, x, n->pos, ret);
 }
 
-static int keep_regex(struct parser *p, struct pred *x)
-{
-    struct query *q = p->q;
-    struct pred **all = arena_grow(p->a, q->regexes, q->nregexes, q->nregexes + 1, sizeof *all);
-    if (!all) {
-        pred_release(x);
-        return err_nomem(p->err);
-    }
-    all[q->nregexes++] = x;
-    q->regexes = all;
-    return 0;
-}
-
 static int lower_regex(struct parser *p, const struct ast *n, const struct pred_scope *sc,
                        struct pred **ret)
 {
@@ -313,9 +300,6 @@ static int lower_regex(struct parser *p, const struct ast *n, const struct pred_
     int rc = pred_regex_in(&x, p->a, sc, n->pattern, n->flags, p->err);
     if (rc)
         return place_error(p, n->value_pos + 1, rc);
-    rc = keep_regex(p, x);
-    if (rc)
-        return rc;
     pred_set_pos(x, n->value_pos);
     *ret = x;
     return 0;

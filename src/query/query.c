@@ -97,8 +97,6 @@ void query_free(struct query *q)
 {
     if (!q)
         return;
-    for (uint32_t i = 0; i < q->nregexes; i++)
-        pred_release(q->regexes[i]);
     arena_deinit(&q->arena);
     mem_free(q);
 }

@@ -74,8 +74,6 @@ static int search_pred(struct job *j, const struct search *s, struct pred **ret,
     if (s->pattern.n) {
         struct pred *re;
         int rc = pred_regex(&re, a, F_MESSAGE, s->pattern, STR_NULL, err);
-        if (rc == 0)
-            rc = job_own(j, re, err);
         if (rc < 0)
             return rc;
         p = both(a, p, re);

@@ -229,9 +229,8 @@ struct job {
     void (*then)(struct job *j); /* on success, on the worker, instead of sending `out` */
     bool whole;                  /* never stream: `then` or a late status needs all of `out` */
     bool line_errors;            /* NDJSON: an error after the first bytes is one more line */
-    struct pred *preds[4];       /* released at the end */
     struct query *queries[2];    /* freed at the end */
-    uint32_t npreds, nqueries;
+    uint32_t nqueries;
     /* job.c's own */
     struct pool_work work;
     struct net_task done_task, chunk_task;
@@ -253,8 +252,6 @@ void job_start(struct call *c, job_fn fn, void *args, int64_t timeout_ms);
  * while the client is slow. ERR_CANCELED when it is gone. */
 int job_flush(struct job *j, struct err *err);
 #define JOB_FLUSH ((size_t)256 << 10)
-/* Keeps it for release at the end; NULL gives ERR_NOMEM. */
-int job_own(struct job *j, struct pred *p, struct err *err);
 /* the key's agents and the given filter (either may be NULL); never NULL on success */
 int job_filter(struct job *j, const struct pred *filter, struct pred **ret, struct err *err);
 /* parses q (may be empty) and gives its filter; ERR_INVALID when it has pipes */

@@ -96,8 +96,6 @@ static void send_chunk(struct net_task *task)
 
 static void job_free(struct job *j)
 {
-    for (uint32_t i = 0; i < j->npreds; i++)
-        pred_release(j->preds[i]);
     for (uint32_t i = 0; i < j->nqueries; i++)
         query_free(j->queries[i]);
     buf_deinit(&j->out);
@@ -296,14 +294,6 @@ void job_start(struct call *c, job_fn fn, void *args, int64_t timeout_ms)
 }
 
 /* ---- filters ---- */
-
-int job_own(struct job *j, struct pred *p, struct err *err)
-{
-    if (!p || j->npreds == sizeof j->preds / sizeof *j->preds)
-        return err_nomem(err);
-    j->preds[j->npreds++] = p;
-    return 0;
-}
 
 int job_filter(struct job *j, const struct pred *filter, struct pred **ret, struct err *err)
 {

@@ -258,6 +258,33 @@ static void arenas(void **state)
     assert_int_equal(a.used, 0);
 }
 
+static char released[8];
+
+static void note_release(void *what)
+{
+    strcat(released, what);
+}
+
+static void arenas_own(void **state)
+{
+    (void)state;
+    struct arena a;
+    arena_init(&a, 1 << 20);
+    assert_true(arena_own(&a, note_release, "1"));
+    arena_alloc(&a, 10000); /* another chunk */
+    assert_true(arena_own(&a, note_release, "2"));
+    arena_reset(&a);
+    assert_string_equal(released, "21"); /* newest first */
+    arena_reset(&a);
+    assert_true(arena_own(&a, note_release, "3"));
+    while (arena_alloc(&a, 16))
+        ;
+    assert_false(arena_own(&a, note_release, "4"));
+    arena_deinit(&a);
+    arena_deinit(&a);
+    assert_string_equal(released, "213");
+}
+
 static void maps(void **state)
 {
     (void)state;
@@ -488,14 +515,23 @@ static void utf8_classes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(strings),      cmocka_unit_test(integers),
-        cmocka_unit_test(doubles),      cmocka_unit_test(doubles_match_libc),
-        cmocka_unit_test(buffers),      cmocka_unit_test(binary),
-        cmocka_unit_test(bitmaps),      cmocka_unit_test(arenas),
-        cmocka_unit_test(maps),         cmocka_unit_test(map_survives_no_memory),
-        cmocka_unit_test(hashes),       cmocka_unit_test(errors),
-        cmocka_unit_test(memory),       cmocka_unit_test(utf8_validity),
-        cmocka_unit_test(utf8_folding), cmocka_unit_test(utf8_classes),
+        cmocka_unit_test(strings),
+        cmocka_unit_test(integers),
+        cmocka_unit_test(doubles),
+        cmocka_unit_test(doubles_match_libc),
+        cmocka_unit_test(buffers),
+        cmocka_unit_test(binary),
+        cmocka_unit_test(bitmaps),
+        cmocka_unit_test(arenas),
+        cmocka_unit_test(arenas_own),
+        cmocka_unit_test(maps),
+        cmocka_unit_test(map_survives_no_memory),
+        cmocka_unit_test(hashes),
+        cmocka_unit_test(errors),
+        cmocka_unit_test(memory),
+        cmocka_unit_test(utf8_validity),
+        cmocka_unit_test(utf8_folding),
+        cmocka_unit_test(utf8_classes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

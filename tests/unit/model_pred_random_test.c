@@ -590,7 +590,6 @@ static void compare(struct store *s, uint64_t tree, uint64_t *pruned)
                  without[i]);
     }
     buf_deinit(&text);
-    pred_release(p);
     arena_deinit(&a);
 }
 

@@ -382,7 +382,6 @@ static void test_random(void **state)
             check(&t, t.plain, &a, &q, p, run);
             check(&t, t.dict, &a, &q, p, run);
             pruned += check_prune(&t, &a, &q, p);
-            pred_release(p);
             arena_deinit(&a);
         }
         rows_free(&t);
@@ -467,7 +466,6 @@ static void test_no_memory(void **state)
                 assert_int_equal(bit_get(out, r), !naive(&a, &t, r, &q));
             pred_run_free(run);
         }
-        pred_release(p);
         arena_deinit(&a);
     }
     rows_free(&t);

@@ -486,8 +486,6 @@ static int newest_with_id(struct store *s, str id, uint64_t *ret, struct err *er
                 best = (uint64_t)v.i;
         }
     scan_close(sc);
-    if (p)
-        pred_release(p);
     arena_deinit(&a);
     if (rc < 0)
         return rc;
