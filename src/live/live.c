@@ -29,6 +29,7 @@
 #include "base/mem.h"
 #include "live/internal.h"
 #include "model/batch.h"
+#include "model/ident.h"
 
 #define JOBS_BYTES ((size_t)16 << 20) /* batches waiting for the matcher */
 #define JOB_ARENA ((size_t)256 << 20) /* decoding one batch */
@@ -61,7 +62,8 @@ struct live {
     size_t job_bytes;
     bool lost; /* batches were not taken in: the newest one's base_seq, rows of all */
     uint64_t lost_base, lost_rows;
-    _Atomic(const struct id_gen *) ids;
+    bool has_ids;
+    struct id_gen ids; /* a copy: the matcher outlives the store */
     /* the matcher's own */
     struct live_sub **snap;
     uint32_t nsnap, cap_snap;
@@ -281,7 +283,7 @@ static int match_block(void *arg, struct block *b, struct err *err)
 {
     struct match_arg *m = arg;
     (void)err;
-    b->ids = atomic_load_explicit(&m->l->ids, memory_order_acquire);
+    b->ids = m->l->has_ids ? &m->l->ids : NULL;
     atomic_fetch_add_explicit(&m->l->st_published, b->n, memory_order_relaxed);
     for (uint32_t i = 0; i < m->l->nsnap; i++)
         match_sub(m->l, m->l->snap[i], m->base, b);
@@ -472,7 +474,10 @@ void live_publish(void *live, str payload, uint64_t base_seq, ts_ns received_at)
 
 void live_set_ids(struct live *l, const struct id_gen *ids)
 {
-    atomic_store_explicit(&l->ids, ids, memory_order_release);
+    pthread_mutex_lock(&l->lock);
+    l->ids = *ids;
+    l->has_ids = true;
+    pthread_mutex_unlock(&l->lock);
 }
 
 static void live_destroy(struct live *l)

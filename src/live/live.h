@@ -32,8 +32,8 @@ int live_new(struct live **ret, struct err *err);
 void live_free(struct live *l); /* all subscriptions must be closed */
 /* store_config.on_durable with ctx = the live object */
 void live_publish(void *live, str payload, uint64_t base_seq, ts_ns received_at);
-/* give it the id generator once the store is open (ids appear in the views), before the first
- * subscription */
+/* gives it (copied) the id generator once the store is open (ids appear in the views), before the
+ * first subscription */
 void live_set_ids(struct live *l, const struct id_gen *ids);
 
 /* renders one row; any of view.h */
