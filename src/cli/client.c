@@ -247,6 +247,8 @@ static int on_progress(void *user, curl_off_t a, curl_off_t b, curl_off_t d, cur
 {
     struct client *c = user;
     (void)a, (void)b, (void)d, (void)e;
+    if (c->call->on_wait)
+        c->call->on_wait(c->call->wait_ctx);
     if (c->call->watch_fd > 0) {
         struct pollfd p = { .fd = c->call->watch_fd };
         if (poll(&p, 1, 0) > 0 && (p.revents & POLLERR))

@@ -41,6 +41,8 @@ struct call {
      */
     bool (*on_data)(void *ctx, str piece);
     void *ctx;
+    void (*on_wait)(void *wait_ctx); /* at least once a second while the call lasts; may be NULL */
+    void *wait_ctx;
     struct buf *out;     /* gets the body otherwise; may be NULL */
     struct buf *refusal; /* gets the body of an answer that is not 2xx; may be NULL */
     /* answered */

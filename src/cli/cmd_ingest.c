@@ -56,7 +56,8 @@ struct import {
     struct sender s;
     struct progress progress;
     enum format wanted;
-    uint64_t done_bytes; /* of files finished */
+    const struct feed *feed; /* being read */
+    uint64_t done_bytes;     /* of files finished */
     uint64_t seen;
     struct buf minified;
     bool text_route; /* the batch in hand is text */
@@ -116,10 +117,12 @@ static int recognise(struct import *im, struct feed *f, enum format *ret, struct
     return 0;
 }
 
-static void show_progress(struct import *im, const struct feed *f)
+static void show_progress(void *arg)
 {
+    struct import *im = arg;
+    uint64_t bytes = im->done_bytes + (im->feed ? feed_raw_bytes(im->feed) : 0);
     if (!opt_on(im->c, "quiet"))
-        progress_update(&im->progress, im->done_bytes + feed_raw_bytes(f), im->seen);
+        progress_update(&im->progress, bytes, im->seen);
 }
 
 /* one JSON value on one line */
@@ -145,6 +148,7 @@ static int drain(struct import *im, struct feed *f, enum format format)
     struct err err = ERR_INIT;
     str item;
     int r, rc = 0;
+    im->feed = f;
     while (rc == 0 && !target_stop) {
         r = format == FORMAT_JSON ? feed_value(f, &item, &err) : feed_line(f, &item, &err);
         if (r == FEED_END)
@@ -161,7 +165,7 @@ static int drain(struct import *im, struct feed *f, enum format format)
         im->seen++;
         rc = format == FORMAT_JSON ? add_value(im, f, item)
                                    : sender_add(&im->s, item, feed_path(f), feed_line_no(f));
-        show_progress(im, f);
+        show_progress(im);
     }
     return rc;
 }
@@ -175,6 +179,7 @@ static int import_file(struct import *im, struct feed *f)
     int rc = im->text_route != (format == FORMAT_TEXT) ? route(im, format == FORMAT_TEXT) : 0;
     if (rc == 0)
         rc = drain(im, f, format);
+    im->feed = NULL;
     im->done_bytes += feed_raw_bytes(f);
     return rc;
 }
@@ -333,6 +338,8 @@ static int run(struct cli *c)
     im.wanted = format_of(opt_text(c, "format"));
     buf_init(&im.minified, FEED_LINE_MAX * 4u);
     rc = sender_init(&im.s, c, t.client, "");
+    im.s.on_wait = show_progress;
+    im.s.wait_ctx = &im;
     if (rc == 0)
         rc = route(&im, false);
     progress_start(&im.progress, &c->err, "importing", total);

@@ -77,12 +77,14 @@ static bool account(struct sender *s, str text)
     return ok;
 }
 
-static void nap(int64_t ns)
+static void nap(const struct sender *s, int64_t ns)
 {
     int64_t until = clock_mono() + ns;
     while (!target_stop && clock_mono() < until) {
         struct timespec ts = { 0, 20000000 };
         nanosleep(&ts, NULL);
+        if (s->on_wait)
+            s->on_wait(s->wait_ctx);
     }
 }
 
@@ -124,7 +126,7 @@ static int deliver(struct sender *s, struct call *call)
         if (!s->waited_note)
             cli_note(s->c, "%s; trying again", err.msg);
         s->waited_note = 1;
-        nap(call->retry_after_s > 0 ? call->retry_after_s * NS_PER_S : pause);
+        nap(s, call->retry_after_s > 0 ? call->retry_after_s * NS_PER_S : pause);
         pause = pause * 2 > 10 * NS_PER_S ? 10 * NS_PER_S : pause * 2;
     }
     if (rc == 0)
@@ -147,6 +149,8 @@ int sender_flush(struct sender *s)
                          .type = "application/x-ndjson",
                          .idempotency_key = key,
                          .timeout_ms = 120000,
+                         .on_wait = s->on_wait,
+                         .wait_ctx = s->wait_ctx,
                          .to_the_end = true };
     buf_reset(&s->packed);
     if (s->body.n >= 512 && zip_encode(ZIP_ZSTD, buf_str(&s->body), &s->packed, &err) == 0 &&

@@ -20,6 +20,9 @@ struct sender {
     struct client *client;
     char path[1200];     /* route with its parameters */
     int64_t patience_ns; /* how long to wait for a server; 0 = for ever */
+    void (*on_wait)(
+        void *wait_ctx); /* at least once a second while a batch is under way, or NULL */
+    void *wait_ctx;
     struct buf body, packed;
     struct {
         const char *file;

@@ -54,8 +54,9 @@ def run(*args, stdin=None, env=None, timeout=120, cwd=None):
     return result
 
 
-def run_in_terminal(*args, env=None, answer=None, columns=100, timeout=60):
-    """Runs it on a pseudo terminal; (exit code, all it printed). `answer` is typed at a '?'."""
+def run_in_terminal(*args, env=None, answer=None, columns=100, timeout=60, watch=None):
+    """Runs it on a pseudo terminal; (exit code, all it printed). `answer` is typed at a '?';
+    `watch` is called with all printed so far whenever there is more."""
     pid, fd = pty.fork()
     if pid == 0:
         try:
@@ -74,6 +75,8 @@ def run_in_terminal(*args, env=None, answer=None, columns=100, timeout=60):
         if not piece:
             break
         out += piece
+        if watch:
+            watch(out.decode("utf-8", "replace"))
         if answer is not None and b"?" in out:
             os.write(fd, answer.encode() + b"\n")
             answer = None

@@ -134,7 +134,12 @@ class Ingest(WithServer):
             for i in range(150_000):
                 f.write('{"agent":"bulk","message":"entry %d of a big import %s","n":%d}\n'
                         % (i, self.word, i))
-        code, shown = run_in_terminal("ingest", path, "--url", self.server.url, timeout=240)
+        server = self.server.process
+        server.send_signal(signal.SIGSTOP)  # until the bar is there, however fast this machine
+        self.addCleanup(server.send_signal, signal.SIGCONT)
+        code, shown = run_in_terminal(
+            "ingest", path, "--url", self.server.url, timeout=240,
+            watch=lambda shown: "importing" in shown and server.send_signal(signal.SIGCONT))
         self.assertEqual(code, 0, shown[-500:])
         self.assertRegex(shown, r"importing [━─]+ +\d+%  [\d.]+ MiB  [\d,]+ entries  [\d,]+/s")
         self.assertRegex(shown, r"ETA \d+")
