@@ -181,7 +181,8 @@ static bool from_f64(double x, int64_t unit, ts_ns *ret)
     if (!isfinite(x))
         return false;
     if (unit >= NS_PER_US) {
-        double per_us = (double)(unit / NS_PER_US), us = nearbyint(x * per_us);
+        int64_t us_per_unit = unit / NS_PER_US;
+        double per_us = (double)us_per_unit, us = nearbyint(x * per_us);
         if (fabs(us) < 9007199254740992.0 && us / per_us == x) {
             int64_t t;
             if (__builtin_mul_overflow((int64_t)us, NS_PER_US, &t))

@@ -175,7 +175,7 @@ static int decimal_places(const double *v, uint32_t n, int64_t *ints)
                 return -1;
             int64_t t = llround(x);
             double back = (double)t / pow10_table[k];
-            if (memcmp(&back, &v[i], 8) != 0)
+            if (back != v[i] || signbit(back) != signbit(v[i])) /* -0 is not 0 */
                 break;
             ints[i] = t;
         }

@@ -234,7 +234,7 @@ static int parse_request_line(struct http1_head *h, const char *base, str line)
     const char *sp = memrchr(line.p, ' ', line.n);
     size_t last = (size_t)(sp - line.p);
     str version = str_skip(line, last + 1);
-    if (last == m || version.n != 8 || memcmp(version.p, "HTTP/", 5) || version.p[6] != '.' ||
+    if (last == m || version.n != 8 || memcmp(version.p, "HTTP/", 5) != 0 || version.p[6] != '.' ||
         version.p[5] < '0' || version.p[5] > '9' || version.p[7] < '0' || version.p[7] > '9')
         return refuse(h, 400, "the request line is malformed");
     h->method = (uint32_t)(line.p - base);
