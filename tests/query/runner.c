@@ -1,9 +1,13 @@
 /* runner.c: runs golden files of the query language on every state a store can be in.
  *
  *   + {"message":"a"}          rows (native JSON); a new block of them after a case starts afresh
- *   @ 1 alice 2026-11-21T11:00:00Z done     mark: row 1 of the block is resolved by alice, with a
- * note % tz=+02:00 limit=3        options of the next case only ? level:error | count      the
- * query; a second `?` line continues it
+ *
+ *   @ 1 alice 2026-11-21T11:00:00Z done     mark: row 1 is resolved, by whom, when, with a note
+ *
+ *   % tz=+02:00 limit=3        options of the next case only
+ *
+ *   ? level:error | count      the query; a second `?` line continues it
+ *
  *   {"count":2}                the answer, up to an empty line
  *
  *   # a comment, outside of cases
