@@ -3,13 +3,14 @@
 
 Each figure is taken on a fresh data directory, with durability as shipped, and says what it counts.
 Peers, when present: nginx (answers 204 to everything: the floor of any HTTP server) and
-fleet-logger (--fleet-logger DIR, a clone of its public repository).
+fleet-logger (--fleet-logger DIR, a clone of its public repository); beside a peer stands the ratio.
 The result is printed as it comes and written as JSON to --out.
 """
 import argparse
 import json
 import os
 import random
+import re
 import shutil
 import statistics
 import subprocess
@@ -20,6 +21,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "tests", "support"))
 
+MEASUREMENTS = ("idle", "decode", "ingest", "singles", "fleet_logger")
 TICK = os.sysconf("SC_CLK_TCK")
 WORDS = ("request response cache miss hit tool call planner retry token budget session plan step "
          "database connection refused timeout upstream queue drained worker started finished file "
@@ -103,6 +105,14 @@ class Bench:
             flush=True)
 
     # ---- what is measured ----
+    def decode(self):
+        """NDJSON to columns on one core, no server: MB/s of input, the best of several passes."""
+        program = os.path.join(os.path.dirname(self.load), "decode-bench")
+        rates = re.findall(r"^(\S.*\S) +([\d.]+) MB/s", subprocess.run(
+            [program], check=True, capture_output=True, text=True).stdout, re.M)
+        self.report("decode", **{re.sub(r"\W+", "_", name) + "_mb_s": float(rate)
+                                 for name, rate in rates})
+
     def idle(self):
         with self.server() as s:
             pid = s.process.pid
@@ -165,22 +175,32 @@ class Bench:
         self.report("search_" + when, **figures)
 
     def singles(self):
-        """Single-entry durable POSTs on 64 connections, beside nginx answering 204."""
-        seconds = 3 if self.args.quick else 10
+        """Single-entry durable POSTs on 64 connections, in turns with nginx answering 204; medians."""
+        seconds, rounds = (2, 1) if self.args.quick else (5, 5)
+        peer = bool(shutil.which("nginx"))
+        ours, theirs = [], []
         with tempfile.TemporaryDirectory() as folder:
             bodies, _ = make_batches(folder, 64, 1)
-            with self.server() as s:
-                pid = s.process.pid
-                cpu = cpu_seconds(pid)
-                r = self.run_load(s.port, "/api/v1/ingest", 64, seconds, bodies)
-                cpu = cpu_seconds(pid) - cpu
-                self.report("singles", per_s=r["requests"] / r["seconds"],
-                            cpu_us_each=cpu / r["requests"] * 1e6, p50_ms=r["p50_us"] / 1000,
-                            p99_ms=r["p99_us"] / 1000)
-            if shutil.which("nginx"):
-                self.nginx(folder, bodies, seconds)
+            for _ in range(rounds):
+                with self.server() as s:
+                    pid = s.process.pid
+                    cpu = cpu_seconds(pid)
+                    r = self.run_load(s.port, "/api/v1/ingest", 64, seconds, bodies)
+                    cpu = cpu_seconds(pid) - cpu
+                    ours.append((r["requests"] / r["seconds"], cpu / r["requests"] * 1e6,
+                                 r["p50_us"] / 1000, r["p99_us"] / 1000))
+                if peer:
+                    theirs.append(self.nginx(folder, bodies, seconds))
+        per_s, cpu_us, p50, p99 = (statistics.median(x) for x in zip(*ours))
+        self.report("singles", per_s=per_s, cpu_us_each=cpu_us, p50_ms=p50, p99_ms=p99)
+        if not peer:
+            return
+        nginx_per_s, nginx_cpu_us = (statistics.median(x) for x in zip(*theirs))
+        self.report("nginx_204", per_s=nginx_per_s, cpu_us_each=nginx_cpu_us,
+                    singles_rate_of_it=per_s / nginx_per_s, singles_cpu_of_it=cpu_us / nginx_cpu_us)
 
     def nginx(self, folder, bodies, seconds):
+        """(answers a second, CPU microseconds each) of one run"""
         from fleetlog import free_port, wait_until
         import socket
         port = free_port()
@@ -202,8 +222,7 @@ class Bench:
             cpu = sum(cpu_seconds(x) for x in pids)
             r = self.run_load(port, "/", 64, seconds, bodies)
             cpu = sum(cpu_seconds(x) for x in pids) - cpu
-            self.report("nginx_204", per_s=r["requests"] / r["seconds"],
-                        cpu_us_each=cpu / r["requests"] * 1e6)
+            return r["requests"] / r["seconds"], cpu / r["requests"] * 1e6
         finally:
             p.terminate()
             p.wait()
@@ -235,9 +254,12 @@ class Bench:
                         sys.exit("fleet-logger refused a batch")
                     c.close()
                 took = time.monotonic() - started
-                self.report("fleet_logger", entries=n, rows_per_s=n / took,
-                            rows_per_cpu_s=n / (cpu_seconds(p.pid) - cpu),
-                            rss_mib=memory(p.pid)["VmRSS"])
+                figures = {"rows_per_s": n / took,
+                           "rows_per_cpu_s": n / (cpu_seconds(p.pid) - cpu)}
+                ours = self.results.get("ingest", {})
+                times = {"ours_times_" + k: ours[k] / v for k, v in figures.items() if k in ours}
+                self.report("fleet_logger", entries=n, rss_mib=memory(p.pid)["VmRSS"], **figures,
+                            **times)
             finally:
                 p.kill()
                 p.wait()
@@ -250,7 +272,7 @@ def main():
     parser.add_argument("--entries", type=int, default=1000000)
     parser.add_argument("--quick", action="store_true", help="100,000 entries, short runs")
     parser.add_argument("--only", nargs="*", default=[], metavar="NAME",
-                        help="idle ingest singles fleet_logger")
+                        help=" ".join(MEASUREMENTS))
     parser.add_argument("--fleet-logger", metavar="DIR")
     parser.add_argument("--out", help="write the figures as JSON here")
     args = parser.parse_args()
@@ -258,9 +280,9 @@ def main():
         args.entries = min(args.entries, 100000)
     os.environ["FLEETLOG_BIN"] = args.bin
     bench = Bench(args)
-    plan = args.only or ["idle", "ingest", "singles"] + (["fleet_logger"] if args.fleet_logger else [])
+    plan = args.only or [m for m in MEASUREMENTS if m != "fleet_logger" or args.fleet_logger]
     for name in plan:
-        if name not in ("idle", "ingest", "singles", "fleet_logger"):
+        if name not in MEASUREMENTS:
             parser.error("no measurement called " + name)
         getattr(bench, name)()
     if args.out:
