@@ -99,6 +99,10 @@ int io_faulty_new(struct io **ret, struct io *inner, struct err *err);
  * n = 0: off. Resets the call counter. */
 void io_faulty_set(struct io *f, enum io_op op, uint64_t n, int code, bool forever);
 uint64_t io_faulty_count(struct io *f); /* matching calls since io_faulty_set */
+/* A slow disk: writes and syncs of files whose path ends in `suffix` (borrowed) stand still until
+ * the hold is lifted with NULL. Only of files opened after this call. */
+void io_faulty_hold(struct io *f, enum io_op op, const char *suffix);
+void io_faulty_await(struct io *f, uint32_t n); /* until n calls stand still */
 
 static inline void io_free(struct io *io)
 {

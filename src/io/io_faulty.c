@@ -1,8 +1,10 @@
 /* io_faulty.c: passes every call on to another io, except the n-th of a kind.
  *
  * A refused call does not reach the inner io: nothing of it happened. Counted are the operations
- * of enum io_op; rmdir counts as unlink, preallocate as write; the rest always passes. */
+ * of enum io_op; rmdir counts as unlink, preallocate as write; the rest always passes. Writes and
+ * syncs of chosen files can be held up, as a slow disk does. */
 #include <pthread.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "io/io.h"
@@ -15,11 +17,16 @@ struct faulty {
     uint64_t nth, count;
     int code;
     bool forever;
+    const char *held_suffix; /* NULL: nothing is held */
+    enum io_op held_op;
+    uint32_t held; /* calls that stand still */
+    pthread_cond_t held_cond;
 };
 
 struct faulty_file {
     struct io_file file;
     struct io_file *inner;
+    bool may_hold; /* its path ends in held_suffix */
 };
 
 static struct faulty *fa(struct io *io)
@@ -47,6 +54,28 @@ static int gate(struct io *io, enum io_op op, struct err *err)
     return refuse ? err_set(err, code, "injected fault") : 0;
 }
 
+static bool ends_in(const char *path, const char *suffix)
+{
+    size_t n = strlen(path), k = suffix ? strlen(suffix) : 0;
+    return k && n >= k && strcmp(path + n - k, suffix) == 0;
+}
+
+/* Stands still while calls of this kind on this file are held. */
+static void wait_held(struct io_file *file, enum io_op op)
+{
+    struct faulty *f = fa(file->io);
+    if (!((struct faulty_file *)file)->may_hold)
+        return;
+    pthread_mutex_lock(&f->lock);
+    f->held++;
+    if (f->held_suffix && f->held_op == op)
+        pthread_cond_broadcast(&f->held_cond);
+    while (f->held_suffix && f->held_op == op)
+        pthread_cond_wait(&f->held_cond, &f->lock);
+    f->held--;
+    pthread_mutex_unlock(&f->lock);
+}
+
 static int faulty_open(struct io *io, struct io_file **ret, const char *path, int flags,
                        struct err *err)
 {
@@ -57,6 +86,9 @@ static int faulty_open(struct io *io, struct io_file **ret, const char *path, in
     if (!f)
         return err_nomem(err);
     f->file.io = io;
+    pthread_mutex_lock(&fa(io)->lock);
+    f->may_hold = ends_in(path, fa(io)->held_suffix);
+    pthread_mutex_unlock(&fa(io)->lock);
     r = fa(io)->inner->ops->open(fa(io)->inner, &f->inner, path, flags, err);
     if (r) {
         mem_free(f);
@@ -82,6 +114,7 @@ static int faulty_pread(struct io_file *f, void *p, size_t n, uint64_t off, size
 
 static int faulty_pwrite(struct io_file *f, const void *p, size_t n, uint64_t off, struct err *err)
 {
+    wait_held(f, IO_OP_WRITE);
     int r = gate(f->io, IO_OP_WRITE, err);
     struct io_file *in = inner_file(f);
     return r ? r : in->io->ops->pwrite(in, p, n, off, err);
@@ -89,6 +122,7 @@ static int faulty_pwrite(struct io_file *f, const void *p, size_t n, uint64_t of
 
 static int faulty_sync(struct io_file *f, struct err *err)
 {
+    wait_held(f, IO_OP_SYNC);
     int r = gate(f->io, IO_OP_SYNC, err);
     struct io_file *in = inner_file(f);
     return r ? r : in->io->ops->sync(in, err);
@@ -195,6 +229,7 @@ static void faulty_random(struct io *io, void *p, size_t n)
 static void faulty_free(struct io *io)
 {
     pthread_mutex_destroy(&fa(io)->lock);
+    pthread_cond_destroy(&fa(io)->held_cond);
     mem_free(io);
 }
 
@@ -231,6 +266,7 @@ int io_faulty_new(struct io **ret, struct io *inner, struct err *err)
     f->inner = inner;
     f->op = IO_OP__N;
     pthread_mutex_init(&f->lock, NULL);
+    pthread_cond_init(&f->held_cond, NULL);
     *ret = &f->io;
     return 0;
 }
@@ -254,4 +290,23 @@ uint64_t io_faulty_count(struct io *io)
     uint64_t n = f->count;
     pthread_mutex_unlock(&f->lock);
     return n;
+}
+
+void io_faulty_hold(struct io *io, enum io_op op, const char *suffix)
+{
+    struct faulty *f = fa(io);
+    pthread_mutex_lock(&f->lock);
+    f->held_op = op;
+    f->held_suffix = suffix;
+    pthread_cond_broadcast(&f->held_cond);
+    pthread_mutex_unlock(&f->lock);
+}
+
+void io_faulty_await(struct io *io, uint32_t n)
+{
+    struct faulty *f = fa(io);
+    pthread_mutex_lock(&f->lock);
+    while (f->held < n)
+        pthread_cond_wait(&f->held_cond, &f->lock);
+    pthread_mutex_unlock(&f->lock);
 }

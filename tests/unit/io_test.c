@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -439,6 +440,37 @@ static void faults(void **state)
 }
 
 /* Out of memory at every place: an error, nothing lost, nothing leaked. */
+static void *sync_slow(void *file)
+{
+    struct io_file *f = file;
+    struct err err = ERR_INIT;
+    return f->io->ops->sync(f, &err) ? file : NULL;
+}
+
+static void held_calls(void **state)
+{
+    (void)state;
+    struct io *io, *f;
+    pthread_t t;
+    void *failed;
+    assert_int_equal(io_mem_new(&io, 1, &e), 0);
+    assert_int_equal(io_faulty_new(&f, io, &e), 0);
+    io_faulty_hold(f, IO_OP_SYNC, ".slow");
+    struct io_file *slow = open_ok(f, "a.slow", IO_WRITE | IO_CREATE);
+    struct io_file *quick = open_ok(f, "a", IO_WRITE | IO_CREATE);
+    assert_int_equal(slow->io->ops->pwrite(slow, "x", 1, 0, &e), 0); /* only syncs are held */
+    assert_int_equal(pthread_create(&t, NULL, sync_slow, slow), 0);
+    io_faulty_await(f, 1);
+    assert_int_equal(quick->io->ops->sync(quick, &e), 0);
+    io_faulty_hold(f, IO_OP_SYNC, NULL);
+    assert_int_equal(pthread_join(t, &failed), 0);
+    assert_null(failed);
+    io_close(slow);
+    io_close(quick);
+    io_free(f);
+    io_free(io);
+}
+
 static void no_memory(void **state)
 {
     (void)state;
@@ -465,7 +497,8 @@ int main(void)
         cmocka_unit_test(crash_varies),    cmocka_unit_test(crash_and_truncate),
         cmocka_unit_test(crash_and_names), cmocka_unit_test(crash_and_replace),
         cmocka_unit_test(crash_model),     cmocka_unit_test(space_and_flips),
-        cmocka_unit_test(faults),          cmocka_unit_test(no_memory),
+        cmocka_unit_test(faults),          cmocka_unit_test(held_calls),
+        cmocka_unit_test(no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
