@@ -137,6 +137,7 @@ static void put_store(struct buf *b, const struct store_status *st)
     json_kv_u64(b, &first, "wal_bytes", st->wal_bytes);
     json_kv_u64(b, &first, "wal_syncs", st->wal_syncs);
     json_kv_u64(b, &first, "wal_groups", st->wal_groups);
+    json_kv_u64(b, &first, "big_batches", st->big_batches);
     json_kv_u64(b, &first, "appended_rows", st->appended_rows);
     json_kv_u64(b, &first, "appended_batches", st->appended_batches);
     json_kv_u64(b, &first, "flushes", st->flushes);

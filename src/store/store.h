@@ -32,6 +32,7 @@ struct store_config {
     bool no_fsync;        /* WAL not synced: for benchmarks and for judging the crash judge only */
     bool ack_early;       /* planted bug for judging the crash judge only: done() before the sync */
     size_t memtable_bytes;   /* 24 MiB: flushed past it */
+    size_t big_batch_bytes;  /* 1 MiB: batches of more stored bytes get a file beside the WAL */
     int64_t retention_ns;    /* drop day partitions this long after receipt; 0 = keep */
     uint64_t max_disk_bytes; /* oldest segments go past it; 0 = no bound */
     uint64_t reserve_bytes;  /* free space below which ingest answers ERR_FULL; default max(256 MiB,
@@ -65,7 +66,7 @@ struct append {
     bool has_idem;                  /* Idempotency-Key given */
     uint8_t idem[16];               /* hash of (API key, Idempotency-Key) */
     uint64_t body_hash;             /* hash of the request body */
-    void (*done)(struct append *a); /* on the writer thread: keep it short, post elsewhere */
+    void (*done)(struct append *a); /* on a thread of the store: keep it short, post elsewhere */
     void *user;
     /* set before done() */
     int rc; /* 0; ERR_FULL, ERR_IO (writer stopped), ERR_BUSY (queue full), ERR_CONFLICT (same key,
@@ -80,6 +81,12 @@ struct append {
     uint32_t crc;
     char *packed;
     size_t packed_n;
+    struct big_ref {
+        uint64_t number; /* of its batch file; 0 when it has none */
+        uint64_t stored; /* bytes behind the file's header */
+        uint32_t crc;
+    } big;
+    bool big_packed;
 };
 /* Queues the batch; done() is called exactly once, maybe before the return (on refusal). rows = 0
  * is acknowledged at once. */
@@ -204,6 +211,7 @@ struct store_status {
     uint64_t segments, segment_rows, segment_bytes;
     uint64_t memtable_rows, memtable_bytes, frozen_bytes;
     uint64_t wal_files, wal_bytes, wal_syncs, wal_groups;
+    uint64_t big_batches; /* of appended_batches: with a file of their own */
     uint64_t appended_rows, appended_batches, flushes, merges, deleted_rows, retired_segments;
     uint64_t corruptions, gaps;
     uint64_t queue_batches, queue_bytes; /* waiting for the writer */

@@ -66,8 +66,9 @@ static inline bool kit_row(struct batch *b, struct arena *a, uint64_t k)
     return ok;
 }
 
-/* rows first .. first + n - 1 as one durable batch */
-static inline int kit_append(struct store *s, uint64_t first, uint32_t n, struct err *err)
+/* rows first .. first + n - 1 as a batch's payload */
+static inline int kit_payload(uint64_t first, uint32_t n, char **ret, size_t *ret_n,
+                              struct err *err)
 {
     struct arena a;
     arena_init(&a, 1u << 30);
@@ -81,13 +82,20 @@ static inline int kit_append(struct store *s, uint64_t first, uint32_t n, struct
     if (!rc)
         rc = batch_encode(b, &out, err);
     arena_deinit(&a);
-    if (rc) {
+    if (rc)
         buf_deinit(&out);
-        return rc;
-    }
+    else
+        *ret = buf_take(&out, ret_n);
+    return rc;
+}
+
+/* as one durable batch */
+static inline int kit_append(struct store *s, uint64_t first, uint32_t n, struct err *err)
+{
+    char *p;
     size_t bytes;
-    char *p = buf_take(&out, &bytes);
-    return store_append_wait(s, p, bytes, n, NULL, err);
+    int rc = kit_payload(first, n, &p, &bytes, err);
+    return rc ? rc : store_append_wait(s, p, bytes, n, NULL, err);
 }
 
 static inline bool kit_is_text(struct block *b, uint32_t row, enum field f, const char *fmt,

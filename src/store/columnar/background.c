@@ -373,6 +373,7 @@ static int flush_locked(struct store *s, struct memtable *m, struct err *err)
         rc = write_rows(s, blocks.v, blocks.n, ZSTD_FLUSH, &metas, &nmetas, err);
     uint64_t last = m->n ? m->v[m->n - 1]->base_seq + m->v[m->n - 1]->rows - 1 : 0;
     uint64_t wal_from = s->mf.wal_min, state = 0, wal_last = m->wal_last;
+    uint64_t big_last = m->big_last;
     uint64_t old_state = s->mf.state_file;
     if (!rc)
         rc = save_state(s, &state, err);
@@ -389,6 +390,7 @@ static int flush_locked(struct store *s, struct memtable *m, struct err *err)
                              true, err);
     if (!rc) {
         remove_wals(s, wal_from, wal_last + 1);
+        big_trim(s, big_last);
         if (state && old_state) {
             char path[PATH_MAX_STORE];
             struct err e = ERR_INIT;

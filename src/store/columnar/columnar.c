@@ -3,7 +3,7 @@
  *   <data>/STORE            identity: uuid, id key, format version; written once
  *   <data>/LOCK             held by the writer; tells its pid and URL
  *   <data>/CURRENT, MANIFEST-<n>, STATE-<n>
- *   <data>/wal/<n>.wal      batches not yet in segments
+ *   <data>/wal/<n>.wal      batches not yet in segments; <n>.big: a large one's bytes
  *   <data>/p/<day>.<class>/<id>.seg
  *
  * Opening: identity, lock, manifest, state, then the WAL behind the last flush into a fresh
@@ -28,6 +28,7 @@ void store_config_default(struct store_config *c)
 {
     *c = (struct store_config){ .create = true,
                                 .memtable_bytes = 24u << 20,
+                                .big_batch_bytes = BIG_BYTES,
                                 .reserve_bytes = UINT64_MAX };
 }
 
@@ -352,6 +353,8 @@ static int start_threads(struct store *s, struct err *err)
         return 0;
     s->writer_started = pthread_create(&s->writer, NULL, writer_main, s) == 0;
     if (s->writer_started)
+        s->big_started = pthread_create(&s->big, NULL, big_main, s) == 0;
+    if (s->big_started)
         s->background_started = pthread_create(&s->background, NULL, background_main, s) == 0;
     return s->background_started ? 0 : err_set(err, ERR_NOMEM, "cannot start the store's threads");
 }
@@ -364,11 +367,13 @@ int store_open(struct store **ret, struct io *io, const struct store_config *cfg
     s->io = io;
     s->cfg = *cfg;
     s->qtail = &s->qhead;
+    s->big_tail = &s->big_head;
     pthread_mutex_init(&s->lock, NULL);
     pthread_mutex_init(&s->sums_lock, NULL);
     pthread_mutex_init(&s->qlock, NULL);
     pthread_mutex_init(&s->mlock, NULL);
     pthread_cond_init(&s->qcond, NULL);
+    pthread_cond_init(&s->big_cond, NULL);
     pthread_cond_init(&s->bg_cond, NULL);
     pthread_cond_init(&s->flush_cond, NULL);
     s->st.opened_at = io->ops->now(io);
@@ -392,6 +397,12 @@ void store_close(struct store *s)
         return;
     pthread_mutex_lock(&s->qlock);
     s->stopping = true;
+    pthread_cond_signal(&s->big_cond);
+    pthread_mutex_unlock(&s->qlock);
+    if (s->big_started) /* first: what it has taken still goes to the writer */
+        pthread_join(s->big, NULL);
+    pthread_mutex_lock(&s->qlock);
+    s->big_done = true;
     pthread_cond_signal(&s->qcond);
     pthread_mutex_unlock(&s->qlock);
     if (s->writer_started)
@@ -416,6 +427,7 @@ void store_close(struct store *s)
     pthread_mutex_destroy(&s->qlock);
     pthread_mutex_destroy(&s->mlock);
     pthread_cond_destroy(&s->qcond);
+    pthread_cond_destroy(&s->big_cond);
     pthread_cond_destroy(&s->bg_cond);
     pthread_cond_destroy(&s->flush_cond);
     mem_free(s);
@@ -538,7 +550,7 @@ const struct id_gen *store_ids(struct store *s)
 void store_get_status(struct store *s, struct store_status *ret)
 {
     pthread_mutex_lock(&s->qlock);
-    uint64_t qn = s->queue_n, qb = s->queue_bytes;
+    uint64_t qn = s->queue_n + s->big_n, qb = s->queue_bytes + s->big_bytes;
     pthread_mutex_unlock(&s->qlock);
     pthread_mutex_lock(&s->lock);
     *ret = s->st;

@@ -7,8 +7,8 @@
  *   marks have a reader/writer lock of their own
  * Order when several are held: mlock, then marks, then lock; qlock alone.
  *
- * Threads: the WAL writer (writer.c) and one background thread (background.c); everything else runs
- * on the caller's thread. */
+ * Threads: the WAL writer (writer.c), the one that writes batch files (big.c) and one background
+ * thread (background.c); everything else runs on the caller's thread. */
 #ifndef FL_STORE_COLUMNAR_IMPL_H
 #define FL_STORE_COLUMNAR_IMPL_H
 
@@ -55,6 +55,7 @@ struct memtable {
     size_t bytes;
     uint64_t rows;
     uint64_t wal_last; /* the WAL files up to this one hold nothing newer */
+    uint64_t big_last; /* nor do the batch files */
 };
 struct memtable *memtable_new(void);
 void memtable_free(struct memtable *m);
@@ -223,6 +224,9 @@ enum { WAL_FLAG_LZ4 = 1, WAL_FLAG_IDEM = 2 };
 #define WAL_HEADER 64
 #define WAL_FRAME 88
 #define WAL_PREALLOC (8u << 20)
+#define WAL_IDEM 24                  /* bytes of key hash and body hash before a payload */
+#define WAL_REF_BYTES 20             /* stored bytes of a reference without them */
+#define WAL_PAYLOAD_MAX (512u << 20) /* of one batch, stored and unpacked */
 
 struct wal_frame {
     uint8_t type, flags;
@@ -245,11 +249,45 @@ int wal_create(struct store *s, uint64_t number, uint64_t prev_end, struct wal *
  * the offset the frame will have. */
 void wal_frame_encode(struct store *s, struct wal *w, uint64_t at, struct wal_frame *f,
                       char out[WAL_FRAME]);
+/* Numbers of the files of one kind in wal/. */
+struct file_nos {
+    uint64_t *v;
+    uint32_t n, cap;
+    bool failed; /* out of memory: some are not in here */
+};
+void file_nos_add(struct file_nos *w, uint64_t n);
+/* the number in a name of 12 or more digits and this suffix; other names are passed over */
+void file_nos_add_name(struct file_nos *w, const char *name, bool is_dir, const char *suffix);
+
 struct wal_replay {
     uint64_t frames, rows, bytes, torn_bytes, corrupt_bytes;
+    uint64_t ref_bytes;   /* stored bytes behind the last frame when that was a reference */
+    struct file_nos refs; /* batch files that frames refer to; empty once recovery is over */
 };
 /* Replays all files from wal_min on into the active memtable and the marks. */
 int wal_recover(struct store *s, struct wal_replay *ret, struct err *err);
+
+/* ---- batch files (big.c) ---- */
+
+#define BIG_BYTES (1u << 20)        /* stored bytes past which a batch has a file of its own */
+#define BIG_QUEUE_BYTES (64u << 20) /* such batches on their way; past it ERR_BUSY */
+
+void big_path(uint64_t number, char out[PATH_MAX_STORE]);
+/* Queues the batch for its file; false: refused, stopping or too many under way. */
+bool big_submit(struct store *s, struct append *a);
+/* It no longer counts among those under way; the caller holds qlock. */
+void big_leave(struct store *s, const struct append *a);
+void *big_main(void *arg);
+/* Payload of a batch file into *ret (mem_alloc, raw_n bytes). flags, raw_n: of the frame that
+ * refers to it. ERR_CORRUPT: missing, damaged, or another one. */
+int big_load(struct store *s, const struct big_ref *ref, uint8_t flags, uint32_t raw_n, char **ret,
+             struct err *err);
+void big_remove(struct store *s, uint64_t number);
+/* Reports, and removes unless `keep`, those of `files` that are not among `named`. */
+void big_orphans(struct store *s, const struct file_nos *files, const struct file_nos *named,
+                 bool keep);
+/* Removes all up to `last`; caller holds mlock, and the manifest no longer needs them. */
+void big_trim(struct store *s, uint64_t last);
 
 /* ---- marks and idempotency keys (late.c): state kept in memory, saved at flush ---- */
 
@@ -303,9 +341,16 @@ struct store {
     struct append *qhead, **qtail;
     size_t queue_bytes;
     uint64_t queue_n;
-    bool stopping;
-    pthread_t writer;
-    bool writer_started;
+    pthread_cond_t big_cond; /* with qlock */
+    struct append *big_head, **big_tail;
+    size_t big_bytes; /* of batches with a file of their own, until the writer takes them */
+    uint64_t big_n;
+    bool stopping; /* nothing more is taken */
+    bool big_done; /* ... and nothing more comes from the thread of big.c */
+    pthread_t writer, big;
+    bool writer_started, big_started;
+    uint64_t next_big;    /* big thread only, once started */
+    uint64_t big_trimmed; /* mlock: batch files up to this one are gone */
     struct wal wal;
     uint64_t next_seq; /* writer thread only, once started */
     ts_ns last_received;
@@ -328,6 +373,12 @@ int version_install(struct store *s, const struct edit *e, bool drop_frozen, str
 /* manifest_edit for edits that name no files */
 int manifest_note(struct store *s, const struct edit *e, struct err *err);
 void *writer_main(void *arg);
+/* May a batch of `need` bytes on disk be taken? Else ERR_IO (stopped), ERR_FULL or ERR_BUSY. */
+int writer_admits(struct store *s, uint64_t need, struct err *err);
+/* The batch's key was used before: its answer is set (a->rc 0 or ERR_CONFLICT). */
+bool writer_duplicate(struct store *s, struct append *a, ts_ns now);
+void writer_fail(struct store *s, const struct err *err); /* for good */
+void writer_take_big(struct store *s, struct append *a);  /* its file is synced */
 void *background_main(void *arg);
 /* Freezes the active memtable if it holds rows and nothing is frozen; caller is the writer. */
 int writer_freeze(struct store *s, struct err *err);

@@ -23,7 +23,6 @@
 
 #define WAL_MAGIC "FLEETWAL"
 #define WAL_FRAME_MAGIC 0x31464c57u /* "WLF1" */
-#define WAL_PAYLOAD_MAX (512u << 20)
 
 void wal_path(uint64_t number, char out[PATH_MAX_STORE])
 {
@@ -155,38 +154,12 @@ static uint64_t durable_beyond(const struct store *s, const char *p, size_t n, u
     return max;
 }
 
-static int replay_batch(struct store *s, const struct wal_frame *f, const char *p, struct err *err)
+/* Rows whose payload is at hand join the memtable; takes raw. */
+static int replay_rows(struct store *s, const struct wal_frame *f, const char *idem, char *raw,
+                       struct err *err)
 {
-    if (f->n == 0 || f->base_seq + f->n - 1 <= s->mf.flushed_seq)
-        return 0;
-    struct idem_entry idem;
-    size_t skip = 0;
-    if (f->flags & WAL_FLAG_IDEM) {
-        if (f->length < 24)
-            return err_set(err, ERR_CORRUPT, "WAL frame without its idempotency key");
-        memcpy(idem.key, p, 16);
-        idem.body_hash = get_le64(p + 16);
-        idem.base_seq = f->base_seq;
-        idem.rows = f->n;
-        idem.at = f->received_at;
-        skip = 24;
-    }
-    if (f->raw_n > WAL_PAYLOAD_MAX)
-        return err_set(err, ERR_CORRUPT, "WAL frame larger than any frame is");
-    char *raw = mem_alloc((size_t)f->raw_n + BUF_PAD);
-    if (!raw)
-        return err_nomem(err);
-    str stored = { p + skip, f->length - skip };
-    int rc = 0;
-    if (f->flags & WAL_FLAG_LZ4)
-        rc = lz4_unpack(stored, raw, f->raw_n, err);
-    else if (stored.n == f->raw_n)
-        memcpy(raw, stored.p, stored.n);
-    else
-        rc = err_set(err, ERR_CORRUPT, "WAL frame of another length");
     struct chunk *c;
-    if (!rc)
-        rc = chunk_new(&c, raw, f->raw_n, f->n, f->base_seq, f->received_at, err);
+    int rc = chunk_new(&c, raw, f->raw_n, f->n, f->base_seq, f->received_at, err);
     if (rc) {
         mem_free(raw);
         return rc;
@@ -196,7 +169,66 @@ static int replay_batch(struct store *s, const struct wal_frame *f, const char *
         return err_nomem(err);
     }
     memtable_add(s->active, c);
-    return f->flags & WAL_FLAG_IDEM ? late_idem_add(s->late, &idem, err) : 0;
+    if (!idem)
+        return 0;
+    struct idem_entry e = { .body_hash = get_le64(idem + 16),
+                            .base_seq = f->base_seq,
+                            .rows = f->n,
+                            .at = f->received_at };
+    memcpy(e.key, idem, 16);
+    return late_idem_add(s->late, &e, err);
+}
+
+static int unpack_stored(const struct wal_frame *f, str stored, char **ret, struct err *err)
+{
+    if (f->raw_n > WAL_PAYLOAD_MAX)
+        return err_set(err, ERR_CORRUPT, "WAL frame larger than any frame is");
+    char *raw = mem_alloc((size_t)f->raw_n + BUF_PAD);
+    if (!raw)
+        return err_nomem(err);
+    int rc = 0;
+    if (f->flags & WAL_FLAG_LZ4)
+        rc = lz4_unpack(stored, raw, f->raw_n, err);
+    else if (stored.n == f->raw_n)
+        memcpy(raw, stored.p, stored.n);
+    else
+        rc = err_set(err, ERR_CORRUPT, "WAL frame of another length");
+    if (rc)
+        mem_free(raw);
+    else
+        *ret = raw;
+    return rc;
+}
+
+/* A batch, or a reference to one in a file of its own. */
+static int replay_batch(struct store *s, const struct wal_frame *f, const char *p,
+                        struct wal_replay *rep, struct err *err)
+{
+    const char *idem = f->flags & WAL_FLAG_IDEM ? p : NULL;
+    str stored = { p, f->length };
+    struct big_ref ref = { 0 };
+    if (idem && f->length < WAL_IDEM)
+        return err_set(err, ERR_CORRUPT, "WAL frame without its idempotency key");
+    stored = str_skip(stored, idem ? WAL_IDEM : 0);
+    if (f->type == WAL_REF) {
+        if (stored.n != WAL_REF_BYTES)
+            return err_set(err, ERR_CORRUPT, "WAL reference of another length");
+        ref.number = get_le64(stored.p);
+        ref.stored = get_le64(stored.p + 8);
+        ref.crc = get_le32(stored.p + 16);
+        rep->ref_bytes = ref.stored;
+        file_nos_add(&rep->refs, ref.number);
+        if (rep->refs.failed)
+            return err_nomem(err);
+    }
+    if (f->n == 0 || f->base_seq + f->n - 1 <= s->mf.flushed_seq)
+        return 0;
+    char *raw;
+    int rc = f->type == WAL_REF ? big_load(s, &ref, f->flags, f->raw_n, &raw, err)
+                                : unpack_stored(f, stored, &raw, err);
+    if (!rc)
+        rep->bytes += ref.stored;
+    return rc ? rc : replay_rows(s, f, idem, raw, err);
 }
 
 static int replay_frame(struct store *s, const struct wal_frame *f, const char *p,
@@ -205,9 +237,11 @@ static int replay_frame(struct store *s, const struct wal_frame *f, const char *
     int rc = 0;
     uint32_t changed;
     rep->frames++;
+    rep->ref_bytes = 0;
     switch (f->type) {
     case WAL_BATCH:
-        rc = replay_batch(s, f, p, err);
+    case WAL_REF:
+        rc = replay_batch(s, f, p, rep, err);
         if (!rc && f->n && f->base_seq + f->n > s->next_seq)
             s->next_seq = f->base_seq + f->n;
         rep->rows += f->n;
@@ -275,8 +309,11 @@ static int replay_file(struct store *s, uint64_t number, const char *p, size_t n
         }
         int rc = replay_frame(s, &f, p + at + WAL_FRAME, rep, err);
         if (rc == ERR_CORRUPT && !s->cfg.recovery_strict) {
-            rep->corrupt_bytes += f.length;
-            rc = note_gap(s, "unreadable batch", f.base_seq, f.base_seq + f.n - 1, f.length, err);
+            uint64_t bytes = f.length + rep->ref_bytes;
+            rep->corrupt_bytes += bytes;
+            store_event(s, LOG_WARN, "wal: %s", err->msg);
+            err_reset(err);
+            rc = note_gap(s, "unreadable batch", f.base_seq, f.base_seq + f.n - !!f.n, bytes, err);
             if (f.base_seq + f.n > s->next_seq)
                 s->next_seq = f.base_seq + f.n;
         }
@@ -289,20 +326,8 @@ static int replay_file(struct store *s, uint64_t number, const char *p, size_t n
     }
 }
 
-struct wal_names {
-    uint64_t *v;
-    uint32_t n, cap;
-    bool failed;
-};
-
-static void on_name(void *arg, const char *name, bool is_dir)
+void file_nos_add(struct file_nos *w, uint64_t n)
 {
-    struct wal_names *w = arg;
-    size_t len = strlen(name);
-    uint64_t number;
-    if (is_dir || len != 16 || strcmp(name + 12, ".wal") != 0 ||
-        !str_to_u64(str_n(name, 12), &number))
-        return;
     if (w->n == w->cap) {
         uint32_t cap = w->cap ? w->cap * 2 : 16;
         uint64_t *v = mem_realloc(w->v, cap * sizeof *v);
@@ -313,7 +338,27 @@ static void on_name(void *arg, const char *name, bool is_dir)
         w->v = v;
         w->cap = cap;
     }
-    w->v[w->n++] = number;
+    w->v[w->n++] = n;
+}
+
+void file_nos_add_name(struct file_nos *w, const char *name, bool is_dir, const char *suffix)
+{
+    uint64_t number;
+    size_t len = strlen(name), tail = strlen(suffix);
+    if (!is_dir && len >= 12 + tail && strcmp(name + len - tail, suffix) == 0 &&
+        str_to_u64(str_n(name, len - tail), &number))
+        file_nos_add(w, number);
+}
+
+struct wal_names {
+    struct file_nos wal, big;
+};
+
+static void on_name(void *arg, const char *name, bool is_dir)
+{
+    struct wal_names *w = arg;
+    file_nos_add_name(&w->wal, name, is_dir, ".wal");
+    file_nos_add_name(&w->big, name, is_dir, ".big");
 }
 
 static int by_number(const void *a, const void *b)
@@ -336,7 +381,7 @@ static bool header_ok(const struct store *s, uint64_t number, const char *p, siz
 }
 
 /* prev_end of the file after the one at index i, 0 when that cannot be told */
-static uint64_t next_says(struct store *s, const struct wal_names *w, uint32_t i)
+static uint64_t next_says(struct store *s, const struct file_nos *w, uint32_t i)
 {
     if (i + 1 >= w->n)
         return 0;
@@ -354,7 +399,7 @@ static uint64_t next_says(struct store *s, const struct wal_names *w, uint32_t i
     return get_le64(head + 40);
 }
 
-static int recover_file(struct store *s, const struct wal_names *w, uint32_t i,
+static int recover_file(struct store *s, const struct file_nos *w, uint32_t i,
                         struct wal_replay *rep, struct err *err)
 {
     char *p;
@@ -377,33 +422,56 @@ static int recover_file(struct store *s, const struct wal_names *w, uint32_t i,
     return rc;
 }
 
+static uint64_t highest(const struct file_nos *w)
+{
+    uint64_t max = 0;
+    for (uint32_t i = 0; i < w->n; i++)
+        max = w->v[i] > max ? w->v[i] : max;
+    return max;
+}
+
+/* Batch files: what no reference names is left over; new ones are numbered behind all others. */
+static void settle_big(struct store *s, const struct file_nos *files, const struct wal_replay *rep)
+{
+    uint64_t a = highest(files), b = highest(&rep->refs);
+    s->active->big_last = a > b ? a : b;
+    s->next_big = s->active->big_last + 1;
+    big_orphans(s, files, &rep->refs, s->st.corruptions || !s->mf.clean);
+}
+
 int wal_recover(struct store *s, struct wal_replay *ret, struct err *err)
 {
-    struct wal_names w = { 0 };
+    struct wal_names names = { 0 };
+    struct file_nos *w = &names.wal;
     *ret = (struct wal_replay){ 0 };
-    int rc = s->io->ops->list(s->io, "wal", on_name, &w, err);
-    if (!rc && w.failed)
+    int rc = s->io->ops->list(s->io, "wal", on_name, &names, err);
+    if (!rc && (w->failed || names.big.failed))
         rc = err_nomem(err);
     if (rc == ERR_NOTFOUND && s->cfg.read_only)
         rc = 0;
-    if (w.n)
-        qsort(w.v, w.n, sizeof *w.v, by_number);
-    for (uint32_t i = 0; i < w.n && !rc; i++) {
+    if (w->n)
+        qsort(w->v, w->n, sizeof *w->v, by_number);
+    for (uint32_t i = 0; i < w->n && !rc; i++) {
         char path[PATH_MAX_STORE];
-        if (w.v[i] >= s->mf.wal_min) {
+        if (w->v[i] >= s->mf.wal_min) {
             ret->torn_bytes =
                 0; /* only the last file's tail is news; the others' is already on record */
-            rc = recover_file(s, &w, i, ret, err);
-            s->active->wal_last = w.v[i];
+            rc = recover_file(s, w, i, ret, err);
+            s->active->wal_last = w->v[i];
         } else if (!s->cfg.read_only) { /* already in segments; the last run did not get to remove
                                            it */
             struct err e = ERR_INIT;
-            wal_path(w.v[i], path);
+            wal_path(w->v[i], path);
             s->io->ops->unlink(s->io, path, &e);
         }
     }
-    if (w.n)
-        s->wal.number = w.v[w.n - 1];
-    mem_free(w.v);
+    if (w->n)
+        s->wal.number = w->v[w->n - 1];
+    if (!rc)
+        settle_big(s, &names.big, ret);
+    mem_free(w->v);
+    mem_free(names.big.v);
+    mem_free(ret->refs.v);
+    ret->refs = (struct file_nos){ 0 };
     return rc;
 }

@@ -2,6 +2,7 @@
  *
  *   callers --store_append--> queue --group--> [stamp, write, fdatasync] --> memtable --> done()
  *
+ * (A large batch comes by way of big.c, with its bytes on disk already: its frame refers to them.)
  * One thread takes all waiting batches (up to GROUP_BYTES), stamps sequence numbers and the receive
  * time, writes their frames in one go, syncs once, makes them visible together, and only then tells
  * the callers. Batches that arrive during a sync form the next group: no timer, no waiting when
@@ -31,32 +32,80 @@ static void refuse(struct append *a, int code, const char *why)
 {
     a->rc = err_set(&a->err, code, "%s", why);
     mem_free(a->payload);
-    a->payload = NULL;
+    mem_free(a->packed);
+    a->payload = a->packed = NULL;
     a->done(a);
+}
+
+static void refuse_busy(struct store *s, struct append *a)
+{
+    pthread_mutex_lock(&s->qlock);
+    bool stopping = s->stopping;
+    pthread_mutex_unlock(&s->qlock);
+    refuse(a, ERR_BUSY,
+           stopping ? "the server is shutting down" : "too many batches are waiting to be written");
+}
+
+/* The caller holds qlock. */
+static void put_in_queue(struct store *s, struct append *a)
+{
+    bool idle = !s->qhead;
+    a->next = NULL;
+    *s->qtail = a;
+    s->qtail = &a->next;
+    if (idle)
+        pthread_cond_signal(&s->qcond);
 }
 
 static void enqueue(struct store *s, struct append *a)
 {
-    a->next = NULL;
     pthread_mutex_lock(&s->qlock);
-    bool stopping = s->stopping;
     bool full =
         s->queue_bytes + a->payload_n > QUEUE_BYTES && s->queue_n > 0 && a->kind == KIND_BATCH;
-    if (!stopping && !full) {
-        *s->qtail = a;
-        s->qtail = &a->next;
+    bool ok = !s->stopping && !full;
+    if (ok) {
+        put_in_queue(s, a);
         s->queue_bytes += a->payload_n;
         s->queue_n++;
-        if (s->queue_n == 1)
-            pthread_cond_signal(&s->qcond);
     }
     pthread_mutex_unlock(&s->qlock);
-    if (stopping || full) {
-        mem_free(a->packed);
-        refuse(a, ERR_BUSY,
-               stopping ? "the server is shutting down"
-                        : "too many batches are waiting to be written");
+    if (!ok)
+        refuse_busy(s, a);
+}
+
+/* Was admitted when it joined the queue of big batches, so it is taken while stopping, too. */
+void writer_take_big(struct store *s, struct append *a)
+{
+    pthread_mutex_lock(&s->qlock);
+    put_in_queue(s, a);
+    pthread_mutex_unlock(&s->qlock);
+}
+
+static void put_idem(const struct append *a, char out[WAL_IDEM])
+{
+    memcpy(out, a->idem, 16);
+    put_le64(out + 16, a->body_hash);
+}
+
+/* Tries lz4; the key stands before the packed bytes, as it will in the frame. */
+static void pack(struct append *a)
+{
+    struct buf b;
+    buf_init(&b, a->payload_n + 64);
+    if (a->has_idem)
+        buf_fill(&b, 0, WAL_IDEM);
+    if (lz4_pack(str_n(a->payload, a->payload_n), &b) && b.n < a->payload_n - a->payload_n / 4) {
+        if (a->has_idem)
+            put_idem(a, b.p);
+        a->packed = buf_take(&b, &a->packed_n);
     }
+    buf_deinit(&b);
+}
+
+/* Bytes that the batch takes in the log. */
+static size_t stored_n(const struct append *a)
+{
+    return a->big.number ? WAL_REF_BYTES : a->packed ? a->packed_n : a->payload_n;
 }
 
 void store_append(struct store *s, struct append *a)
@@ -66,6 +115,8 @@ void store_append(struct store *s, struct append *a)
     a->duplicate = false;
     a->packed = NULL;
     a->packed_n = 0;
+    a->big = (struct big_ref){ 0 };
+    a->big_packed = false;
     a->kind = KIND_BATCH;
     if (s->cfg.read_only) {
         refuse(a, ERR_UNSUPPORTED, "the store is open for reading only");
@@ -77,27 +128,23 @@ void store_append(struct store *s, struct append *a)
         a->done(a);
         return;
     }
-    if (a->payload_n >= PACK_MIN) {
-        struct buf b;
-        buf_init(&b, a->payload_n + 64);
-        if (a->has_idem)
-            buf_fill(&b, 0, 24);
-        if (lz4_pack(str_n(a->payload, a->payload_n), &b) &&
-            b.n < a->payload_n - a->payload_n / 4) {
-            if (a->has_idem) {
-                memcpy(b.p, a->idem, 16);
-                put_le64(b.p + 16, a->body_hash);
-            }
-            a->packed = buf_take(&b, &a->packed_n);
-            a->crc = crc32c(0, a->packed, a->packed_n);
-        }
-        buf_deinit(&b);
+    if (a->payload_n > WAL_PAYLOAD_MAX) {
+        refuse(a, ERR_LIMIT, "the batch is larger than a batch can be");
+        return;
     }
-    if (!a->packed) {
-        char id[24];
-        memcpy(id, a->idem, 16);
-        put_le64(id + 16, a->body_hash);
-        a->crc = crc32c(a->has_idem ? crc32c(0, id, 24) : 0, a->payload, a->payload_n);
+    if (a->payload_n >= PACK_MIN)
+        pack(a);
+    if (stored_n(a) > s->cfg.big_batch_bytes) {
+        if (!big_submit(s, a))
+            refuse_busy(s, a);
+        return;
+    }
+    if (a->packed) {
+        a->crc = crc32c(0, a->packed, a->packed_n);
+    } else {
+        char id[WAL_IDEM];
+        put_idem(a, id);
+        a->crc = crc32c(a->has_idem ? crc32c(0, id, sizeof id) : 0, a->payload, a->payload_n);
     }
     enqueue(s, a);
 }
@@ -192,14 +239,18 @@ struct group {
 static struct append *take_group(struct store *s)
 {
     pthread_mutex_lock(&s->qlock);
-    while (!s->qhead && !s->stopping)
+    while (!s->qhead && !(s->stopping && s->big_done))
         pthread_cond_wait(&s->qcond, &s->qlock);
     struct append *head = s->qhead, **end = &s->qhead;
     size_t bytes = 0;
-    while (*end && (bytes == 0 || bytes + (*end)->payload_n <= GROUP_BYTES)) {
-        bytes += (*end)->payload_n + WAL_FRAME;
-        s->queue_bytes -= (*end)->payload_n;
-        s->queue_n--;
+    while (*end && (bytes == 0 || bytes + stored_n(*end) <= GROUP_BYTES)) {
+        bytes += stored_n(*end) + WAL_FRAME;
+        if ((*end)->big.number) {
+            big_leave(s, *end);
+        } else {
+            s->queue_bytes -= (*end)->payload_n;
+            s->queue_n--;
+        }
         end = &(*end)->next;
     }
     s->qhead = *end;
@@ -211,15 +262,16 @@ static struct append *take_group(struct store *s)
     return head;
 }
 
-/* Refuses below the disk reserve; asks the system twice a second at most. */
-static int check_space(struct store *s, struct err *err)
+/* Refuses what would go below the disk reserve. Asks the system twice a second at most, but always
+ * when `need` bytes are about to be written. */
+static int check_space(struct store *s, uint64_t need, struct err *err)
 {
     int64_t now = s->io->ops->mono(s->io);
     pthread_mutex_lock(&s->lock);
     bool full = s->st.disk_full;
     bool due = now - s->space_checked >= SPACE_CHECK_NS || !s->space_checked;
     pthread_mutex_unlock(&s->lock);
-    if (due) {
+    if (due || need) {
         uint64_t avail = 0, total = 0;
         struct err e = ERR_INIT;
         if (s->io->ops->free_space(s->io, &avail, &total, &e))
@@ -234,11 +286,12 @@ static int check_space(struct store *s, struct err *err)
         s->st.disk_total = total;
         s->st.disk_full = full;
         pthread_mutex_unlock(&s->lock);
+        full |= avail - reserve < need;
     }
     return full ? err_set(err, ERR_FULL, "the disk is nearly full: only its reserve is left") : 0;
 }
 
-static bool answer_duplicate(struct store *s, struct append *a, ts_ns now)
+bool writer_duplicate(struct store *s, struct append *a, ts_ns now)
 {
     struct idem_entry e;
     if (!a->has_idem || !late_idem_find(s->late, a->idem, now, &e))
@@ -264,6 +317,32 @@ static struct append *earlier_in_group(struct group *g, struct append *a)
     return NULL;
 }
 
+/* The frame of a batch whose bytes are in a file of their own. */
+static void put_ref(struct store *s, struct group *g, struct append *a)
+{
+    char body[WAL_IDEM + WAL_REF_BYTES], head[WAL_FRAME];
+    size_t n = 0;
+    if (a->has_idem) {
+        put_idem(a, body);
+        n = WAL_IDEM;
+    }
+    put_le64(body + n, a->big.number);
+    put_le64(body + n + 8, a->big.stored);
+    put_le32(body + n + 16, a->big.crc);
+    n += WAL_REF_BYTES;
+    struct wal_frame f = { .type = WAL_REF,
+                           .length = (uint32_t)n,
+                           .raw_n = (uint32_t)a->payload_n,
+                           .base_seq = a->base_seq,
+                           .n = a->rows,
+                           .received_at = g->now,
+                           .payload_crc = crc32c(0, body, n) };
+    f.flags = (uint8_t)((a->big_packed ? WAL_FLAG_LZ4 : 0) | (a->has_idem ? WAL_FLAG_IDEM : 0));
+    wal_frame_encode(s, &s->wal, s->wal.size + g->frames.n, &f, head);
+    buf_put(&g->frames, head, sizeof head);
+    buf_put(&g->frames, body, n);
+}
+
 static void put_frame(struct store *s, struct group *g, struct append *a, uint8_t type)
 {
     struct wal_frame f = { .type = type, .received_at = g->now, .payload_crc = a->crc };
@@ -271,7 +350,7 @@ static void put_frame(struct store *s, struct group *g, struct append *a, uint8_
     f.flags = (uint8_t)((a->packed ? WAL_FLAG_LZ4 : 0) | (a->has_idem ? WAL_FLAG_IDEM : 0));
     f.raw_n = (uint32_t)a->payload_n;
     f.length =
-        a->packed ? (uint32_t)a->packed_n : (uint32_t)(a->payload_n + (inline_idem ? 24 : 0));
+        a->packed ? (uint32_t)a->packed_n : (uint32_t)(a->payload_n + (inline_idem ? WAL_IDEM : 0));
     if (type == WAL_BATCH) {
         f.base_seq = a->base_seq;
         f.n = a->rows;
@@ -280,8 +359,9 @@ static void put_frame(struct store *s, struct group *g, struct append *a, uint8_
     wal_frame_encode(s, &s->wal, s->wal.size + g->frames.n, &f, head);
     buf_put(&g->frames, head, sizeof head);
     if (inline_idem) {
-        buf_put(&g->frames, a->idem, 16);
-        buf_le64(&g->frames, a->body_hash);
+        char id[WAL_IDEM];
+        put_idem(a, id);
+        buf_put(&g->frames, id, sizeof id);
     }
     buf_put(&g->frames, a->packed ? a->packed : a->payload, a->packed ? a->packed_n : a->payload_n);
 }
@@ -292,7 +372,7 @@ static void stamp(struct store *s, struct group *g, struct append *a)
         put_frame(s, g, a, WAL_MARK);
         return;
     }
-    if (a->kind != KIND_BATCH || answer_duplicate(s, a, g->now))
+    if (a->kind != KIND_BATCH || writer_duplicate(s, a, g->now))
         return;
     struct append *first = earlier_in_group(g, a);
     if (first) {
@@ -310,10 +390,13 @@ static void stamp(struct store *s, struct group *g, struct append *a)
     a->received_at = g->now;
     g->seq += a->rows;
     g->nbatches++;
-    put_frame(s, g, a, WAL_BATCH);
+    if (a->big.number)
+        put_ref(s, g, a);
+    else
+        put_frame(s, g, a, WAL_BATCH);
 }
 
-static void fail_for_good(struct store *s, const struct err *err)
+void writer_fail(struct store *s, const struct err *err)
 {
     pthread_mutex_lock(&s->lock);
     s->st.writer_failed = true;
@@ -345,7 +428,7 @@ static int commit(struct store *s, struct group *g, uint32_t chain, struct err *
     if (!s->cfg.no_fsync)
         rc = w->f->io->ops->sync(w->f, err);
     if (rc) {
-        fail_for_good(s, err);
+        writer_fail(s, err);
         goto out;
     }
     w->size += g->frames.n;
@@ -388,6 +471,12 @@ static int publish(struct store *s, struct group *g, struct err *err)
         s->st.appended_batches++;
         chunk_ref(chunks[i]); /* for on_durable below */
     }
+    for (struct append *a = g->head; a && !rc; a = a->next)
+        if (a->big.number && !a->rc && !a->duplicate) {
+            s->active->big_last = a->big.number;
+            s->st.big_batches++;
+            s->st.wal_bytes += a->big.stored;
+        }
     if (!rc)
         s->watermark = g->seq - 1;
     bool join = s->active->small >= SMALL_CHUNKS_MAX && !s->bg_wanted;
@@ -426,10 +515,12 @@ static int late_apply(struct store *s, struct group *g, struct err *err)
     return rc;
 }
 
-static void finish(struct group *g, int rc, const struct err *err)
+static void finish(struct store *s, struct group *g, int rc, const struct err *err)
 {
     for (struct append *a = g->head, *next; a; a = next) {
         next = a->next;
+        if (a->big.number && (a->rc || a->duplicate)) /* no frame refers to it */
+            big_remove(s, a->big.number);
         mem_free(a->payload);
         mem_free(a->packed);
         a->payload = a->packed = NULL;
@@ -491,15 +582,31 @@ static int check_memory(struct store *s, struct err *err)
                 : 0;
 }
 
-static int write_group(struct store *s, struct group *g, struct err *err)
+static int check_failed(struct store *s, struct err *err)
 {
     pthread_mutex_lock(&s->lock);
-    bool failed = s->st.writer_failed;
+    int rc = s->st.writer_failed
+                 ? err_set(err, ERR_IO, "the log writer has stopped after a storage failure: %s",
+                           s->st.failure)
+                 : 0;
     pthread_mutex_unlock(&s->lock);
-    if (failed)
-        return err_set(err, ERR_IO, "the log writer has stopped after a storage failure: %s",
-                       s->st.failure);
-    int rc = check_space(s, err);
+    return rc;
+}
+
+int writer_admits(struct store *s, uint64_t need, struct err *err)
+{
+    int rc = check_failed(s, err);
+    if (!rc)
+        rc = check_space(s, need, err);
+    return rc ? rc : check_memory(s, err);
+}
+
+static int write_group(struct store *s, struct group *g, struct err *err)
+{
+    int rc = check_failed(s, err);
+    if (rc)
+        return rc;
+    rc = check_space(s, 0, err);
     if (!rc)
         rc = check_memory(s, err);
     for (struct append *a = g->head; a && rc; a = a->next)
@@ -520,7 +627,7 @@ static int write_group(struct store *s, struct group *g, struct err *err)
     if (!rc)
         rc = publish(s, g, err);
     if (rc) /* on disk, but not in memory: only a restart can tell the truth again */
-        fail_for_good(s, err);
+        writer_fail(s, err);
     return rc;
 }
 
@@ -551,7 +658,7 @@ void *writer_main(void *arg)
             rc = frc;
             err = ferr;
         }
-        finish(&g, rc, &err);
+        finish(s, &g, rc, &err);
         if (s->cfg.ack_early) { /* the planted bug: callers heard of success before this, and disks
                                    can be slow */
             nanosleep(&(struct timespec){ .tv_nsec = 3000000 }, NULL);
