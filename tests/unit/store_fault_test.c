@@ -1,15 +1,21 @@
 /* store_fault_test.c: what the store promises when the n-th call fails, and when the power goes.
  *
- * One small scenario (append, mark, flush, append, merge, delete, read) runs again and again; each
+ * One small scenario (append, mark, flush, append, merge, delete, read; some batches are large and
+ * go to files of their own, one while others are committed) runs again and again; each
  * time another call of the disk or of the heap fails, once or from then on, until a run meets no
  * failure. After each run the disk loses what was not synced, the store is opened anew, and the
  * judge looks: everything acknowledged is there, nothing twice, no batch in part. The judge is
  * judged too: with syncs left out, or acknowledgements sent early, it must find losses. */
 #include "store_kit.h"
 
+#include <pthread.h>
+
 #define MAX 4000
 #define BATCHES 12
 #define BATCH_ROWS 25
+#define LARGE_ROWS 150
+#define LARGE_BYTES 2000 /* stored bytes past which a batch counts as large here */
+#define ASIDE 7          /* the large batch that others overtake */
 
 /* Sanitizers make every run some twenty times slower: there each loop takes longer strides. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -24,6 +30,7 @@
 #endif
 
 static uint8_t seen[MAX];
+static uint64_t big_batches; /* of the last scenario */
 
 struct run {
     bool acked[BATCHES]; /* append returned 0 */
@@ -32,12 +39,26 @@ struct run {
     bool failed_open;
 };
 
+static uint32_t rows_of(uint32_t batch)
+{
+    return batch == 2 || batch == ASIDE || batch == 11 ? LARGE_ROWS : BATCH_ROWS;
+}
+
+static uint64_t first_of(uint32_t batch)
+{
+    uint64_t k = 0;
+    for (uint32_t b = 0; b < batch; b++)
+        k += rows_of(b);
+    return k;
+}
+
 static struct store *try_open(struct io *io, const struct store_config *planted, struct err *err)
 {
     struct store_config cfg;
     struct store *s = NULL;
     store_config_default(&cfg);
     cfg.reserve_bytes = 0;
+    cfg.big_batch_bytes = LARGE_BYTES;
     if (planted) {
         cfg.no_fsync = planted->no_fsync;
         cfg.ack_early = planted->ack_early;
@@ -51,9 +72,24 @@ static void read_check(struct store *s, const struct run *r)
     struct err err = ERR_INIT;
     if (kit_read_all(s, NULL, seen, MAX, &err) < 0)
         return;
-    for (uint64_t k = 0; k < BATCHES * BATCH_ROWS; k++)
-        if (r->acked[k / BATCH_ROWS] && !seen[k] && !(r->delete_tried && k % 7 == 3))
-            fail_msg("row %llu was acknowledged and is not found", (unsigned long long)k);
+    for (uint32_t b = 0; b < BATCHES; b++)
+        for (uint64_t k = first_of(b); k < first_of(b + 1); k++)
+            if (r->acked[b] && !seen[k] && !(r->delete_tried && k % 7 == 3))
+                fail_msg("row %llu was acknowledged and is not found", (unsigned long long)k);
+}
+
+struct aside {
+    struct store *s;
+    pthread_t thread;
+    bool sent, acked;
+};
+
+static void *send_aside(void *arg)
+{
+    struct aside *w = arg;
+    struct err err = ERR_INIT;
+    w->acked = kit_append(w->s, first_of(ASIDE), rows_of(ASIDE), &err) == 0;
+    return NULL;
 }
 
 static void scenario(struct io *io, const struct store_config *planted, struct run *r)
@@ -63,8 +99,16 @@ static void scenario(struct io *io, const struct store_config *planted, struct r
     struct arena a;
     arena_init(&a, 1u << 20);
     r->failed_open = s == NULL;
+    struct aside aside = { .s = s };
     for (uint32_t i = 0; s && i < BATCHES; i++) {
-        r->acked[i] = kit_append(s, i * BATCH_ROWS, BATCH_ROWS, &err) == 0;
+        if (i == ASIDE)
+            aside.sent = pthread_create(&aside.thread, NULL, send_aside, &aside) == 0;
+        else
+            r->acked[i] = kit_append(s, first_of(i), rows_of(i), &err) == 0;
+        if (i == ASIDE + 1 && aside.sent) {
+            pthread_join(aside.thread, NULL);
+            r->acked[ASIDE] = aside.acked;
+        }
         if (i == 3 || i == 6)
             store_flush(s, &err);
         if (i == 4)
@@ -83,6 +127,11 @@ static void scenario(struct io *io, const struct store_config *planted, struct r
         if (i == 10)
             read_check(s, r);
         err_reset(&err);
+    }
+    if (s) {
+        struct store_status st;
+        store_get_status(s, &st);
+        big_batches = st.big_batches;
     }
     store_close(s);
     arena_deinit(&a);
@@ -110,16 +159,16 @@ static uint64_t judge(struct io *io, const struct run *r)
         object(&bad, "cannot be read", 0, &err);
     for (uint32_t b = 0; b < BATCHES && !bad; b++) {
         uint32_t have = 0, kept = 0, doomed = 0;
-        for (uint32_t i = 0; i < BATCH_ROWS; i++) {
-            uint64_t k = b * BATCH_ROWS + i;
+        for (uint32_t i = 0; i < rows_of(b); i++) {
+            uint64_t k = first_of(b) + i;
             have += seen[k];
             doomed += k % 7 == 3;
             kept += seen[k] && k % 7 != 3;
         }
         bool before_delete = b <= 9;
-        bool all = have == BATCH_ROWS, rest = kept == BATCH_ROWS - doomed && have == kept;
+        bool all = have == rows_of(b), rest = kept == rows_of(b) - doomed && have == kept;
         bool some_doomed =
-            kept == BATCH_ROWS - doomed; /* a deletion cut short keeps whole segments */
+            kept == rows_of(b) - doomed; /* a deletion cut short keeps whole segments */
         bool fine = all || have == 0 || (r->delete_tried && before_delete && (rest || some_doomed));
         if (!fine)
             object(&bad, "a batch is there in part", b, &err);
@@ -185,6 +234,22 @@ static void test_no_space(void **state)
     (void)state;
     each_io(IO_OP_WRITE, false, ERR_FULL);
     each_io(IO_OP_WRITE, true, ERR_FULL);
+}
+
+/* nothing fails: the scenario is what it says it is */
+static void test_scenario(void **state)
+{
+    (void)state;
+    struct io *mem = disk(1);
+    struct run r = { 0 };
+    scenario(mem, NULL, &r);
+    for (uint32_t b = 0; b < BATCHES; b++)
+        assert_true(r.acked[b]);
+    assert_true(r.deleted);
+    if (judge(mem, &r))
+        fail_msg("%s", why);
+    assert_int_equal(big_batches, 3);
+    io_free(mem);
 }
 
 /* the power goes at the n-th call of any kind */
@@ -316,10 +381,11 @@ int main(int argc, char **argv)
     if (argc > 1)
         cmocka_set_test_filter(argv[1]);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_wal_corruption), cmocka_unit_test(test_judge_sees),
-        cmocka_unit_test(test_power_cut),      cmocka_unit_test(test_io_once),
-        cmocka_unit_test(test_io_forever),     cmocka_unit_test(test_no_space),
-        cmocka_unit_test(test_bit_flips),      cmocka_unit_test(test_allocation),
+        cmocka_unit_test(test_scenario),   cmocka_unit_test(test_wal_corruption),
+        cmocka_unit_test(test_judge_sees), cmocka_unit_test(test_power_cut),
+        cmocka_unit_test(test_io_once),    cmocka_unit_test(test_io_forever),
+        cmocka_unit_test(test_no_space),   cmocka_unit_test(test_bit_flips),
+        cmocka_unit_test(test_allocation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
