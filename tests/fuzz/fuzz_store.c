@@ -1,7 +1,7 @@
-/* fuzz_store.c: the store's own files with hostile contents: WAL, manifest, state, segment. The
- * first byte picks the file, the rest replaces it. Opening, reading and verifying may fail, but
- * only by saying so. In fuzzing builds checksums always agree, so that the parsers behind them are
- * reached. */
+/* fuzz_store.c: the store's own files with hostile contents: WAL, manifest, state, segment, batch
+ * file. The first byte picks the file, the rest replaces it. Opening, reading and verifying may
+ * fail, but only by saying so. In fuzzing builds checksums always agree, so that the parsers behind
+ * them are reached. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -13,7 +13,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
-static void append(struct store *s, int64_t t)
+#define LARGE 300 /* stored bytes past which a batch gets a file of its own here */
+
+static void append(struct store *s, int64_t t, str text)
 {
     struct arena a;
     struct buf out;
@@ -26,7 +28,7 @@ static void append(struct store *s, int64_t t)
     for (int i = 0; i < 3; i++) {
         bcol_put_i64(batch_col(b, STR("timestamp"), V_I64), t + i);
         bcol_put_text(batch_col(b, STR("agent"), V_STR), STR("a"));
-        bcol_put_text(batch_col(b, STR("message"), V_STR), STR("some text"));
+        bcol_put_text(batch_col(b, STR("message"), V_STR), text);
         batch_end_row(b);
     }
     if (batch_encode(b, &out, &err))
@@ -38,6 +40,15 @@ static void append(struct store *s, int64_t t)
         abort();
 }
 
+/* long enough for a file of its own, and lz4 finds something in it */
+static str large_text(void)
+{
+    static char text[4096];
+    for (uint32_t i = 0, x = 1; i < sizeof text; i++, x = x * 1103515245 + 12345)
+        text[i] = i % 64 < 40 ? (char)('a' + x / 65536 % 26) : ' ';
+    return str_n(text, sizeof text);
+}
+
 static struct store *open_store(struct io *io)
 {
     struct store_config cfg;
@@ -45,6 +56,7 @@ static struct store *open_store(struct io *io)
     struct err err = ERR_INIT;
     store_config_default(&cfg);
     cfg.reserve_bytes = 0;
+    cfg.big_batch_bytes = LARGE;
     return store_open(&s, io, &cfg, &err) ? NULL : s;
 }
 
@@ -54,12 +66,14 @@ static void replace(struct io *io, uint8_t which, const uint8_t *data, size_t n)
     struct io_file *f;
     struct err err = ERR_INIT;
     ts_format_day(io->ops->now(io), day);
-    if (which % 4 == 0)
+    if (which % 5 == 0)
         snprintf(path, sizeof path, "wal/000000000002.wal");
-    else if (which % 4 == 1)
+    else if (which % 5 == 1)
         snprintf(path, sizeof path, "MANIFEST-000001");
-    else if (which % 4 == 2)
+    else if (which % 5 == 2)
         snprintf(path, sizeof path, "STATE-000001");
+    else if (which % 5 == 4)
+        snprintf(path, sizeof path, "wal/000000000001.big");
     else
         snprintf(path, sizeof path, "p/%s.0/000000000001.seg", day);
     if (io->ops->open(io, &f, path, IO_WRITE, &err))
@@ -76,10 +90,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     if (n < 1 || io_mem_new(&io, 1, &err))
         return 0;
     struct store *s = open_store(io);
-    append(s, 1000);
+    append(s, 1000, STR("some text"));
     store_mark(s, &(struct mark){ .seq = 1, .resolved = true, .by = STR("x") }, 1, NULL, &err);
     store_flush(s, &err);
-    append(s, 2000);
+    append(s, 2000, STR("some text"));
+    append(s, 3000, large_text());
     store_close(s);
     replace(io, data[0], data + 1, n - 1);
     s = open_store(io);
