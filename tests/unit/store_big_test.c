@@ -417,7 +417,7 @@ static void test_damage(void **state)
             uint32_t n;
             arena_init(&a, 1u << 20);
             ok(store_gaps(s, &a, &g, &n, &err));
-            assert_int_equal(n, 1 + round);
+            assert_int_equal(n, 1); /* on record once, however often it is met */
             assert_int_equal(g[0].first_seq, 6);
             assert_int_equal(g[0].last_seq, 5 + ROWS);
             assert_true(g[0].bytes > BIG);

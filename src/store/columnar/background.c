@@ -21,6 +21,7 @@
 #define ZSTD_FLUSH 1
 #define ZSTD_MERGE 3
 #define IDLE_S 30
+#define TELL_NS NS_PER_S /* until the log says that its last group was durable */
 
 /* ---- rows -> segments ---- */
 
@@ -706,9 +707,10 @@ void *background_main(void *arg)
         if (!s->bg_stop && !s->bg_wanted && (!s->frozen || failed)) {
             struct timespec until;
             clock_gettime(CLOCK_REALTIME, &until);
-            until.tv_sec += failed ? 1 : IDLE_S;
+            until.tv_sec += failed || s->wal_untold ? 1 : IDLE_S;
             pthread_cond_timedwait(&s->bg_cond, &s->lock, &until);
         }
+        bool tell = s->wal_untold && s->io->ops->mono(s->io) - s->untold_since >= TELL_NS;
         bool stop = s->bg_stop, frozen = s->frozen != NULL, join = s->bg_wanted;
         s->bg_wanted = false;
         pthread_mutex_unlock(&s->lock);
@@ -716,6 +718,9 @@ void *background_main(void *arg)
             return NULL;
         struct err err = ERR_INIT;
         failed = false;
+        if (tell)
+            writer_tell(s, &err); /* when it fails, the log's own trouble is told elsewhere */
+        err_reset(&err);
         if (frozen)
             step(s, "flush", flush_frozen(s, &err), &err, &failed);
         if (join)

@@ -343,8 +343,7 @@ static int open_files(struct store *s, struct err *err)
         return rc;
     tidy(s);
     uint64_t number = s->wal.number + 1 > s->mf.wal_min ? s->wal.number + 1 : s->mf.wal_min;
-    rc = wal_create(s, number, 0, &s->wal, err);
-    return rc;
+    return wal_create(s, number, s->wal.prev, s->wal.prev_end, &s->wal, err);
 }
 
 static int start_threads(struct store *s, struct err *err)

@@ -241,9 +241,11 @@ struct wal {
     struct io_file *f;
     uint64_t number, size, durable, allocated;
     uint32_t prev_crc;
+    uint64_t prev, prev_end; /* after recovery: the file that the next one's header speaks of */
 };
 void wal_path(uint64_t number, char out[PATH_MAX_STORE]);
-int wal_create(struct store *s, uint64_t number, uint64_t prev_end, struct wal *ret,
+/* prev: number of the file before it (0: none), all of it durable up to prev_end */
+int wal_create(struct store *s, uint64_t number, uint64_t prev, uint64_t prev_end, struct wal *ret,
                struct err *err);
 /* Fills in w's addresses and checksums and writes the 88 header bytes; updates w's chain. `at` is
  * the offset the frame will have. */
@@ -261,7 +263,12 @@ void file_nos_add_name(struct file_nos *w, const char *name, bool is_dir, const 
 
 struct wal_replay {
     uint64_t frames, rows, bytes, torn_bytes, corrupt_bytes;
-    uint64_t ref_bytes;   /* stored bytes behind the last frame when that was a reference */
+    uint64_t ref_bytes;           /* stored bytes behind the last frame when that was a reference */
+    uint64_t expect;              /* what the next batch's first sequence number should be */
+    uint64_t last_file, last_end; /* newest readable file, and how far it was durable */
+    const char *hole; /* durable bytes are missing before the next frame: why; or NULL */
+    uint64_t hole_bytes, hole_next;
+    bool hole_exact;      /* hole_next: the first number behind it */
     struct file_nos refs; /* batch files that frames refer to; empty once recovery is over */
 };
 /* Replays all files from wal_min on into the active memtable and the marks. */
@@ -349,6 +356,8 @@ struct store {
     bool big_done; /* ... and nothing more comes from the thread of big.c */
     pthread_t writer, big;
     bool writer_started, big_started;
+    bool wal_untold;      /* lock: the log does not yet say that its last group was durable ... */
+    int64_t untold_since; /* ... which has been so since then (mono) */
     uint64_t next_big;    /* big thread only, once started */
     uint64_t big_trimmed; /* mlock: batch files up to this one are gone */
     struct wal wal;
@@ -379,6 +388,8 @@ int writer_admits(struct store *s, uint64_t need, struct err *err);
 bool writer_duplicate(struct store *s, struct append *a, ts_ns now);
 void writer_fail(struct store *s, const struct err *err); /* for good */
 void writer_take_big(struct store *s, struct append *a);  /* its file is synced */
+/* Writes down that the last group was durable, if the log does not say so yet. */
+int writer_tell(struct store *s, struct err *err);
 void *background_main(void *arg);
 /* Freezes the active memtable if it holds rows and nothing is frozen; caller is the writer. */
 int writer_freeze(struct store *s, struct err *err);

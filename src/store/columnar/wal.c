@@ -7,10 +7,10 @@
  * Recovery reads each file from the start. At the first frame that does not check out, it looks
  * whether anything shows that the log was durable beyond that point: a later file (which is begun
  * only after this one was synced), or a valid frame further on whose durable offset is larger. If
- * so the bytes in between are corruption: they are skipped, a gap is recorded, and reading goes on
- * behind them. If not it is the torn tail of the last group, which nobody was told about: reading
- * ends there. Recovery writes nothing to old files, so it may itself be interrupted and repeated.
- */
+ * so the bytes in between are corruption: they are skipped, and reading goes on behind them; which
+ * sequence numbers they held is known when the next frame tells its own, and becomes a gap record
+ * then. If not it is the torn tail of the last group, which nobody was told about: reading ends
+ * there. Recovery writes nothing to old files, so it may itself be interrupted and repeated. */
 #include "store/columnar/impl.h"
 
 #include <stdio.h>
@@ -23,13 +23,14 @@
 
 #define WAL_MAGIC "FLEETWAL"
 #define WAL_FRAME_MAGIC 0x31464c57u /* "WLF1" */
+#define SEQ_LOST (1ull << 32)       /* more rows than unflushed frames hold */
 
 void wal_path(uint64_t number, char out[PATH_MAX_STORE])
 {
     snprintf(out, PATH_MAX_STORE, "wal/%012llu.wal", (unsigned long long)number);
 }
 
-int wal_create(struct store *s, uint64_t number, uint64_t prev_end, struct wal *ret,
+int wal_create(struct store *s, uint64_t number, uint64_t prev, uint64_t prev_end, struct wal *ret,
                struct err *err)
 {
     char path[PATH_MAX_STORE], head[WAL_HEADER] = { 0 };
@@ -45,6 +46,7 @@ int wal_create(struct store *s, uint64_t number, uint64_t prev_end, struct wal *
     put_le64(head + 32, number);
     put_le64(head + 40, prev_end);
     put_le64(head + 48, (uint64_t)io->ops->now(io));
+    put_le32(head + 56, prev ? (uint32_t)(number - prev) : 0);
     put_le32(head + 60, crc32c(0, head, 60));
     rc = w.f->io->ops->truncate(w.f, 0, err);
     if (!rc)
@@ -154,6 +156,84 @@ static uint64_t durable_beyond(const struct store *s, const char *p, size_t n, u
     return max;
 }
 
+/* ---- holes ---- */
+
+static const struct store_gap *on_record(const struct store *s, const char *why, uint64_t first)
+{
+    for (uint32_t i = 0; i < s->mf.ngaps; i++)
+        if (s->mf.gaps[i].first_seq == first && strcmp(s->mf.gaps[i].reason, why) == 0)
+            return &s->mf.gaps[i];
+    return NULL;
+}
+
+/* A damaged file stays until it is flushed and is read at every start: its gap is recorded once. */
+static int note_gap(struct store *s, const char *why, uint64_t first, uint64_t last, uint64_t bytes,
+                    struct err *err)
+{
+    struct store_gap g = {
+        .first_seq = first, .last_seq = last, .bytes = bytes, .at = s->io->ops->now(s->io)
+    };
+    snprintf(g.reason, sizeof g.reason, "%s", why);
+    store_event(s, LOG_ERROR, "wal: %s: %llu bytes, sequence numbers %llu to %llu", why,
+                (unsigned long long)bytes, (unsigned long long)first, (unsigned long long)last);
+    s->st.corruptions++;
+    const struct store_gap *known = on_record(s, why, first);
+    if (s->cfg.read_only || (known && known->last_seq == last))
+        return 0;
+    return manifest_note(s, &(struct edit){ .gap = &g, .next_seq = s->next_seq }, err);
+}
+
+/* Durable bytes are missing here. */
+static void dig_hole(struct wal_replay *rep, const char *why, uint64_t bytes)
+{
+    rep->hole = rep->hole ? rep->hole : why;
+    rep->hole_bytes += bytes;
+    rep->corrupt_bytes += bytes;
+    rep->hole_exact = false;
+}
+
+/* The numbers behind the hole go on with `next`. */
+static int fill_hole(struct store *s, struct wal_replay *rep, uint64_t next, struct err *err)
+{
+    const char *why = rep->hole;
+    uint64_t bytes = rep->hole_bytes;
+    bool rows = next > rep->expect;
+    rep->hole = NULL;
+    rep->hole_bytes = 0;
+    return why ? note_gap(s, why, rows ? rep->expect : 0, rows ? next - 1 : 0, bytes, err) : 0;
+}
+
+/* A hole at the end of the log. What was in it may have been acknowledged and seen, so its numbers
+ * must not be given again: where they are not known, more are left out than it can have held. */
+static int fill_last_hole(struct store *s, struct wal_replay *rep, struct err *err)
+{
+    if (!rep->hole)
+        return 0;
+    const struct store_gap *known = on_record(s, rep->hole, rep->expect);
+    uint64_t next = rep->hole_exact ? rep->hole_next
+                    : known         ? known->last_seq + 1
+                                    : rep->expect + SEQ_LOST;
+    if (next > s->next_seq)
+        s->next_seq = next;
+    return fill_hole(s, rep, next, err);
+}
+
+/* Nothing intact follows in [at, end): do the headers of its frames, at least, tell its numbers? */
+static void measure_hole(const struct store *s, const char *p, size_t n, uint64_t file_no,
+                         uint64_t at, uint64_t end, struct wal_replay *rep)
+{
+    struct wal_frame f;
+    rep->hole_next = rep->expect;
+    while (at < end && at + WAL_FRAME <= n && frame_parse(s, p + at, file_no, at, &f)) {
+        if (f.type != WAL_MARK && f.base_seq + f.n > rep->hole_next)
+            rep->hole_next = f.base_seq + f.n;
+        at += WAL_FRAME + f.length;
+    }
+    rep->hole_exact = at >= end;
+}
+
+/* ---- replaying ---- */
+
 /* Rows whose payload is at hand join the memtable; takes raw. */
 static int replay_rows(struct store *s, const struct wal_frame *f, const char *idem, char *raw,
                        struct err *err)
@@ -238,14 +318,22 @@ static int replay_frame(struct store *s, const struct wal_frame *f, const char *
     uint32_t changed;
     rep->frames++;
     rep->ref_bytes = 0;
+    if (f->type != WAL_MARK) { /* all others tell a sequence number */
+        rc = fill_hole(s, rep, f->base_seq, err);
+        if (!rc && f->base_seq + f->n > rep->expect)
+            rep->expect = f->base_seq + f->n;
+        if (rc)
+            return rc;
+        if (rep->expect > s->next_seq)
+            s->next_seq = rep->expect;
+    }
     switch (f->type) {
     case WAL_BATCH:
     case WAL_REF:
         rc = replay_batch(s, f, p, rep, err);
-        if (!rc && f->n && f->base_seq + f->n > s->next_seq)
-            s->next_seq = f->base_seq + f->n;
         rep->rows += f->n;
         break;
+    case WAL_CLOCK: break;
     case WAL_MARK: rc = marks_decode(s->late, str_n(p, f->length), &changed, err); break;
     default:
         rc = err_set(err, ERR_UNSUPPORTED, "WAL frame of type %u: written by a newer version",
@@ -256,34 +344,30 @@ static int replay_frame(struct store *s, const struct wal_frame *f, const char *
     return rc;
 }
 
-static int note_gap(struct store *s, const char *why, uint64_t first, uint64_t last, uint64_t bytes,
-                    struct err *err)
-{
-    struct store_gap g = {
-        .first_seq = first, .last_seq = last, .bytes = bytes, .at = s->io->ops->now(s->io)
-    };
-    snprintf(g.reason, sizeof g.reason, "%s", why);
-    store_event(s, LOG_ERROR, "wal: %s: %llu bytes, sequence numbers %llu to %llu", why,
-                (unsigned long long)bytes, (unsigned long long)first, (unsigned long long)last);
-    s->st.corruptions++;
-    if (s->cfg.read_only)
-        return 0;
-    return manifest_note(s, &(struct edit){ .gap = &g }, err);
-}
+/* How far later files say that one was durable. */
+struct wal_end {
+    uint64_t at; /* 0: none does */
+    bool final;  /* nothing was acknowledged behind it */
+};
 
-/* Reads one file's frames. durable_end: how far the next file says this one was durable (0: last
- * file). */
+/* Reads one file's frames. */
 static int replay_file(struct store *s, uint64_t number, const char *p, size_t n,
-                       uint64_t durable_end, struct wal_replay *rep, struct err *err)
+                       struct wal_end end, struct wal_replay *rep, struct err *err)
 {
     uint64_t at = WAL_HEADER;
     uint32_t prev = 0;
     bool skipped = false;
     for (;;) {
         struct wal_frame f;
-        bool ok = frame_at(s, p, n, number, at, &f) && (skipped || f.prev_crc == prev);
+        bool ok = !(end.final && at >= end.at) && frame_at(s, p, n, number, at, &f) &&
+                  (skipped || f.prev_crc == prev);
         if (!ok) {
-            uint64_t known = durable_end ? durable_end : durable_beyond(s, p, n, number, at);
+            uint64_t known = end.final ? end.at : durable_beyond(s, p, n, number, at);
+            known = known > end.at ? known : end.at;
+            if (at > WAL_HEADER || known > WAL_HEADER) { /* else: it was never used */
+                rep->last_file = number;
+                rep->last_end = known > at ? known : at;
+            }
             if (known <= at) { /* torn tail, or simply the end */
                 for (uint64_t i = at; i < n; i++)
                     if (p[i]) {
@@ -293,16 +377,16 @@ static int replay_file(struct store *s, uint64_t number, const char *p, size_t n
                 return 0;
             }
             uint64_t next = resync(s, p, n, number, at + 1, &f);
-            uint64_t bytes = (next == UINT64_MAX ? known : next) - at;
+            bool last = next == UINT64_MAX || (end.final && next >= end.at);
             if (s->cfg.recovery_strict)
                 return err_at(err, ERR_CORRUPT, (int64_t)at,
                               "WAL file %llu is damaged before its durable end",
                               (unsigned long long)number);
-            rep->corrupt_bytes += bytes;
-            uint64_t first = s->next_seq, last = next == UINT64_MAX ? first : f.base_seq - 1;
-            int rc = note_gap(s, "damaged write-ahead log", first, last, bytes, err);
-            if (rc || next == UINT64_MAX)
-                return rc;
+            dig_hole(rep, "damaged write-ahead log", (last ? known : next) - at);
+            if (last) {
+                measure_hole(s, p, n, number, at, known, rep);
+                return 0;
+            }
             at = next;
             skipped = true;
             continue;
@@ -314,8 +398,6 @@ static int replay_file(struct store *s, uint64_t number, const char *p, size_t n
             store_event(s, LOG_WARN, "wal: %s", err->msg);
             err_reset(err);
             rc = note_gap(s, "unreadable batch", f.base_seq, f.base_seq + f.n - !!f.n, bytes, err);
-            if (f.base_seq + f.n > s->next_seq)
-                s->next_seq = f.base_seq + f.n;
         }
         if (rc)
             return rc;
@@ -380,46 +462,91 @@ static bool header_ok(const struct store *s, uint64_t number, const char *p, siz
            get_le64(p + 32) == number && !crc_differs(get_le32(p + 60), crc32c(0, p, 60));
 }
 
-/* prev_end of the file after the one at index i, 0 when that cannot be told */
-static uint64_t next_says(struct store *s, const struct file_nos *w, uint32_t i)
+/* What a file's header says of itself and of the file before it. */
+struct wal_head {
+    bool ok, begun;          /* begun: there is a frame in it */
+    uint64_t prev, prev_end; /* number 0: of none */
+};
+
+static int read_head(struct store *s, uint64_t number, struct wal_head *ret, struct err *err)
 {
-    if (i + 1 >= w->n)
-        return 0;
-    char head[WAL_HEADER], path[PATH_MAX_STORE];
+    char p[WAL_HEADER + WAL_FRAME], path[PATH_MAX_STORE];
     struct io_file *f;
+    struct wal_frame frame;
     size_t got;
-    struct err e = ERR_INIT;
-    wal_path(w->v[i + 1], path);
-    if (s->io->ops->open(s->io, &f, path, IO_READ, &e))
-        return 0;
-    int rc = f->io->ops->pread(f, head, sizeof head, 0, &got, &e);
+    wal_path(number, path);
+    int rc = s->io->ops->open(s->io, &f, path, IO_READ, err);
+    if (rc)
+        return rc;
+    rc = f->io->ops->pread(f, p, sizeof p, 0, &got, err);
     io_close(f);
-    if (rc || !header_ok(s, w->v[i + 1], head, got) || w->v[i + 1] != w->v[i] + 1)
-        return 0;
-    return get_le64(head + 40);
+    *ret = (struct wal_head){ .ok = !rc && header_ok(s, number, p, got) };
+    if (!ret->ok)
+        return rc;
+    ret->begun = got == sizeof p && frame_parse(s, p + WAL_HEADER, number, WAL_HEADER, &frame);
+    uint64_t back = get_le32(p + 56);
+    ret->prev_end = get_le64(p + 40);
+    back = back ? back : ret->prev_end != 0;
+    ret->prev = back < number ? number - back : 0;
+    if (!back)
+        ret->prev = 0;
+    return 0;
 }
 
-static int recover_file(struct store *s, const struct file_nos *w, uint32_t i,
+/* What later files say of the one at index i. A file whose creation failed half-way says how far
+ * this one was durable then, but more may have come since; one with a frame in it was the next. */
+static struct wal_end end_of(const struct file_nos *w, const struct wal_head *heads, uint32_t i)
+{
+    struct wal_end end = { 0 };
+    for (uint32_t k = i + 1; k < w->n; k++) {
+        if (!heads[k].ok || heads[k].prev != w->v[i])
+            continue;
+        end.at = heads[k].prev_end > end.at ? heads[k].prev_end : end.at;
+        end.final |= heads[k].begun;
+    }
+    return end;
+}
+
+static int recover_file(struct store *s, uint64_t number, struct wal_end end,
                         struct wal_replay *rep, struct err *err)
 {
     char *p;
     size_t n;
-    int rc = read_whole(s, w->v[i], &p, &n, err);
+    int rc = read_whole(s, number, &p, &n, err);
     if (rc)
         return rc;
-    if (header_ok(s, w->v[i], p, n))
-        rc = replay_file(s, w->v[i], p, n, next_says(s, w, i), rep, err);
-    else if (durable_beyond(s, p, n, w->v[i], 0) || next_says(s, w, i) > WAL_HEADER) {
-        if (s->cfg.recovery_strict)
-            rc = err_set(err, ERR_CORRUPT, "WAL file %llu has a damaged header",
-                         (unsigned long long)w->v[i]);
-        else
-            rc = replay_file(s, w->v[i], p, n, next_says(s, w, i), rep, err);
-        if (!rc)
-            rc = note_gap(s, "damaged header of a WAL file", 0, 0, WAL_HEADER, err);
-    } /* else: a file that was being created when the power went */
+    bool ok = header_ok(s, number, p, n);
+    bool bad = !ok && (end.at > WAL_HEADER || durable_beyond(s, p, n, number, 0));
+    if (bad && s->cfg.recovery_strict)
+        rc = err_set(err, ERR_CORRUPT, "WAL file %llu has a damaged header",
+                     (unsigned long long)number);
+    else if (bad)
+        rc = note_gap(s, "damaged header of a WAL file", 0, 0, WAL_HEADER, err);
+    if (!rc && (ok || bad)) /* else: a file that was being created when the power went */
+        rc = replay_file(s, number, p, n, end, rep, err);
     mem_free(p);
     return rc;
+}
+
+static bool holds(const struct file_nos *w, uint64_t number)
+{
+    for (uint32_t i = 0; i < w->n; i++)
+        if (w->v[i] == number)
+            return true;
+    return false;
+}
+
+/* The file that the manifest begins with was there before the manifest said so; so was any that the
+ * header of a later one speaks of. */
+static int check_missing(struct store *s, const struct file_nos *w, uint64_t number, uint64_t bytes,
+                         struct wal_replay *rep, struct err *err)
+{
+    if (number < s->mf.wal_min || holds(w, number))
+        return 0;
+    if (s->cfg.recovery_strict)
+        return err_set(err, ERR_CORRUPT, "WAL file %llu is missing", (unsigned long long)number);
+    dig_hole(rep, "missing write-ahead log file", bytes);
+    return 0;
 }
 
 static uint64_t highest(const struct file_nos *w)
@@ -439,11 +566,65 @@ static void settle_big(struct store *s, const struct file_nos *files, const stru
     big_orphans(s, files, &rep->refs, s->st.corruptions || !s->mf.clean);
 }
 
+static int recover_files(struct store *s, const struct file_nos *w, struct wal_replay *rep,
+                         struct err *err)
+{
+    struct wal_head *heads = mem_zarray(w->n + 1, sizeof *heads);
+    int rc = heads ? 0 : err_nomem(err);
+    for (uint32_t i = 0; i < w->n && !rc; i++)
+        if (w->v[i] >= s->mf.wal_min)
+            rc = read_head(s, w->v[i], &heads[i], err);
+    if (!rc && s->mf.wal_min > 1)
+        rc = check_missing(s, w, s->mf.wal_min, 0, rep, err);
+    for (uint32_t i = 0; i < w->n && !rc; i++) {
+        if (w->v[i] < s->mf.wal_min)
+            continue;
+        rep->torn_bytes = 0; /* only the last file's tail is news; the others' is on record */
+        if (heads[i].prev_end > WAL_HEADER)
+            rc = check_missing(s, w, heads[i].prev, heads[i].prev_end - WAL_HEADER, rep, err);
+        if (!rc)
+            rc = recover_file(s, w->v[i], end_of(w, heads, i), rep, err);
+        s->active->wal_last = w->v[i];
+    }
+    mem_free(heads);
+    return rc ? rc : fill_last_hole(s, rep, err);
+}
+
+/* Already in segments; the last run did not get to remove them. */
+static void remove_flushed(struct store *s, const struct file_nos *w)
+{
+    for (uint32_t i = 0; i < w->n && w->v[i] < s->mf.wal_min; i++) {
+        char path[PATH_MAX_STORE];
+        struct err e = ERR_INIT;
+        wal_path(w->v[i], path);
+        s->io->ops->unlink(s->io, path, &e);
+    }
+}
+
+/* What was read is shown from now on, so it must not be lost with the power: after a kill some of
+ * it may be in the system's memory only. */
+static int settle_last(struct store *s, const struct wal_replay *rep, struct err *err)
+{
+    char path[PATH_MAX_STORE];
+    struct io_file *f;
+    s->wal.prev = rep->last_file;
+    s->wal.prev_end = rep->last_end;
+    if (rep->last_end <= WAL_HEADER)
+        return 0;
+    wal_path(rep->last_file, path);
+    int rc = s->io->ops->open(s->io, &f, path, IO_WRITE, err);
+    if (rc)
+        return rc;
+    rc = f->io->ops->sync(f, err);
+    io_close(f);
+    return rc;
+}
+
 int wal_recover(struct store *s, struct wal_replay *ret, struct err *err)
 {
     struct wal_names names = { 0 };
     struct file_nos *w = &names.wal;
-    *ret = (struct wal_replay){ 0 };
+    *ret = (struct wal_replay){ .expect = s->mf.flushed_seq + 1 };
     int rc = s->io->ops->list(s->io, "wal", on_name, &names, err);
     if (!rc && (w->failed || names.big.failed))
         rc = err_nomem(err);
@@ -451,19 +632,11 @@ int wal_recover(struct store *s, struct wal_replay *ret, struct err *err)
         rc = 0;
     if (w->n)
         qsort(w->v, w->n, sizeof *w->v, by_number);
-    for (uint32_t i = 0; i < w->n && !rc; i++) {
-        char path[PATH_MAX_STORE];
-        if (w->v[i] >= s->mf.wal_min) {
-            ret->torn_bytes =
-                0; /* only the last file's tail is news; the others' is already on record */
-            rc = recover_file(s, w, i, ret, err);
-            s->active->wal_last = w->v[i];
-        } else if (!s->cfg.read_only) { /* already in segments; the last run did not get to remove
-                                           it */
-            struct err e = ERR_INIT;
-            wal_path(w->v[i], path);
-            s->io->ops->unlink(s->io, path, &e);
-        }
+    if (!rc)
+        rc = recover_files(s, w, ret, err);
+    if (!rc && !s->cfg.read_only) {
+        remove_flushed(s, w);
+        rc = settle_last(s, ret, err);
     }
     if (w->n)
         s->wal.number = w->v[w->n - 1];

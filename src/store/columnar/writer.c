@@ -24,7 +24,7 @@
 
 #define PACK_MIN 4096 /* payload bytes from which lz4 is tried */
 #define SPACE_CHECK_NS (NS_PER_S / 2)
-enum { KIND_BATCH = 0, KIND_MARK = 1, KIND_FREEZE = 2 };
+enum { KIND_BATCH = 0, KIND_MARK = 1, KIND_FREEZE = 2, KIND_TELL = 3 };
 
 /* ---- callers' side ---- */
 
@@ -226,6 +226,12 @@ int writer_freeze(struct store *s, struct err *err)
     return enqueue_wait(s, &a, err);
 }
 
+int writer_tell(struct store *s, struct err *err)
+{
+    struct append a = { .kind = KIND_TELL };
+    return enqueue_wait(s, &a, err);
+}
+
 /* ---- the writer ---- */
 
 struct group {
@@ -234,6 +240,7 @@ struct group {
     uint64_t seq; /* next to be given */
     ts_ns now;
     uint32_t nbatches;
+    bool news; /* holds more than a clock frame */
 };
 
 static struct append *take_group(struct store *s)
@@ -366,9 +373,23 @@ static void put_frame(struct store *s, struct group *g, struct append *a, uint8_
     buf_put(&g->frames, a->packed ? a->packed : a->payload, a->packed ? a->packed_n : a->payload_n);
 }
 
+/* Says how much was durable before it, and which sequence number is next. */
+static void put_clock(struct store *s, struct group *g)
+{
+    char head[WAL_FRAME];
+    struct wal_frame f = { .type = WAL_CLOCK, .base_seq = g->seq, .received_at = g->now };
+    wal_frame_encode(s, &s->wal, s->wal.size + g->frames.n, &f, head);
+    buf_put(&g->frames, head, sizeof head);
+}
+
 static void stamp(struct store *s, struct group *g, struct append *a)
 {
+    if (a->kind == KIND_TELL) {
+        put_clock(s, g);
+        return;
+    }
     if (a->kind == KIND_MARK) {
+        g->news = true;
         put_frame(s, g, a, WAL_MARK);
         return;
     }
@@ -390,6 +411,7 @@ static void stamp(struct store *s, struct group *g, struct append *a)
     a->received_at = g->now;
     g->seq += a->rows;
     g->nbatches++;
+    g->news = true;
     if (a->big.number)
         put_ref(s, g, a);
     else
@@ -437,7 +459,13 @@ static int commit(struct store *s, struct group *g, uint32_t chain, struct err *
     s->st.wal_syncs++;
     s->st.wal_groups++;
     s->st.wal_bytes += g->frames.n;
-    s->st.last_sync_ns = s->io->ops->mono(s->io) - t0;
+    int64_t t1 = s->io->ops->mono(s->io);
+    s->st.last_sync_ns = t1 - t0;
+    if (g->news && !s->wal_untold) {
+        s->untold_since = t1;
+        pthread_cond_signal(&s->bg_cond);
+    }
+    s->wal_untold = g->news;
     pthread_mutex_unlock(&s->lock);
 out:
     if (rc)
@@ -537,7 +565,7 @@ static void finish(struct store *s, struct group *g, int rc, const struct err *e
 static int roll(struct store *s, struct err *err)
 {
     struct wal next;
-    int rc = wal_create(s, s->wal.number + 1, s->wal.size, &next, err);
+    int rc = wal_create(s, s->wal.number + 1, s->wal.number, s->wal.size, &next, err);
     if (rc)
         return rc;
     io_close(s->wal.f);
@@ -566,6 +594,7 @@ static int maybe_freeze(struct store *s, bool force, struct err *err)
     s->active->wal_last = last;
     s->frozen = s->active;
     s->active = fresh;
+    s->wal_untold = false; /* the new file's header tells */
     pthread_cond_signal(&s->bg_cond);
     pthread_mutex_unlock(&s->lock);
     return 0;
@@ -631,6 +660,31 @@ static int write_group(struct store *s, struct group *g, struct err *err)
     return rc;
 }
 
+static void begin_group(struct store *s, struct group *g)
+{
+    g->seq = s->next_seq;
+    g->nbatches = 0;
+    g->news = false;
+    g->now = s->io->ops->now(s->io);
+    if (g->now < s->last_received)
+        g->now = s->last_received;
+    buf_reset(&g->frames);
+}
+
+/* The last thing in the log of a store that closes. */
+static void tell_at_end(struct store *s, struct group *g)
+{
+    struct err err = ERR_INIT;
+    pthread_mutex_lock(&s->lock);
+    bool untold = s->wal_untold && !s->st.writer_failed;
+    pthread_mutex_unlock(&s->lock);
+    if (!untold)
+        return;
+    begin_group(s, g);
+    put_clock(s, g);
+    commit(s, g, s->wal.prev_crc, &err); /* when it fails, there is that much less to go by */
+}
+
 void *writer_main(void *arg)
 {
     struct store *s = arg;
@@ -641,12 +695,7 @@ void *writer_main(void *arg)
         bool force = false;
         for (struct append *a = g.head; a; a = a->next)
             force |= a->kind == KIND_FREEZE;
-        g.seq = s->next_seq;
-        g.nbatches = 0;
-        g.now = s->io->ops->now(s->io);
-        if (g.now < s->last_received)
-            g.now = s->last_received;
-        buf_reset(&g.frames);
+        begin_group(s, &g);
         int rc = write_group(s, &g, &err);
         if (rc == ERR_BUSY && force)
             rc = 0;
@@ -669,6 +718,7 @@ void *writer_main(void *arg)
             buf_init(&g.frames, (size_t)1 << 31);
         }
     }
+    tell_at_end(s, &g);
     buf_deinit(&g.frames);
     return NULL;
 }
