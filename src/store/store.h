@@ -87,6 +87,7 @@ struct append {
         uint32_t crc;
     } big;
     bool big_packed;
+    bool repeats; /* of a batch in the same group: stands or falls with it */
 };
 /* Queues the batch; done() is called exactly once, maybe before the return (on refusal). rows = 0
  * is acknowledged at once. */

@@ -1,6 +1,8 @@
 /* store_test.c: the columnar store through its interface, on a disk in memory. */
 #include "store_kit.h"
 
+#include <sched.h>
+
 #include "model/ident.h"
 
 #define MAX 60000
@@ -227,7 +229,7 @@ static void idem_done(struct append *a)
     __atomic_store_n(&((struct idem_wait *)a)->done, 1, __ATOMIC_RELEASE);
 }
 
-static void send_idem(struct store *s, const char *key, uint64_t body, struct idem_wait *w)
+static void start_idem(struct store *s, const char *key, uint64_t body, struct idem_wait *w)
 {
     struct arena ar;
     struct buf out;
@@ -245,9 +247,50 @@ static void send_idem(struct store *s, const char *key, uint64_t body, struct id
     memcpy(w->a.idem, key, 16);
     w->a.payload = buf_take(&out, &w->a.payload_n);
     store_append(s, &w->a);
-    while (!__atomic_load_n(&w->done, __ATOMIC_ACQUIRE))
-        ;
     arena_deinit(&ar);
+}
+
+static void wait_idem(struct idem_wait *w)
+{
+    while (!__atomic_load_n(&w->done, __ATOMIC_ACQUIRE))
+        sched_yield();
+}
+
+static void send_idem(struct store *s, const char *key, uint64_t body, struct idem_wait *w)
+{
+    start_idem(s, key, body, w);
+    wait_idem(w);
+}
+
+/* Two with one key in one group whose sync fails: neither is acknowledged. */
+static void test_repeat_in_failed_group(void **state)
+{
+    (void)state;
+    struct io *mem = disk(), *io;
+    struct err err = ERR_INIT;
+    struct idem_wait before, first, again, other;
+    ok(io_faulty_new(&io, mem, &err), &err);
+    io_faulty_hold(io, IO_OP_OPEN, "1.wal"); /* the store itself opens unhindered */
+    struct store *s = kit_open(io, 24u << 20);
+    io_faulty_hold(io, IO_OP_SYNC, "1.wal");
+    start_idem(s, "0000000000000000", 1, &before); /* keeps the writer busy */
+    io_faulty_await(io, 1);
+    start_idem(s, "0123456789abcdef", 2, &first);
+    start_idem(s, "0123456789abcdef", 2, &again);
+    start_idem(s, "0123456789abcdef", 3, &other);
+    io_faulty_set(io, IO_OP_SYNC, 2, ERR_IO, true);
+    io_faulty_hold(io, IO_OP_SYNC, NULL);
+    wait_idem(&before);
+    wait_idem(&first);
+    wait_idem(&again);
+    wait_idem(&other);
+    assert_int_equal(before.a.rc, 0);
+    assert_int_equal(first.a.rc, ERR_IO);
+    assert_int_equal(again.a.rc, ERR_IO);
+    assert_int_equal(other.a.rc, ERR_IO);
+    store_close(s);
+    io_free(io);
+    io_free(mem);
 }
 
 static void test_idempotency(void **state)
@@ -400,11 +443,17 @@ static void test_disk_full(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_states),  cmocka_unit_test(test_background),
-        cmocka_unit_test(test_filters), cmocka_unit_test(test_delete),
-        cmocka_unit_test(test_marks),   cmocka_unit_test(test_idempotency),
-        cmocka_unit_test(test_lock),    cmocka_unit_test(test_retention),
-        cmocka_unit_test(test_ids),     cmocka_unit_test(test_disk_full),
+        cmocka_unit_test(test_states),
+        cmocka_unit_test(test_background),
+        cmocka_unit_test(test_filters),
+        cmocka_unit_test(test_delete),
+        cmocka_unit_test(test_marks),
+        cmocka_unit_test(test_idempotency),
+        cmocka_unit_test(test_repeat_in_failed_group),
+        cmocka_unit_test(test_lock),
+        cmocka_unit_test(test_retention),
+        cmocka_unit_test(test_ids),
+        cmocka_unit_test(test_disk_full),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

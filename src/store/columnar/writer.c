@@ -116,7 +116,7 @@ void store_append(struct store *s, struct append *a)
     a->packed = NULL;
     a->packed_n = 0;
     a->big = (struct big_ref){ 0 };
-    a->big_packed = false;
+    a->big_packed = a->repeats = false;
     a->kind = KIND_BATCH;
     if (s->cfg.read_only) {
         refuse(a, ERR_UNSUPPORTED, "the store is open for reading only");
@@ -397,7 +397,7 @@ static void stamp(struct store *s, struct group *g, struct append *a)
         return;
     struct append *first = earlier_in_group(g, a);
     if (first) {
-        a->duplicate = true;
+        a->duplicate = a->repeats = true;
         a->base_seq = first->base_seq;
         a->received_at = g->now;
         if (first->body_hash != a->body_hash)
@@ -552,7 +552,8 @@ static void finish(struct store *s, struct group *g, int rc, const struct err *e
         mem_free(a->payload);
         mem_free(a->packed);
         a->payload = a->packed = NULL;
-        if (rc && !a->rc && !a->duplicate) {
+        if (rc && (a->repeats || (!a->rc && !a->duplicate))) {
+            a->duplicate = false;
             a->rc = rc;
             a->err = *err;
         }
