@@ -5,10 +5,13 @@ what the writers were told.
     ... --volatile build/.../libvolatile.so     the disk cache dies with the process
     ... --plant no-fsync | ack-early            a server with that bug: the judge must object
 
+Two of the writers also send batches of more than a MiB, which the store keeps in files of their own.
+
 What it holds the server to: every acknowledged batch is there; nothing twice; no batch in part; nothing
-that was not sent; sequence numbers unique; every restart succeeds unaided. Exit 0 when all of it held,
+that was not sent, or with another text; sequence numbers unique; every restart succeeds unaided. Exit 0 when all of it held,
 1 with the reason when it did not."""
 import argparse
+import base64
 import http.client
 import json
 import os
@@ -18,6 +21,7 @@ import sys
 import tempfile
 import threading
 import time
+import zlib
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import fleetlog  # noqa: E402
@@ -30,26 +34,39 @@ class Objection(Exception):
 class Writer(threading.Thread):
     """Posts batches of 1 to 40 rows on one connection until the server goes away."""
 
-    def __init__(self, port, cycle, number, seed):
+    LARGE_ROWS = 40
+    LARGE_TEXT = 24000  # bytes of noise a row, which no packing shortens: 1.25 MiB a batch
+
+    def __init__(self, port, cycle, number, seed, large):
         super().__init__(daemon=True)
         self.port, self.cycle, self.number = port, cycle, number
         self.rng = random.Random(seed)
+        self.large = large
         self.sent, self.acked, self.refused = {}, set(), 0
+        self.acked_large = 0
+
+    def text(self, large, i, batch):
+        noise = base64.b64encode(self.rng.randbytes(self.LARGE_TEXT)).decode() if large else ""
+        return "row %d of batch %d%s" % (i, batch, noise)
 
     def run(self):
         conn = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         batch = 0
         try:
             while True:
-                n = self.rng.choice((1, 1, 2, 5, 40))
-                rows = [{"agent": "w%d" % self.number, "message": "row %d of batch %d" % (i, batch),
+                large = self.large and self.rng.random() < 0.5
+                n = self.LARGE_ROWS if large else self.rng.choice((1, 1, 2, 5, 40))
+                rows = [{"agent": "w%d" % self.number, "message": self.text(large, i, batch),
                          "cycle": self.cycle, "batch": batch, "i": i, "size": n} for i in range(n)]
+                for row in rows:
+                    row["sum"] = zlib.crc32(row["message"].encode())
                 self.sent[batch] = n
                 conn.request("POST", "/api/v1/ingest", "\n".join(map(json.dumps, rows)))
                 r = conn.getresponse()
                 body = r.read()
                 if r.status == 200 and json.loads(body)["accepted"] == n:
                     self.acked.add(batch)
+                    self.acked_large += large
                 else:
                     self.refused += 1
                 batch += 1
@@ -72,6 +89,8 @@ def check_cycle(server, cycle, writers, highest):
         if a["i"] in stored.setdefault(key, set()):
             raise Objection("cycle %d: row %s of batch %s is there twice" % (cycle, a["i"], key))
         stored[key].add(a["i"])
+        if a["sum"] != zlib.crc32(row["message"].encode()):
+            raise Objection("cycle %d: row %s of batch %s has another text" % (cycle, a["i"], key))
         if row["seq"] in seqs:
             raise Objection("cycle %d: sequence number %d given twice" % (cycle, row["seq"]))
         seqs.add(row["seq"])
@@ -96,7 +115,7 @@ def check_cycle(server, cycle, writers, highest):
 
 
 def run(cycles, writers, seed, volatile=None, plant=None, data_dir=None, progress=None, args=()):
-    """Returns {cycles, rows, acked, refused}; raises Objection."""
+    """Returns {cycles, rows, acked, large, refused}; raises Objection."""
     env = {}
     if volatile:
         env["LD_PRELOAD"] = volatile
@@ -105,12 +124,12 @@ def run(cycles, writers, seed, volatile=None, plant=None, data_dir=None, progres
     own = data_dir is None
     data_dir = data_dir or tempfile.mkdtemp(prefix="fleetlog-kill-")
     server = fleetlog.Server(*args, data_dir=data_dir, env=env)
-    total = {"cycles": 0, "rows": 0, "acked": 0, "refused": 0}
+    total = {"cycles": 0, "rows": 0, "acked": 0, "large": 0, "refused": 0}
     highest = 0
     try:
         server.start()
         for cycle in range(cycles):
-            group = [Writer(server.port, cycle, i, rng.random()) for i in range(writers)]
+            group = [Writer(server.port, cycle, i, rng.random(), i >= writers - 2) for i in range(writers)]
             for w in group:
                 w.start()
             time.sleep(rng.uniform(0.01, 0.12))
@@ -125,6 +144,7 @@ def run(cycles, writers, seed, volatile=None, plant=None, data_dir=None, progres
             total["cycles"] += 1
             total["rows"] += rows
             total["acked"] += acked
+            total["large"] += sum(w.acked_large for w in group)
             total["refused"] += sum(w.refused for w in group)
             if progress and (cycle + 1) % progress == 0:
                 print(total, flush=True)
@@ -157,7 +177,7 @@ def main():
     except Objection as e:
         print("OBJECTION: %s" % e)
         sys.exit(1)
-    print("%(cycles)d cycles, %(acked)d batches acknowledged, %(rows)d rows, %(refused)d refused: "
+    print("%(cycles)d cycles, %(acked)d batches acknowledged (%(large)d large), %(rows)d rows, %(refused)d refused: "
           "0 lost, 0 twice, 0 in part" % total, "(%.0f s)" % (time.monotonic() - began))
 
 

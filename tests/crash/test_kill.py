@@ -12,6 +12,7 @@ class Kill(unittest.TestCase):
     def test_kill(self):
         total = judge.run(CYCLES, 8, seed=1)
         self.assertGreater(total["acked"], CYCLES)
+        self.assertGreater(total["large"], 0)
 
     @unittest.skipUnless(VOLATILE, "sanitizers do not go with LD_PRELOAD")
     def test_kill_with_volatile_cache(self):
