@@ -1,11 +1,14 @@
 """POST /api/v1/ingest: what is taken, what is refused and how, repeats, and the books."""
+import base64
 import gzip
 import json
+import os
+import random
 import threading
 import unittest
 import zlib
 
-from fleetlog import Server
+from fleetlog import Server, wait_until
 
 
 class Ingest(unittest.TestCase):
@@ -205,6 +208,66 @@ class TestRepeats(Ingest):
             again = s.post("/api/v1/ingest", {"message": "x"}, headers=headers).json()
             self.assertEqual((again["first_seq"], again["duplicates"]), (first["first_seq"], 1))
             self.assertEqual(len(s.get("/api/v1/query").json()["rows"]), 1)
+
+
+class TestLarge(unittest.TestCase):
+    """Batches of more than a MiB have a file of their own beside the log (docs/format/wal.md)."""
+
+    @staticmethod
+    def body(mib):
+        noise = random.Random(1)  # base64 of noise: nothing packs it
+        return [{"agent": "large", "i": i,
+                 "message": base64.b64encode(noise.randbytes(48 << 10)).decode()}
+                for i in range(16 * mib)]
+
+    @staticmethod
+    def files(s):
+        return sorted(n for n in os.listdir(os.path.join(s.data_dir, "wal")) if n.endswith(".big"))
+
+    def stored(self, s, body):
+        r = s.get("/api/v1/query", query={"q": "agent:large", "limit": 10000, "order": "asc",
+                                          "format": "ndjson"}, timeout=120)
+        rows = r.ndjson()
+        self.assertEqual([(x["attributes"]["i"], x["message"]) for x in rows],
+                         [(x["i"], x["message"]) for x in body])
+        return [x["seq"] for x in rows]
+
+    def test_acknowledged_and_there_after_a_kill(self):
+        with Server() as s:
+            s.post("/api/v1/ingest", {"agent": "small", "message": "before"})
+            self.assertEqual(self.files(s), [])
+            body, headers = self.body(2), {"Idempotency-Key": "k-large"}
+            first = s.post("/api/v1/ingest", body, headers=headers).json()
+            self.assertEqual((first["accepted"], first["first_seq"]), (32, 2))
+            after = s.post("/api/v1/ingest", {"agent": "small", "message": "after"}).json()
+            self.assertEqual(after["first_seq"], 34)
+            self.assertEqual(s.get("/api/v1/status").json()["store"]["big_batches"], 1)
+            self.assertEqual(self.files(s), ["000000000001.big"])
+            s.kill()
+            s.start()
+            self.assertEqual(self.stored(s, body), list(range(2, 34)))
+            again = s.post("/api/v1/ingest", body, headers=headers).json()
+            self.assertEqual((again["first_seq"], again["duplicates"]), (2, 32))
+            self.assertEqual(self.files(s), ["000000000001.big"])
+            self.assertTrue(s.get("/api/v1/integrity").json()["ok"])
+
+    def test_small_ones_beside_many_large_ones(self):
+        """Every request is answered, and large ones are flushed: their files go."""
+        with Server() as s:
+            body, codes = self.body(6), []
+            senders = [threading.Thread(target=lambda: codes.append(
+                s.post("/api/v1/ingest", body, timeout=120).status)) for _ in range(6)]
+            for t in senders:
+                t.start()
+            for i in range(50):
+                self.assertEqual(s.post("/api/v1/ingest", {"agent": "small"}).status, 200)
+            for t in senders:
+                t.join()
+            self.assertLessEqual(set(codes), {200, 503})
+            rows = 50 + len(body) * codes.count(200)
+            self.assertEqual(s.get("/api/v1/status").json()["store"]["watermark"], rows)
+            s.post("/api/v1/ingest", body)
+            wait_until(lambda: "000000000001.big" not in self.files(s), what="the flush")
 
 
 class TestBooks(unittest.TestCase):
