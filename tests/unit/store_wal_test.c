@@ -303,6 +303,32 @@ static void test_failed_roll(void **state)
     io_free(mem);
 }
 
+/* A copy under another name of the same number is no file of the log. */
+static void test_names(void **state)
+{
+    (void)state;
+    static const char *const others[] = { "wal/0000000000001.wal", "wal/1.wal",
+                                          "wal/000000000001.wal.bak", "wal/00000000000x.wal" };
+    struct io *io = disk();
+    struct store *s = kit_open(io, 1u << 20);
+    ok(kit_append(s, 0, ROWS, &err));
+    store_close(s);
+    char *p;
+    size_t n;
+    ok(io_read_file(io, WAL_1, 1u << 20, &p, &n, &err));
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        ok(io_write_file(io, others[i], str_n(p, n), &err));
+    mem_free(p);
+    s = kit_open(io, 1u << 20);
+    expect_rows(s, ROWS);
+    ok(store_flush(s, &err));
+    store_close(s);
+    s = kit_open(io, 1u << 20);
+    expect_rows(s, ROWS);
+    store_close(s);
+    io_free(io);
+}
+
 /* After a kill the tail may be in the system's memory only. Once a start has shown it, the power
  * cannot take it back. */
 static void test_shown_is_durable(void **state)
@@ -337,10 +363,11 @@ int main(int argc, char **argv)
         cmocka_set_test_filter(argv[1]);
     err = (struct err)ERR_INIT;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_after_close), cmocka_unit_test(test_after_start),
-        cmocka_unit_test(test_last_group),  cmocka_unit_test(test_idle),
-        cmocka_unit_test(test_missing),     cmocka_unit_test(test_behind_the_end),
-        cmocka_unit_test(test_failed_roll), cmocka_unit_test(test_shown_is_durable),
+        cmocka_unit_test(test_after_close),      cmocka_unit_test(test_after_start),
+        cmocka_unit_test(test_last_group),       cmocka_unit_test(test_idle),
+        cmocka_unit_test(test_missing),          cmocka_unit_test(test_behind_the_end),
+        cmocka_unit_test(test_failed_roll),      cmocka_unit_test(test_names),
+        cmocka_unit_test(test_shown_is_durable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

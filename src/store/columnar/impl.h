@@ -258,7 +258,7 @@ struct file_nos {
     bool failed; /* out of memory: some are not in here */
 };
 void file_nos_add(struct file_nos *w, uint64_t n);
-/* the number in a name of 12 or more digits and this suffix; other names are passed over */
+/* the number in a name that wal_path or big_path makes, by its suffix; others are passed over */
 void file_nos_add_name(struct file_nos *w, const char *name, bool is_dir, const char *suffix);
 
 struct wal_replay {

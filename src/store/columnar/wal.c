@@ -427,9 +427,10 @@ void file_nos_add_name(struct file_nos *w, const char *name, bool is_dir, const 
 {
     uint64_t number;
     size_t len = strlen(name), tail = strlen(suffix);
-    if (!is_dir && len >= 12 + tail && strcmp(name + len - tail, suffix) == 0 &&
-        str_to_u64(str_n(name, len - tail), &number))
-        file_nos_add(w, number);
+    if (is_dir || len < 12 + tail || strcmp(name + len - tail, suffix) != 0 ||
+        (len > 12 + tail && name[0] == '0') || !str_to_u64(str_n(name, len - tail), &number))
+        return;
+    file_nos_add(w, number);
 }
 
 struct wal_names {
