@@ -64,6 +64,7 @@ static void expect_gap(struct store *s, uint64_t first, uint64_t last, const cha
     arena_init(&a, 1u << 20);
     ok(store_gaps(s, &a, &g, &n, &err));
     assert_int_equal(n, 1);
+    assert_int_equal(status(s).gaps, 1);
     assert_int_equal(g[0].first_seq, first);
     assert_int_equal(g[0].last_seq, last);
     assert_string_equal(g[0].reason, why);

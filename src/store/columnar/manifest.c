@@ -318,6 +318,13 @@ static int replay(struct store *s, const char *p, size_t n, struct err *err)
     return 0;
 }
 
+static void count_gaps(struct store *s)
+{
+    pthread_mutex_lock(&s->lock);
+    s->st.gaps = s->mf.ngaps;
+    pthread_mutex_unlock(&s->lock);
+}
+
 int manifest_load(struct store *s, struct err *err)
 {
     char *p, path[PATH_MAX_STORE];
@@ -337,6 +344,7 @@ int manifest_load(struct store *s, struct err *err)
         return rc;
     rc = replay(s, p, n, err);
     mem_free(p);
+    count_gaps(s);
     if (rc || s->cfg.read_only)
         return rc;
     return s->io->ops->open(s->io, &s->mf.f, path, IO_WRITE, err);
@@ -379,8 +387,10 @@ int manifest_edit(struct store *s, const struct edit *e, bool *ret_doubtful, str
     if (!rc)
         rc = apply_record(m, buf_str(&b), err);
     buf_deinit(&b);
-    if (!rc)
+    if (!rc) {
         m->records++;
+        count_gaps(s);
+    }
     if (!rc && m->size > MANIFEST_ROLL) {
         struct err e2 = ERR_INIT;
         if (begin(s, m->number + 1, &e2))
