@@ -89,11 +89,13 @@ struct query_result {
     uint64_t watermark; /* highest seq the run could see */
     ts_ns last_time;    /* of the last whole-entry row delivered, with its seq: next page */
     uint64_t last_seq;
-    bool more; /* plain filter: further rows exist behind the limit */
+    bool more;      /* further rows exist behind the limit */
+    bool next_page; /* and query_set_page leads to them: the rows are the scan's, in its order */
 };
 int query_run(struct query *q, struct store *s, struct query_sink *sink, struct query_ctl *ctl,
               struct query_result *ret, struct err *err);
-/* For plain filters: continue behind (time, seq) of a former page, seeing only seq <= max_seq. */
+/* Where the former page said `next_page`: continue behind its (time, seq), seeing only
+ * seq <= max_seq. The offset counts for the first page alone. */
 void query_set_page(struct query *q, ts_ns after_time, uint64_t after_seq, uint64_t max_seq);
 /* Ask for query_result.total (counts all matches even past the limit; costs a full scan of
  * matches). */

@@ -272,7 +272,8 @@ static int run_ops(struct run *r, struct err *err)
     struct plan plan = plan_order(r->q);
     uint64_t limit = final_limit(r->q, &by_default);
     /* one more than shown tells whether there is more */
-    uint64_t need = plan_needs(r, r->ops, add_sat(add_sat(limit, r->q->o.offset), 1));
+    uint64_t need =
+        plan_needs(r, r->ops, add_sat(add_sat(limit, r->q->paged ? 0 : r->q->o.offset), 1));
     int rc = 0;
     if (plan.tail)
         need = plan.filtered ? UINT64_MAX : plan.keep;

@@ -8,8 +8,18 @@ struct sink_op {
     struct query_cell *cells;
     struct access *cols;
     uint64_t skip, left;
-    bool by_default;
+    bool by_default, pages;
 };
+
+/* An answer can be continued from its last row only when its rows are those of the scan, in its
+ * order: a sort, a tail or a limit would begin anew behind that row. */
+static bool has_pages(const struct query *q)
+{
+    for (const struct pipe *p = q->first; p; p = p->next)
+        if (p->out || (p->def != &pipe_where && !(p->def->flags & PIPE_ROWWISE)))
+            return false; /* a table's rows have no place to continue from */
+    return true;
+}
 
 static int sink_open(struct op *o, struct err *err)
 {
@@ -18,7 +28,8 @@ static int sink_open(struct op *o, struct err *err)
     for (const struct pipe *p = q->first; p; p = p->next)
         s->schema = p->out;
     s->left = final_limit(q, &s->by_default);
-    s->skip = q->o.offset;
+    s->skip = q->paged ? 0 : q->o.offset; /* the first page has skipped them */
+    s->pages = has_pages(q);
     uint32_t n = s->schema ? s->schema->n : 0;
     s->cells = mem_zarray(n + 1, sizeof *s->cells);
     s->cols = mem_zarray(n + 1, sizeof *s->cols);
@@ -79,6 +90,7 @@ static int sink_push(struct op *o, const struct chunk *c, struct err *err)
         }
         if (!s->left) {
             o->run->res->more = true;
+            o->run->res->next_page = s->pages;
             o->run->res->truncated = s->by_default;
             rc = OP_ENOUGH;
             break;

@@ -173,7 +173,7 @@ static void put_account(struct job *j, const struct request *r, const struct ans
         json_kv_u64(b, &first, "total", res->total);
     json_kv_bool(b, &first, "truncated", res->truncated);
     json_key(b, &first, "next_cursor");
-    if (res->more && a->columns.n == 0)
+    if (res->next_page)
         put_cursor(b, j->c, r, res);
     else
         buf_puts(b, "null");

@@ -44,7 +44,9 @@ static const struct route_param p_query[] = {
     Q("limit", "integer", "rows; 100 for plain filters, 10,000 for tables when not given"),
     Q("offset", "integer", "rows to skip"),
     Q("order", "string", "`desc` (default) or `asc`: plain filters by time"),
-    Q("cursor", "string", "next_cursor of the page before"),
+    Q("cursor", "string",
+      "next_cursor of the page before; null at the end, and for pipes other than `where`, `drop` "
+      "and `rename`: page those by offset"),
     Q("format", "string", "`json` (default), `ndjson`, `csv` or `text`"),
     Q("all", "boolean", "true: no default limit, for exports"),
     Q("total", "boolean", "true: count all matches"),

@@ -154,6 +154,31 @@ class TestPages(Query):
         broken = cursor[:-1] + ("0" if cursor[-1] != "0" else "1")
         self.refuse("/api/v1/query", q="agent:a1", cursor=broken)
 
+    def all_pages(self, q, **more):
+        rows, cursor = [], None
+        for _ in range(100):
+            got = self.query(q, **(dict(more, cursor=cursor) if cursor else more))
+            rows += got["rows"]
+            cursor = got["next_cursor"]
+            if not cursor:
+                return rows
+        raise AssertionError("the pages of %r never end" % q)
+
+    def test_pipes_have_pages_only_when_they_keep_rows_and_order(self):
+        for q in ("a*", "* | where n>20", "* | drop tool", "* | rename n as m | where m<150"):
+            want = self.query(q, all="true")["rows"]
+            self.assertEqual(self.all_pages(q, limit=17), want, q)
+        # the others are one page: a second would begin anew behind the first one's last row
+        for q in ("* | sort by n", "* | tail 50", "* | head 50", "* | limit 50", "* | offset 3",
+                  "* | dedup by agent, n", "* | sort by tool | limit 40"):
+            got = self.query(q, limit=17)
+            self.assertEqual(len(got["rows"]), 17, q)
+            self.assertIsNone(got["next_cursor"], q)
+
+    def test_an_offset_is_skipped_once(self):
+        want = self.query(limit=1000)["rows"][5:]
+        self.assertEqual(self.all_pages("", limit=13, offset=5), want)
+
     def test_pages_of_equal_times(self):
         with Server() as s:
             s.ingest([{"timestamp": BASE, "message": "m", "n": i} for i in range(57)])

@@ -177,7 +177,7 @@ static void answer(const struct state *st, str text, const struct options *given
         query_want_total(q);
     for (unsigned page = 0; !rc; page++) {
         rc = run_once(q, st->store, &o, out, &res, &err);
-        if (rc || !o.page || !res.more || page > 1000)
+        if (rc || !o.page || !res.next_page || page > 1000)
             break;
         buf_puts(out, "! page\n");
         query_set_page(q, res.last_time, res.last_seq, res.watermark);
