@@ -146,17 +146,18 @@ static uint64_t inflight(struct net *n)
     return sum;
 }
 
-/* the most this body may inflate to: its own limit or what is left for all */
-static size_t inflate_ceiling(struct net *n)
+/* The most this body may inflate to: its own limit or what the others leave. Its bytes as sent do
+ * not count: they go when it is inflated, and a body that can never fit must hear 413, not 503. */
+static size_t inflate_ceiling(struct net *n, const struct request *r)
 {
-    uint64_t used = inflight(n), all = n->lim.inflight_bytes;
+    uint64_t used = inflight(n) - r->accounted, all = n->lim.inflight_bytes;
     uint64_t left = used < all ? all - used : 0;
     return left < n->lim.inflated_bytes ? (size_t)left : n->lim.inflated_bytes;
 }
 
 static void start_inflate(struct conn *c, struct request *r)
 {
-    size_t ceiling = inflate_ceiling(c->w->net);
+    size_t ceiling = inflate_ceiling(c->w->net, r);
     if (r->pub.body.n < NET_OFFLOAD) {
         r->inflate_max = ceiling < NET_INLINE_INFLATE ? ceiling : NET_INLINE_INFLATE;
         inflate(r);

@@ -1,5 +1,6 @@
 """Each limit at its edge and one past it; timeouts; overload."""
 import gzip
+import random
 import unittest
 
 from echo import OK, EchoCase, Server, get, post, statuses, wait_until
@@ -77,6 +78,21 @@ class Bodies(EchoCase):
         self.assertLess(len(bomb), 40000)
         got = self.server.exchange(post("/echo", bomb, "Content-Encoding: gzip") + OK)
         self.assertEqual(statuses(got), [413])
+
+
+class InflatedAlone(EchoCase):
+    # as `serve` has them: what one body may inflate to is what all bodies may take
+    FLAGS = ("--limit", "inflated_bytes=2000000", "--limit", "inflight_bytes=2000000")
+
+    def test_too_large_is_not_told_to_come_again(self):
+        def request(n):  # 100 kB as sent: more than the small buffer of a connection
+            body = random.Random(1).randbytes(100000) + bytes(n - 100000)
+            return post("/echo", gzip.compress(body), "Content-Encoding: gzip")
+        self.assertEqual(len(self.server.ask(request(2000000)).body), 2000000)
+        wait_until(lambda: self.server.stats()["inflight"] == 0, "no bodies in memory")
+        data = self.server.exchange(request(2000001) + OK)
+        self.assertEqual(statuses(data), [413])
+        self.assertNotIn(b"Retry-After", data)
 
 
 class Inflight(EchoCase):
