@@ -336,29 +336,46 @@ void conn_send(struct conn *c, str head, str body)
         conn_flush(c);
 }
 
-void conn_fail(struct conn *c, int status, const char *why, const char *headers)
+#define FAIL_MAX 1024
+
+static size_t native_failure(char *body, size_t cap, int status, const char *why)
 {
-    struct net_worker *w = c->w;
-    char body[256], head[768];
-    bool no_body = c->req && c->req->pub.method == HTTP_HEAD && c->req->pub.method_text.n;
-    int n = snprintf(body, sizeof body, "{\"error\":{\"code\":\"http_%d\",\"message\":\"", status);
-    for (const char *p = why; *p && n < (int)sizeof body - 8; p++) {
+    int n = snprintf(body, cap, "{\"error\":{\"code\":\"%s\",\"message\":\"", http_code(status));
+    for (const char *p = why; *p && n < (int)cap - 8; p++) {
         if (*p == '"' || *p == '\\')
             body[n++] = '\\';
         body[n++] = *p;
     }
-    n += snprintf(body + n, sizeof body - (size_t)n, "\"}}\n");
+    n += snprintf(body + n, cap - (size_t)n, "\"}}\n");
+    return (size_t)n;
+}
+
+void conn_fail(struct conn *c, int status, const char *why, const char *headers)
+{
+    struct net_worker *w = c->w;
+    const struct net_config *cfg = &w->net->cfg;
+    const struct http_req *req = c->req && c->req->pub.path.n ? &c->req->pub : NULL;
+    char native[256], head[768];
+    struct buf own;
+    buf_init(&own, FAIL_MAX);
+    if (cfg->fail)
+        cfg->fail(cfg->ctx, req, status, http_code(status), why, &own);
+    str body = buf_ok(&own) && own.n
+                   ? buf_str(&own)
+                   : str_n(native, native_failure(native, sizeof native, status, why));
     str prefix = worker_prefix(w);
     int h = snprintf(head, sizeof head,
                      "HTTP/1.1 %d %s\r\n%.*sContent-Type: application/json\r\n"
-                     "Content-Length: %d\r\n%sConnection: close\r\n\r\n",
-                     status, http_reason(status), STR_FMT(prefix), n, headers ? headers : "");
+                     "Content-Length: %zu\r\n%sConnection: close\r\n\r\n",
+                     status, http_reason(status), STR_FMT(prefix), body.n, headers ? headers : "");
+    bool no_body = c->req && c->req->pub.method == HTTP_HEAD && c->req->pub.method_text.n;
     stat_add(&w->st.status_class[status / 100], 1);
     if (status != 503)
         stat_add(status == 408 ? &w->st.timeouts : &w->st.protocol_errors, 1);
     drop_unfinished(c);
-    conn_send(c, str_n(head, (size_t)h), no_body ? STR_NULL : str_n(body, (size_t)n));
+    conn_send(c, str_n(head, (size_t)h), no_body ? STR_NULL : body);
     conn_finish(c);
+    buf_deinit(&own);
 }
 
 /* ---- reading ---- */

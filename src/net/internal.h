@@ -237,6 +237,7 @@ void message_body_read(struct conn *c, size_t n);
 
 /* respond.c */
 const char *http_reason(int status);
+const char *http_code(int status); /* of an error of our own, in a word for programs */
 void respond_drained(struct request *r); /* the stream's queue got shorter */
 
 /* ws.c */

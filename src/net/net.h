@@ -97,8 +97,11 @@ struct net_config {
     int (*check)(void *ctx, struct http_req *req, str *ret_body_text,
                  const char **ret_extra_headers);
     void (*handle)(void *ctx, struct http_req *req);
-    /* turns a protocol error of net's own (400, 408, 413, 431 ...) into a body; may be NULL (a
-     * native JSON error is sent then) */
+    /* Appends the body (JSON, at most 1 KiB) for an error of net's own: 400, 408, 413, 415, 431,
+     * 503 ... `code` names it in a word. req is NULL when there was no head to read. May be NULL or
+     * append nothing: a native error is sent then. */
+    void (*fail)(void *ctx, const struct http_req *req, int status, const char *code,
+                 const char *why, struct buf *out);
     void *ctx;
 };
 

@@ -60,6 +60,22 @@ const char *http_reason(int status)
     }
 }
 
+const char *http_code(int status)
+{
+    switch (status) {
+    case 408: return "timeout";
+    case 413: return "too_large";
+    case 414: return "url_too_long";
+    case 415: return "unsupported_media_type";
+    case 426: return "upgrade_required";
+    case 431: return "headers_too_large";
+    case 501: return "not_implemented";
+    case 503: return "overloaded";
+    case 505: return "http_version";
+    default: return "bad_request";
+    }
+}
+
 /* ---- compression ---- */
 
 /* "gzip;q=0.5": the weight in thousandths; 1000 without one, 0 when malformed */

@@ -85,9 +85,9 @@ static void refuse(struct http_req *req)
     bool version = wants_upgrade(req);
     http_respond(req, version ? 426 : 400, "application/json",
                  version ? "Sec-WebSocket-Version: 13\r\nUpgrade: websocket\r\n" : NULL,
-                 version ? STR("{\"error\":{\"code\":\"http_426\",\"message\":"
+                 version ? STR("{\"error\":{\"code\":\"upgrade_required\",\"message\":"
                                "\"only WebSocket version 13 is spoken here\"}}\n")
-                         : STR("{\"error\":{\"code\":\"http_400\",\"message\":"
+                         : STR("{\"error\":{\"code\":\"bad_request\",\"message\":"
                                "\"not a valid WebSocket request\"}}\n"));
 }
 

@@ -161,6 +161,9 @@ void reply_error(struct call *c, int status, const char *slug, const char *fmt, 
     __attribute__((format(printf, 4, 5)));
 /* text of an error answer in a dialect */
 void error_body(struct buf *out, enum shape shape, int status, const struct err *err);
+/* net_config.fail: an error of net's own in the words of the path's dialect */
+void reply_net_error(void *ctx, const struct http_req *req, int status, const char *code,
+                     const char *why, struct buf *out);
 /* where a bad parameter was: MALS puts it into "loc" */
 void reply_bad_param(struct call *c, const char *name, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));

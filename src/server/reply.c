@@ -175,6 +175,16 @@ void error_body(struct buf *out, enum shape shape, int status, const struct err 
     buf_puts(out, "}\n");
 }
 
+void reply_net_error(void *ctx, const struct http_req *req, int status, const char *code,
+                     const char *why, struct buf *out)
+{
+    struct err err = ERR_INIT;
+    (void)ctx;
+    snprintf(err.msg, sizeof err.msg, "%s", why);
+    err_slug(&err, code);
+    error_body(out, req ? shape_of_path(req->path_decoded) : SHAPE_NATIVE, status, &err);
+}
+
 static void send_error(struct call *c, int status, const struct err *err)
 {
     char memory[ERROR_MAX];

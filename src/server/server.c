@@ -201,6 +201,7 @@ static int start_network(struct server *s, struct err *err)
                             .limits = s->cfg.limits,
                             .check = auth_check,
                             .handle = server_handle,
+                            .fail = reply_net_error,
                             .ctx = s };
     int rc = net_start(&s->net, &n, err);
     for (uint32_t i = 0; rc == 0 && i < s->nurls; i++)

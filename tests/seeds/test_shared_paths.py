@@ -66,6 +66,24 @@ class TestSharedPaths(unittest.TestCase):
             self.assertEqual(set(items), {"m", "g", "h"})
             self.assertEqual(items["g"]["message"], "from guide")
 
+    def test_a_body_that_cannot_be_read_is_refused_in_the_words_of_each(self):
+        what = ((b"x", {"Content-Length": str(1 << 40)}, 413),
+                (b"{}", {"Content-Encoding": "br"}, 415),
+                (b"not gzip", {"Content-Encoding": "gzip"}, 400))
+        for body, headers, status in what:
+            for path in ("/ingest", "/log", "/events"):
+                r = self.server.post(path, body, headers=headers)
+                self.assertEqual(r.status, status, (path, r))
+                self.assertIsInstance(r.json()["error"], str, (path, r))
+            for path in ("/logs", "/logs/batch"):
+                r = self.server.post(path, body, headers=headers)
+                self.assertEqual(r.status, status, (path, r))
+                self.assertIsInstance(r.json()["detail"], str, (path, r))
+            e = self.server.post("/api/v1/ingest", body, headers=headers).json()["error"]
+            self.assertTrue(e["message"])
+            self.assertEqual(e["code"], {413: "too_large", 415: "unsupported_media_type",
+                                         400: "bad_request"}[status])
+
     def test_method_discipline(self):
         r = self.server.request("PUT", "/search")
         self.assertEqual(r.status, 405)
