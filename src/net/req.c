@@ -31,10 +31,12 @@ bool http_unescape(struct arena *a, str s, bool plus, str *ret)
         if (c == '%') {
             int hi = s.n - i > 2 ? hex_value(s.p[i + 1]) : -1;
             int lo = s.n - i > 2 ? hex_value(s.p[i + 2]) : -1;
-            if (hi < 0 || lo < 0)
+            if (hi >= 0 && lo >= 0) {
+                c = (char)(hi << 4 | lo);
+                i += 2;
+            } else if (!plus) {
                 return false;
-            c = (char)(hi << 4 | lo);
-            i += 2;
+            }
         } else if (c == '+' && plus) {
             c = ' ';
         }
@@ -86,16 +88,16 @@ static int quality(str params)
 }
 
 struct preference {
-    str type, family; /* "text/html", and its wildcard range */
+    str type, family;         /* "text/html", and its wildcard range */
     int quality, specificity; /* of the range that names it best */
 };
 
 static void consider(struct preference *p, str range, int q)
 {
-    int s = str_eq_ci(range, p->type)       ? 3
-            : str_eq_ci(range, p->family)   ? 2
+    int s = str_eq_ci(range, p->type)      ? 3
+            : str_eq_ci(range, p->family)  ? 2
             : str_eq_ci(range, STR("*/*")) ? 1
-                                              : 0;
+                                           : 0;
     if (s > p->specificity) {
         p->specificity = s;
         p->quality = q;
