@@ -212,7 +212,9 @@ static int quoted(struct parser *p, size_t *n)
 
 static int add_part(struct parser *p, str **parts, uint32_t *nparts, size_t n)
 {
-    str *more = arena_grow(p->a, *parts, *nparts, *nparts + 1, sizeof **parts);
+    str *more = *parts;
+    if ((*nparts & (*nparts - 1)) == 0) /* grows at powers of two */
+        more = arena_grow(p->a, *parts, *nparts, *nparts ? *nparts * 2 : 1, sizeof **parts);
     str s = n ? arena_dup(p->a, (str){ p->tmp, n }) : STR("");
     if (!more || !s.p)
         return err_nomem(p->err);

@@ -226,10 +226,13 @@ static int timeline_finish(struct op *o, struct err *err)
         return 0;
     while (!a->step && steps(lo, hi, t->step) > STEPS_WANTED && t->rung + 1 < RUNGS)
         t->step = ladder[++t->rung];
-    if (steps(lo, hi, t->step) > STEPS_MAX)
-        return err_set(err, ERR_LIMIT,
-                       "the timeline would have more than %llu steps: choose a larger one",
-                       STEPS_MAX);
+    if (steps(lo, hi, t->step) > STEPS_MAX) {
+        err_at(err, ERR_INVALID, o->pipe->pos, "the timeline would have more than %llu steps",
+               STEPS_MAX);
+        err_hint(err, "choose a longer step, or bound the time with after: and before:");
+        err_slug(err, "bad_query");
+        return ERR_INVALID;
+    }
     int rc = t->cap ? rebuild(t, t->cap, err) : 0;
     uint32_t *order = NULL;
     struct val *vals = mem_array((size_t)256 * (t->g.nkeys + 2), sizeof *vals);

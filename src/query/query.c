@@ -13,8 +13,9 @@ void query_opts_default(struct query_opts *o)
 static int check_text(str text, struct err *err)
 {
     if (text.n > QUERY_TEXT_MAX) {
-        err_at(err, ERR_LIMIT, QUERY_TEXT_MAX, "a query has at most %d bytes", QUERY_TEXT_MAX);
-        return ERR_LIMIT;
+        err_at(err, ERR_INVALID, QUERY_TEXT_MAX, "a query has at most %d bytes", QUERY_TEXT_MAX);
+        err_slug(err, "bad_query");
+        return ERR_INVALID;
     }
     size_t bad = utf8_invalid_at(text), nul = str_chr(text, 0);
     if (nul < bad)

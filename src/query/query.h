@@ -40,8 +40,7 @@ struct query_opts {
 };
 void query_opts_default(struct query_opts *o);
 
-/* ERR_INVALID with err->pos (byte in text), slug "bad_query" and often a hint; ERR_LIMIT text too
- * long. */
+/* ERR_INVALID with err->pos (byte in text), slug "bad_query" and often a hint. */
 int query_parse(struct query **ret, str text, const struct query_opts *o, struct err *err);
 void query_free(struct query *q);
 /* the filter part; lives as long as q */

@@ -114,7 +114,22 @@ class TestQuery(Query):
         self.assertEqual(e["code"], "bad_query")
         self.assertIsInstance(e["position"], int)
         r = self.server.post("/api/v1/query", {"q": "x " * 9000})
-        self.assertEqual(r.status // 100, 4, r)
+        self.assertEqual((r.status, r.json()["error"]["position"]), (400, 16384), r)
+        e = self.refuse("/api/v1/query", q="* | timeline 1ns")
+        self.assertEqual((e["code"], e["position"]), ("bad_query", 4))
+
+    def test_long_queries_are_no_overload(self):
+        for q in ("agent:" + "*".join("a" * 8000), "agent in (" + ",".join("a" * 8000) + ")",
+                  " ".join("a" * 8000), " OR ".join("a" * 3000), "* | fields " + ",".join("a" * 9)):
+            r = self.server.post("/api/v1/query", {"q": q})
+            self.assertIn(r.status, (200, 400), (q[:40], r))
+
+    def test_a_stray_percent_sign_is_itself(self):
+        with Server() as s:
+            s.ingest([{"agent": "percent", "message": "at 100% now"}, {"message": "other"}])
+            for raw, want in (("100%", 1), ("100%+now", 1), ("100%25", 1), ("100%zz", 0)):
+                r = s.get("/api/v1/query?q=" + raw)
+                self.assertEqual((r.status, len(r.json()["rows"])), (200, want), raw)
 
     def test_a_timeout_is_503_with_retry_after(self):
         big = [{"message": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa %d" % i}
