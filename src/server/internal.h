@@ -293,6 +293,8 @@ int rows_each(struct job *j, const struct scan_plan *plan,
 int rows_one(struct job *j, uint64_t seq,
              int (*fn)(void *arg, struct block *b, uint32_t row, struct err *err), void *arg,
              struct err *err);
+/* The time of the entry a repeated request stored at first; unchanged when it is gone by now. */
+int rows_time_of(struct job *j, uint64_t seq, ts_ns *time, struct err *err);
 int row_seq(struct block *b, uint32_t row, uint64_t *ret, struct err *err);
 int row_time(struct block *b, uint32_t row, ts_ns *ret, struct err *err);
 

@@ -60,15 +60,37 @@ static bool refused(struct ingest_op *op)
     return true;
 }
 
+/* time: whole microseconds, see ingest_start */
+static str put_logged(const struct ingest_op *op, ts_ns time, char body[160])
+{
+    char id[ID_TEXT], text[TS_TEXT_MAX];
+    id_make(store_ids(op->c->s->store), op->a.received_at, op->a.base_seq, id);
+    ts_format(time, -1, text);
+    int n = snprintf(body, 160, "{\"id\":\"%.36s\",\"created_at\":\"%s\"}\n", id, text);
+    return str_n(body, (size_t)n);
+}
+
+/* the first answer told the time of the entry, which only the store still knows */
+static int run_logged_before(struct job *j, struct err *err)
+{
+    const struct ingest_op *op = j->args;
+    char body[160];
+    ts_ns time = op->a.received_at;
+    int rc = rows_time_of(j, op->a.base_seq, &time, err);
+    if (rc == 0)
+        buf_putstr(&j->out, put_logged(op, time, body));
+    return rc;
+}
+
 static void log_reply(struct ingest_op *op)
 {
-    char id[ID_TEXT], body[160], time[TS_TEXT_MAX];
+    char body[160];
     if (refused(op))
         return;
-    id_make(store_ids(op->c->s->store), op->a.received_at, op->a.base_seq, id);
-    ts_format(op->now, -1, time); /* whole microseconds, see ingest_start */
-    int n = snprintf(body, sizeof body, "{\"id\":\"%.36s\",\"created_at\":\"%s\"}\n", id, time);
-    reply_json(op->c, 200, str_n(body, (size_t)n));
+    if (op->a.duplicate)
+        job_start(op->c, run_logged_before, op, 0);
+    else
+        reply_json(op->c, 200, put_logged(op, op->now, body));
 }
 
 void mals_log(struct call *c)

@@ -421,3 +421,14 @@ int rows_one(struct job *j, uint64_t seq,
         rc = err_set(err, ERR_NOTFOUND, "no entry with this id");
     return rc;
 }
+
+static int take_time(void *arg, struct block *b, uint32_t row, struct err *err)
+{
+    return row_time(b, row, arg, err);
+}
+
+int rows_time_of(struct job *j, uint64_t seq, ts_ns *time, struct err *err)
+{
+    int rc = rows_one(j, seq, take_time, time, err);
+    return rc == ERR_NOTFOUND ? 0 : rc;
+}

@@ -258,6 +258,17 @@ class TestEvents(unittest.TestCase):
         self.assertEqual(event["data"]["payload"], {"i": 3})
         self.assertEqual(event["data"]["agent_id"], "sub-1")
 
+    def test_a_repeat_gets_the_first_answer(self):
+        with Server() as s:
+            def send():
+                return s.post("/events", {"source_app": "rep", "session_id": "s",
+                                          "hook_event_type": "Stop", "payload": {"n": 1}},
+                              headers={"Idempotency-Key": "hook-1"})
+            first = send().json()
+            s.restart()
+            self.assertEqual(send().json(), first)
+            self.assertEqual(s.get("/events/recent").json()[0]["timestamp"], first["timestamp"])
+
     def test_events_survive_a_kill(self):
         sent = self.post(hook(payload={"keep": True}))
         self.server.kill()

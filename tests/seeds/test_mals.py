@@ -84,6 +84,20 @@ class TestWrite(Mals):
         uuid.UUID(r["id"])
         self.assertGreater(parse_time(r["created_at"]), before)
 
+    def test_a_repeat_gets_the_first_answer(self):
+        with Server(key=KEY, env={"MALS_API_KEY": KEY}) as s:
+            def log():
+                return s.post("/logs", {"agent_id": "rep", "message": "once"},
+                              headers={"Idempotency-Key": "mals-1"})
+            first = log()
+            self.assertEqual(first.status, 200, first)
+            self.assertEqual(log().json(), first.json())
+            s.restart()
+            self.assertEqual(log().json(), first.json())
+            items = s.get("/logs").json()
+            self.assertEqual((items["total"], items["items"][0]["created_at"]),
+                             (1, first.json()["created_at"]))
+
     def test_full_item_round_trip(self):
         parent = self.log("w2", "parent")["id"]
         trace = str(uuid.uuid4())
