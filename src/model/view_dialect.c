@@ -195,7 +195,7 @@ static void mals_extra(struct buf *b, struct row *r, bool *first)
 }
 
 /* microseconds, as Python's datetime reads them */
-static void put_created(struct buf *b, ts_ns t)
+static void put_micros(struct buf *b, ts_ns t)
 {
     char text[TS_TEXT_MAX];
     if (t > TS_MIN + NS_PER_US)
@@ -224,11 +224,15 @@ int view_mals(struct buf *out, struct block *b, uint32_t row, struct err *err)
         put_or_null(out, &r, STR("trace_id"), F_TRACE_ID, &first);
         put_or_null(out, &r, STR("parent_id"), F_PARENT_ENTRY, &first);
         put_key(out, STR("created_at"), &first);
-        put_created(out, row_time(&r));
+        put_micros(out, row_time(&r));
         put_key_value(out, STR("resolved"),
                       row_has(&r, F_RESOLVED) ? r.field[F_RESOLVED] : (struct val){ .t = V_BOOL },
                       F_RESOLVED, &first);
-        put_or_null(out, &r, STR("resolved_at"), F_RESOLVED_AT, &first);
+        put_key(out, STR("resolved_at"), &first);
+        if (row_has(&r, F_RESOLVED_AT) && r.field[F_RESOLVED_AT].t == V_I64)
+            put_micros(out, r.field[F_RESOLVED_AT].i);
+        else
+            buf_puts(out, "null");
         put_or_null(out, &r, STR("resolved_by"), F_RESOLVED_BY, &first);
         if (r.shape.dialect == 'M')
             mals_extra(out, &r, &first);

@@ -35,13 +35,19 @@ static void put_error(struct buf *b, const struct ingest_error *e)
     buf_putc(b, '}');
 }
 
-static void put_detail(struct buf *b, const struct ingest_error *e, bool batch)
+/* FastAPI's form; what is wrong with the whole body has no index, and broken JSON has a place */
+static void put_detail(struct buf *b, const struct ingest_error *e, bool batch,
+                       const struct err *err)
 {
+    bool broken = str_eq(e->type, STR("json_invalid"));
+    bool whole = broken || str_eq(e->type, STR("list_type"));
     buf_puts(b, "{\"type\":");
     json_put_bytes(b, e->type.n ? e->type : STR("value_error"));
     buf_puts(b, ",\"loc\":[\"body\"");
-    if (batch)
+    if (batch && !whole)
         buf_printf(b, ",%u", e->index);
+    else if (broken && err->pos >= 0)
+        buf_printf(b, ",%lld", (long long)err->pos);
     if (e->field.n) {
         buf_putc(b, ',');
         json_put_bytes(b, str_sub(e->field, 0, 256));
@@ -49,10 +55,17 @@ static void put_detail(struct buf *b, const struct ingest_error *e, bool batch)
     buf_puts(b, "],\"msg\":");
     json_put_bytes(b, e->reason);
     buf_puts(b, ",\"input\":");
-    if (e->input.n && e->input.n <= INPUT_MAX)
+    if (broken)
+        buf_puts(b, "{}");
+    else if (e->input.n && e->input.n <= INPUT_MAX)
         buf_putstr(b, e->input);
     else
         buf_puts(b, "null");
+    if (broken && err->msg[0]) {
+        buf_puts(b, ",\"ctx\":{\"error\":");
+        json_put_bytes(b, str_c(err->msg));
+        buf_putc(b, '}');
+    }
     buf_putc(b, '}');
 }
 
@@ -72,7 +85,7 @@ static void keep_errors(struct ingest_op *op, const struct ingest_result *r)
         if (i)
             buf_putc(&b, ',');
         if (is_mals(op->dialect))
-            put_detail(&b, e, op->dialect == DIALECT_MALS_BATCH);
+            put_detail(&b, e, op->dialect == DIALECT_MALS_BATCH, &op->err);
         else
             put_error(&b, e);
     }

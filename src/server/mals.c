@@ -33,6 +33,17 @@ static void reply_422(struct call *c, const char *type, const char *loc, const c
     buf_deinit(&b);
 }
 
+/* text as a JSON string, as `input` shows it; null when there is no memory for it */
+static str quoted(struct call *c, str text)
+{
+    struct buf b;
+    buf_init(&b, 8192);
+    json_put_bytes(&b, text);
+    str s = buf_ok(&b) ? arena_dup(c->req->arena, buf_str(&b)) : STR_NULL;
+    buf_deinit(&b);
+    return s;
+}
+
 /* true: answered */
 static bool refused(struct ingest_op *op)
 {
@@ -248,13 +259,19 @@ static bool body_by(struct call *c, struct jobject *o, str *by)
         return false;
     }
     if (rc < 0) {
-        reply_422(c, "json_invalid", "\"body\"", err.msg, STR("{}"));
+        char loc[48] = "\"body\"";
+        if (err.pos >= 0)
+            snprintf(loc, sizeof loc, "\"body\",%lld", (long long)err.pos);
+        reply_422(c, "json_invalid", loc, err.msg, STR("{}"));
         return false;
     }
     const struct jmember *m = jobject_get(o, "resolved_by");
     if (!m || !jmember_str(m, c->req->arena, by)) {
         reply_422(c, m ? "string_type" : "missing", "\"body\",\"resolved_by\"",
-                  m ? "Input should be a valid string" : "Field required", STR("{}"));
+                  m ? "Input should be a valid string" : "Field required",
+                  !m                    ? c->req->body
+                  : m->type == JSON_STR ? STR_NULL
+                                        : m->raw);
         return false;
     }
     if (by->n > 1024) {
@@ -275,7 +292,7 @@ void mals_resolve(struct call *c)
     }
     if (!uuid_valid(c->args[0])) {
         reply_422(c, "uuid_parsing", "\"path\",\"log_id\"", "Input should be a valid UUID",
-                  STR_NULL);
+                  quoted(c, c->args[0]));
         return;
     }
     if (!body_by(c, &o, &r->by))
@@ -309,14 +326,16 @@ void mals_resolve_batch(struct call *c)
                   !m       ? "Field required"
                   : rc < 0 ? "Input should be a list of UUIDs"
                            : "At most 10000 ids at once",
-                  STR_NULL);
+                  !m                    ? c->req->body
+                  : m->type == JSON_STR ? quoted(c, m->raw)
+                                        : m->raw);
         return;
     }
     for (uint32_t i = 0; i < r->n; i++)
         if (!uuid_valid(ids[i])) {
             char loc[48];
             snprintf(loc, sizeof loc, "\"body\",\"ids\",%u", i);
-            reply_422(c, "uuid_parsing", loc, "Input should be a valid UUID", STR_NULL);
+            reply_422(c, "uuid_parsing", loc, "Input should be a valid UUID", quoted(c, ids[i]));
             return;
         }
     r->ids = ids;

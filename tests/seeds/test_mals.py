@@ -178,6 +178,18 @@ class TestWrite(Mals):
             self.assertEqual(r.status, 422, body)
             self.assertIsInstance(r.json()["detail"], list)
 
+    def test_broken_json_says_where(self):
+        for path in ("/logs", "/logs/batch", "/logs/resolve-batch"):
+            r = self.server.post(path, '[{"agent_id": nope}]')
+            self.assertEqual(r.status, 422, r)
+            (d,) = r.json()["detail"]
+            self.assertEqual((d["type"], d["loc"][0]), ("json_invalid", "body"))
+        r = self.server.post("/logs/batch", '[{"agent_id": nope}]').json()["detail"][0]
+        self.assertEqual((r["loc"], r["msg"]), (["body", 14], "JSON decode error"))
+        self.assertTrue(r["ctx"]["error"])
+        r = self.server.post("/logs/batch", "{}").json()["detail"][0]
+        self.assertEqual((r["type"], r["loc"], r["input"]), ("list_type", ["body"], {}))
+
     def test_sixty_four_characters_of_agent_are_fine(self):
         for name in ("a" * 64, "é" * 64):
             self.log(name, "x")
@@ -279,6 +291,8 @@ class TestResolve(Mals):
         got = r.json()
         self.assertEqual((got["id"], got["resolved"], got["resolved_by"]), (id_, True, "ada"))
         parse_time(got["resolved_at"])
+        for key in ("created_at", "resolved_at"):  # as Python's datetime.isoformat has them
+            self.assertRegex(got[key], r"^[^.]+(\.\d{6})?Z$")
         self.assertEqual(self.item(id_), got)
 
     def test_the_first_resolver_stays(self):
@@ -295,6 +309,13 @@ class TestResolve(Mals):
         self.assertIn("detail", r.json())
         r = self.server.patch("/logs/not-a-uuid/resolve", {"resolved_by": "a"})
         self.assertEqual(r.status, 422)
+        self.assertEqual(r.json()["detail"][0]["input"], "not-a-uuid")
+        r = self.server.post("/logs/resolve-batch", {"ids": ["x\n"], "resolved_by": "a"})
+        self.assertEqual((r.status, r.json()["detail"][0]["loc"], r.json()["detail"][0]["input"]),
+                         (422, ["body", "ids", 0], "x\n"))
+        for by in (5, None, ["a"], {}):
+            r = self.server.patch("/logs/%s/resolve" % uuid.uuid4(), {"resolved_by": by})
+            self.assertEqual((r.status, r.json()["detail"][0]["input"]), (422, by))
 
     def test_resolved_by_is_required(self):
         id_ = self.log("r3", "x")["id"]
