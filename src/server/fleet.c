@@ -17,14 +17,29 @@
 
 /* ---- POST /ingest ---- */
 
+/* "Invalid JSON: what (at byte n)", as the original put it, without saying so twice */
+static void bad_json(struct call *c, const struct err *err)
+{
+    str what = str_c(err->msg), twice = STR("invalid JSON: ");
+    if (str_starts(what, twice))
+        what = str_skip(what, twice.n);
+    if (err->pos >= 0)
+        reply_error(c, 400, "bad_input", "Invalid JSON: %.*s (at byte %lld)", STR_FMT(what),
+                    (long long)err->pos);
+    else
+        reply_error(c, 400, "bad_input", "Invalid JSON: %.*s", STR_FMT(what));
+}
+
 static void ingest_reply(struct ingest_op *op)
 {
     struct call *c = op->c;
     if (op->rc == ERR_INVALID && op->by_agent) {
         reply_error(c, 403, "forbidden", "%s", op->err.msg);
     } else if (op->rc == ERR_INVALID) {
-        bool entry = op->errors.n > 2;
-        reply_error(c, 400, "bad_input", "Invalid %s: %s", entry ? "entry" : "JSON", op->err.msg);
+        if (op->errors.n > 2) /* not [] */
+            reply_error(c, 400, "bad_input", "Invalid entry: %s", op->err.msg);
+        else
+            bad_json(c, &op->err);
     } else if (op->rc < 0) {
         reply_err(c, &op->err);
     } else {

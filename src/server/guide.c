@@ -12,8 +12,7 @@ static void logged(struct ingest_op *op)
     else if (op->rc < 0)
         reply_err(c, &op->err);
     else
-        reply_error(c, 400, "bad_input", "the event was refused: %.*s",
-                    (int)(op->errors.n < 300 ? op->errors.n : 300), op->errors.p);
+        reply_error(c, 400, "bad_input", "the body holds no event: send one JSON object");
 }
 
 void guide_log(struct call *c)

@@ -170,8 +170,12 @@ void error_body(struct buf *out, enum shape shape, int status, const struct err 
         native_error(out, status, err);
         return;
     }
+    char text[ERR_MSG_MAX + 40];
+    int n = snprintf(text, sizeof text, "%s", err->msg);
+    if (err->pos >= 0) /* these shapes have no place of their own for it */
+        n = snprintf(text, sizeof text, "%s (at byte %lld)", err->msg, (long long)err->pos);
     buf_putc(out, '{');
-    json_kv_str(out, &first, shape == SHAPE_MALS ? "detail" : "error", str_c(err->msg));
+    json_kv_str(out, &first, shape == SHAPE_MALS ? "detail" : "error", str_n(text, (size_t)n));
     buf_puts(out, "}\n");
 }
 

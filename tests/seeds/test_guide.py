@@ -41,6 +41,7 @@ class TestLog(Live):
         for body in ("[]", "1", "null", '"x"', "{", ""):
             r = self.server.post("/log", body)
             self.assertEqual(r.status, 400, body)
+            self.assertNotIn("[]", r.json()["error"])  # no list of errors that is empty
 
     def test_it_is_searchable(self):
         mark = uuid.uuid4().hex
