@@ -127,7 +127,7 @@ static int prune_server(struct cli *c, struct target *t, int64_t days, uint64_t 
 static bool agreed(struct cli *c, uint64_t n, int64_t days)
 {
     char count[32], answer[16] = "";
-    if (opt_on(c, "yes") || !isatty(STDIN_FILENO) || !c->err.tty)
+    if (!n || opt_on(c, "yes") || !isatty(STDIN_FILENO) || !c->err.tty)
         return true;
     dprintf(STDERR_FILENO, "Delete %s entries older than %" PRId64 " days? [y/N] ",
             fmt_count(n, count), days);
@@ -168,8 +168,8 @@ static int run(struct cli *c)
     }
     if (rc == 0 && opt_on(c, "json"))
         out_printf(&c->out,
-                   "{\"pruned\": %" PRIu64 ", \"retention_days\": %" PRId64 ", \"dry_run\": %s}\n",
-                   dry ? 0 : n, days, dry ? "true" : "false");
+                   "{\"%s\": %" PRIu64 ", \"retention_days\": %" PRId64 ", \"dry_run\": %s}\n",
+                   dry ? "pruned\": 0, \"would_prune" : "pruned", n, days, dry ? "true" : "false");
     else if (rc == 0 && dry)
         out_printf(&c->out, "Would prune %" PRIu64 " entries older than %" PRId64 " days.\n", n,
                    days);

@@ -120,6 +120,8 @@ class Deleting(WithServer):
     def test_prune_and_resolve(self):
         self.server.ingest(some_entries(10) + [{"message": "fresh", "level": "error"}] * 2)
         self.assertIn("Would prune 10", self.at("prune", "--days", "30", "--dry-run").out)
+        self.assertEqual(self.at("prune", "--days", "30", "--dry-run", "--json").json(),
+                         {"pruned": 0, "would_prune": 10, "retention_days": 30, "dry_run": True})
         self.assertIn("Would prune 2", self.at("prune", "--days", "30", "--dry-run", "level:critical").out)
         self.refused(USAGE, "prune", "--days", "30", "level:critical", "--url", self.server.url)
         ids = [json.loads(line)["id"] for line in
