@@ -9,6 +9,10 @@
 #include "cli/row.h"
 
 #define HOURS_SHOWN 48
+#define NAME_MOST 40
+#define NAME_LEAST 16
+#define BAR_MOST 32
+#define BAR_LEAST 8
 
 static const struct opt opts[] = {
     { .name = "json", .type = OPT_FLAG, .help = "the figures as JSON" },
@@ -73,34 +77,78 @@ static void put_span(struct out *o, const struct jv *root)
     out_line(o);
 }
 
+/* name, number, share and bar in the width of the terminal; a pipe has room for everything */
+struct columns {
+    int name, number, bar;
+};
+
+static struct columns fit(const struct out *o, int name, int64_t most)
+{
+    char text[32];
+    struct columns w = { .name = name, .bar = BAR_MOST };
+    w.number = 2 + (int)strlen(fmt_count((uint64_t)most, text));
+    if (!o->term.tty)
+        return w;
+    int room = o->term.cols - 2 - w.number - (int)strlen("  100.0%  "); /* for name and bar */
+    if (w.name > NAME_MOST)
+        w.name = NAME_MOST;
+    if (w.name > room - BAR_LEAST) /* the name first, then the bar */
+        w.name = room - BAR_LEAST > NAME_LEAST ? room - BAR_LEAST : NAME_LEAST;
+    if (w.name > room)
+        w.name = room;
+    if (w.name < 2)
+        w.name = 2;
+    if (w.bar > room - w.name)
+        w.bar = room - w.name;
+    return w;
+}
+
+static void put_name(struct out *o, str name, int width)
+{
+    str shown = name.n ? name : STR("\"\"");
+    const char *more = term_utf8() ? "…" : "~";
+    bool cut = safe_width(shown) > width;
+    if (cut)
+        shown = safe_cut(shown, width - 1);
+    out_safe(o, shown);
+    if (cut)
+        out_puts(o, more);
+    out_pad(o, width - safe_width(shown) - cut);
+}
+
+static void put_figures(struct out *o, const struct columns *w, int64_t n, double total)
+{
+    char text[32];
+    out_printf(o, "%*s %6.1f%%  ", w->number, fmt_count((uint64_t)n, text),
+               total > 0 ? (double)n * 100 / total : 0);
+}
+
 static void put_levels(struct out *o, const struct jv *levels, double total)
 {
     static const char *const order[] = { "CRITICAL", "ERROR", "WARN", "INFO", "DEBUG", "TRACE" };
-    double max = 0;
+    int64_t max = 0;
     for (size_t i = 0; i < 6; i++)
-        if ((double)number(levels, order[i]) > max)
-            max = (double)number(levels, order[i]);
+        if (number(levels, order[i]) > max)
+            max = number(levels, order[i]);
     if (max <= 0)
         return;
+    struct columns w = fit(o, 8, max);
     out_line(o);
     out_styled(o, STYLE_BOLD, "Levels");
     out_line(o);
     for (size_t i = 0; i < 6; i++) {
         int64_t n = number(levels, order[i]);
-        char text[32];
+        enum style style = style_of_level(str_c(order[i]));
         if (!n)
             continue;
         out_puts(o, "  ");
-        out_style(o, style_of_level(str_c(order[i])));
+        out_style(o, style);
         out_puts(o, order[i]);
         out_style(o, STYLE_NONE);
-        out_pad(o, 10 - (int)strlen(order[i]));
-        out_printf(o, "%14s %6.1f%%  ", fmt_count((uint64_t)n, text),
-                   total > 0 ? (double)n * 100 / total : 0);
-        out_style(o, style_of_level(str_c(order[i])) == STYLE_ALARM
-                         ? STYLE_RED
-                         : style_of_level(str_c(order[i])));
-        out_bar(o, (double)n, max, 32);
+        out_pad(o, w.name - (int)strlen(order[i]));
+        put_figures(o, &w, n, total);
+        out_style(o, style == STYLE_ALARM ? STYLE_RED : style);
+        out_bar(o, (double)n, (double)max, w.bar);
         out_style(o, STYLE_NONE);
         out_line(o);
     }
@@ -139,20 +187,17 @@ static void put_agents(struct out *o, const struct jv *agents, double total, siz
     int width = 8;
     for (size_t i = 0; i < n && i < max; i++) {
         int w = safe_width(list[i].name);
-        width = w > width ? (w > 40 ? 40 : w) : width;
+        width = w > width ? w : width;
     }
+    struct columns w = fit(o, width, n ? list[0].n : 0);
     for (size_t i = 0; i < n && i < max; i++) {
-        char text[32];
-        str shown = safe_cut(list[i].name, 40);
         out_puts(o, "  ");
         out_style(o, style_of_name(list[i].name));
-        out_safe(o, shown);
+        put_name(o, list[i].name, w.name);
         out_style(o, STYLE_NONE);
-        out_pad(o, width - safe_width(shown));
-        out_printf(o, "%14s %6.1f%%  ", fmt_count((uint64_t)list[i].n, text),
-                   total > 0 ? (double)list[i].n * 100 / total : 0);
+        put_figures(o, &w, list[i].n, total);
         out_style(o, style_of_name(list[i].name));
-        out_bar(o, (double)list[i].n, (double)list[0].n, 32);
+        out_bar(o, (double)list[i].n, (double)list[0].n, w.bar);
         out_style(o, STYLE_NONE);
         out_line(o);
     }
@@ -170,6 +215,7 @@ static void put_hours(struct out *o, const struct jv *hours)
 {
     int64_t cells[HOURS_SHOWN] = { 0 }, max = 0;
     int64_t last = INT64_MIN;
+    int shown = HOURS_SHOWN;
     ts_ns t;
     char text[32], iso[TS_TEXT_MAX];
     JV_EACH(v, hours)
@@ -187,17 +233,19 @@ static void put_hours(struct out *o, const struct jv *hours)
         if (at >= 0 && at < HOURS_SHOWN)
             cells[HOURS_SHOWN - 1 - at] += jv_int(v, 0);
     }
-    for (int i = 0; i < HOURS_SHOWN; i++)
+    if (o->term.tty && o->term.cols - 3 < shown)
+        shown = o->term.cols < 15 ? 12 : o->term.cols - 3;
+    for (int i = HOURS_SHOWN - shown; i < HOURS_SHOWN; i++)
         max = cells[i] > max ? cells[i] : max;
     ts_format(last * 3600 * NS_PER_S, 0, iso);
     out_line(o);
     out_styled(o, STYLE_BOLD, "Hours");
-    out_printf(o, "  the %d up to %.13s:59 UTC, most in one: %s", HOURS_SHOWN, iso,
+    out_printf(o, "  the %d up to %.13s:59 UTC, most in one: %s", shown, iso,
                fmt_count((uint64_t)max, text));
     out_line(o);
     out_puts(o, "  ");
     out_style(o, STYLE_CYAN);
-    for (int i = 0; i < HOURS_SHOWN; i++)
+    for (int i = HOURS_SHOWN - shown; i < HOURS_SHOWN; i++)
         out_spark(o, (double)cells[i], (double)max);
     out_style(o, STYLE_NONE);
     out_line(o);

@@ -289,7 +289,7 @@ const char *fmt_duration_s(double s, char buf[32])
 void out_bar(struct out *o, double value, double max, int columns)
 {
     static const char *const eighths[] = { "", "▏", "▎", "▍", "▌", "▋", "▊", "▉" };
-    if (max <= 0 || value <= 0)
+    if (max <= 0 || value <= 0 || columns <= 0)
         return;
     double cells = value / max * columns;
     if (!term_utf8()) {

@@ -60,10 +60,11 @@ def run_in_terminal(*args, env=None, answer=None, columns=100, timeout=60, watch
     pid, fd = pty.fork()
     if pid == 0:
         try:
+            size = struct.pack("HHHH", 40, columns, 0, 0)  # before the program can ask for it
+            fcntl.ioctl(0, termios.TIOCSWINSZ, size)
             os.execve(BIN, [BIN] + [str(a) for a in args], env or clean_env(TERM="xterm-256color"))
         finally:
             os._exit(127)
-    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     out, deadline = b"", time.monotonic() + timeout
     while time.monotonic() < deadline:
         if not select.select([fd], [], [], 0.1)[0]:

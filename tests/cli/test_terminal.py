@@ -74,8 +74,29 @@ class Terminal(WithServer):
             r = run(*command, "--url", self.server.url, env=env)
             self.assertTrue(r.out.isascii(), r)
 
+    def test_agents_fit_the_terminal_and_are_whole_in_a_pipe(self):
+        names = ["a" * 70 + "-one", "a" * 70 + "-two", "short", ""]
+        self.server.ingest([{"agent": n, "message": "m"} for n in names for _ in range(3)])
+        for columns in (40, 60, 100, 200):
+            for command in ("agents", "stats"):
+                out = COLOUR.sub("", self.shown(command, columns=columns)).replace("\r", "")
+                for line in out.splitlines():
+                    if line.startswith("  "):
+                        self.assertLessEqual(len(line), columns, (command, line))
+                self.assertIn("a\u2026 ", out)
+                self.assertIn('""', out)
+        lines = self.at("agents").lines()
+        for n in names[:3]:
+            self.assertTrue(any(line.split()[0] == n for line in lines), (n, lines))
+
 
 class Asking(WithServer):
+    def test_prune_does_not_ask_about_nothing(self):
+        code, out = run_in_terminal("prune", "--days", "30000", "--url", self.server.url)
+        self.assertEqual(code, 0, out)
+        self.assertNotIn("?", out)
+        self.assertIn("Pruned 0 entries", out)
+
     def test_prune_asks(self):
         self.server.ingest(some_entries(7))
         code, out = run_in_terminal("prune", "--days", "30", "--url", self.server.url, answer="n")
