@@ -106,7 +106,7 @@ static bool on_row(void *ctx, str line)
         out_put(x->o, line); /* a piece of the file as it is */
     } else {
         if (strcmp(x->format, "json") == 0)
-            out_puts(x->o, x->rows == 1 ? "\n" : ",\n");
+            out_puts(x->o, x->rows == 1 ? "[\n" : ",\n");
         out_json(x->o, line);
         if (strcmp(x->format, "ndjson") == 0)
             out_line(x->o);
@@ -162,18 +162,15 @@ static int export(struct cli *c, struct target *t, struct export *x)
     q.unlimited = q.limit == 0;
     q.start = opt_time(c, "since", TS_MIN);
     q.end = opt_time(c, "until", TS_MAX);
-    data_combine(&text, words.p ? words.p : "", opt_text(c, "agent"), opt_text(c, "level"),
-                 opt_text(c, "pattern"), false, &q.shift);
+    int rc = data_combine(c, &text, words.p ? words.p : "", false, &q.shift);
     q.text = text.p ? text.p : "";
-    bool json = strcmp(x->format, "json") == 0;
-    if (json)
-        out_puts(x->o, "[");
-    int rc = data_query(c, t, &q, &res);
+    if (rc == 0)
+        rc = data_query(c, t, &q, &res);
     progress_clear(&x->progress);
     if (rc == 0)
         rc = x->bad;
-    if (json)
-        out_puts(x->o, x->rows ? "\n]\n" : "]\n");
+    if (rc == 0 && strcmp(x->format, "json") == 0) /* broken off, it stays open: no JSON */
+        out_puts(x->o, x->rows ? "\n]\n" : "[]\n");
     buf_deinit(&text);
     buf_deinit(&words);
     return rc;

@@ -158,7 +158,7 @@ static bool on_row(void *ctx, str line)
     if (s->shape == SHAPE_TEXT)
         return text_row(s, line);
     if (s->shape == SHAPE_JSON)
-        out_puts(o, s->rows == 1 ? "\n    " : ",\n    ");
+        out_puts(o, s->rows == 1 ? "{\n  \"results\": [\n    " : ",\n    ");
     out_json(o, line);
     if (s->shape == SHAPE_NDJSON)
         out_line(o);
@@ -179,7 +179,7 @@ static void finish(struct search *s, const struct data_result *res)
     if (s->shape == SHAPE_JSON)
         out_printf(&c->out,
                    "%s],\n  \"count\": %llu,\n  \"offset\": %lld,\n  \"truncated\": %s\n}\n",
-                   s->rows ? "\n  " : "", (unsigned long long)s->rows,
+                   s->rows ? "\n  " : "{\n  \"results\": [", (unsigned long long)s->rows,
                    (long long)opt_num(c, "offset"), res->truncated ? "true" : "false");
     if (s->shape != SHAPE_TEXT)
         return;
@@ -216,12 +216,13 @@ static int run(struct cli *c)
                             .csv = s.shape == SHAPE_CSV };
     q.start = opt_time(c, "since", TS_MIN);
     q.end = opt_time(c, "until", TS_MAX);
-    data_combine(&text, words.p ? words.p : "", opt_text(c, "agent"), opt_text(c, "level"),
-                 opt_text(c, "pattern"), false, &q.shift);
+    rc = data_combine(c, &text, words.p ? words.p : "", false, &q.shift);
     q.text = text.p ? text.p : "";
     renderer_init(&s.r, &c->out, opt_on(c, "wide"));
 
-    if (opt_on(c, "explain")) {
+    if (rc) {
+        /* said already */
+    } else if (opt_on(c, "explain")) {
         struct buf plan;
         buf_init(&plan, 16u << 20);
         rc = data_explain(c, &t, &q, &plan);
@@ -231,8 +232,6 @@ static int run(struct cli *c)
         }
         buf_deinit(&plan);
     } else {
-        if (s.shape == SHAPE_JSON && !s.quiet)
-            out_puts(&c->out, "{\n  \"results\": [");
         rc = data_query(c, &t, &q, &res);
         if (rc == 0 && !s.quiet)
             finish(&s, &res);

@@ -278,10 +278,10 @@ static int run(struct cli *c)
     buf_init(&words, 64u << 10);
     buf_init(&text, 256u << 10);
     data_join_args(c, 0, &words);
-    data_combine(&text, words.p ? words.p : "", opt_text(c, "agent"), opt_text(c, "level"),
-                 opt_text(c, "pattern"), true, &q.shift);
+    rc = data_combine(c, &text, words.p ? words.p : "", true, &q.shift);
     q.text = text.p ? text.p : "";
-    rc = history(&t, &target, &q);
+    if (rc == 0)
+        rc = history(&t, &target, &q);
     if (rc == 0 && target.client)
         rc = follow(&t, &target, q.text);
     else if (rc == 0)

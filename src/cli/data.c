@@ -62,9 +62,65 @@ static void put_regex(struct buf *out, const char *pattern)
     buf_putc(out, '/');
 }
 
-void data_combine(struct buf *out, const char *text, const char *agent, const char *level,
-                  const char *pattern, bool filter_only, int64_t *ret_shift)
+/* The user's own text, judged before anything is put around it: joined to options a stray ')' would
+ * close our parenthesis, and a place would be counted from the wrong start. */
+static int check_text(struct cli *c, const char *text, bool filter_only)
 {
+    struct err err = ERR_INIT;
+    struct query_opts o;
+    struct query *q;
+    query_opts_default(&o);
+    o.now = c->now;
+    if (query_parse(&q, str_c(text), &o, &err) < 0) {
+        char msg[ERR_MSG_MAX + 32];
+        if (err.pos < 0)
+            return cli_fail_err(c, &err);
+        snprintf(msg, sizeof(msg), "%s (at byte %" PRId64 ")", err.msg, err.pos);
+        return cli_fail(c, cli_exit_of(&err), err.hint, "%s", msg);
+    }
+    bool filter = query_is_filter(q);
+    query_free(q);
+    if (filter_only && !filter)
+        return cli_fail(c, EXIT_USAGE, "leave out everything from the first | on",
+                        "a tail takes a filter, no pipes");
+    return 0;
+}
+
+/* a regular expression alone, so that no place in the joined query is named for it */
+static int check_pattern(struct cli *c, const char *pattern)
+{
+    struct err err = ERR_INIT;
+    struct query_opts o;
+    struct query *q;
+    struct buf text;
+    size_t n = strlen(pattern), back = 0;
+    while (back < n && pattern[n - 1 - back] == '\\')
+        back++;
+    if (back % 2)
+        return cli_fail(c, EXIT_USAGE, "\\\\ is a backslash",
+                        "--pattern: bad regular expression: \\ at the end");
+    query_opts_default(&o);
+    buf_init(&text, QUERY_TEXT_MAX * 8);
+    buf_puts(&text, "message:");
+    put_regex(&text, pattern);
+    int rc = buf_ok(&text) ? query_parse(&q, buf_str(&text), &o, &err) : err_nomem(&err);
+    buf_deinit(&text);
+    if (rc < 0)
+        return cli_fail(c, cli_exit_of(&err), err.hint, "--pattern: %s", err.msg);
+    query_free(q);
+    return 0;
+}
+
+int data_combine(struct cli *c, struct buf *out, const char *text, bool filter_only,
+                 int64_t *ret_shift)
+{
+    const char *agent = opt_text(c, "agent"), *level = opt_text(c, "level");
+    const char *pattern = opt_text(c, "pattern");
+    int rc = pattern ? check_pattern(c, pattern) : 0;
+    if (!rc && (filter_only || agent || level || pattern))
+        rc = check_text(c, text, filter_only);
+    if (rc)
+        return rc;
     struct buf also;
     str t = str_trim(str_c(text));
     buf_init(&also, QUERY_TEXT_MAX * 8);
@@ -106,6 +162,7 @@ void data_combine(struct buf *out, const char *text, const char *agent, const ch
         buf_putstr(out, t);
     }
     buf_deinit(&also);
+    return 0;
 }
 
 void data_join_args(const struct cli *c, int from, struct buf *out)

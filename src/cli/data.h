@@ -28,10 +28,10 @@ int data_query(struct cli *c, struct target *t, const struct data_query *q,
                struct data_result *ret);
 /* the plan as JSON text */
 int data_explain(struct cli *c, struct target *t, const struct data_query *q, struct buf *out);
-/* The user's query and the filters given as options (--agent --level --pattern, those that are not
- * NULL) as one query. *ret_shift: how far the user's text moved. */
-void data_combine(struct buf *out, const char *text, const char *agent, const char *level,
-                  const char *pattern, bool filter_only, int64_t *ret_shift);
+/* The user's query and the filters given as options (--agent --level --pattern) as one query. 0 or
+ * an exit code, having said what is wrong. *ret_shift: how far the user's text moved. */
+int data_combine(struct cli *c, struct buf *out, const char *text, bool filter_only,
+                 int64_t *ret_shift);
 /* all positional words as one text */
 void data_join_args(const struct cli *c, int from, struct buf *out);
 /* "…" with what the query language needs escaped */

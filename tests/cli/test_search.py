@@ -82,6 +82,28 @@ class Search(BothWays):
         self.assertIn("at byte", r.err)
         self.both("search", "--pattern", "(", code=USAGE)
 
+    def test_the_place_is_that_of_what_was_typed(self):
+        options = ["--agent", "coder", "--level", "info"]
+        for query, place in (("(a", 0), ("port:1 a)", 8), ("a) OR (b", 1), ("a OR | count", 2),
+                             ("level:eror", 6), ("a | p9x", 4), ("| p9x", 2)):
+            for more in ([], options):
+                r = self.both("search", query, *more, code=USAGE)
+                self.assertIn("(at byte %d)" % place, r.err, (query, more))
+        for pattern in ("(", "a\\", "\\\\\\", "*", "a(?R)"):
+            r = self.both("search", "--pattern", pattern, code=USAGE)
+            self.assertIn("--pattern", r.err)
+            self.assertNotIn("at byte", r.err)
+            self.both("search", "a", "--pattern", pattern, code=USAGE)
+        self.both("search", "--pattern", "a/b\\\\")
+        self.both("search", "--pattern", "\\/[/]")
+
+    def test_what_failed_prints_no_document(self):
+        for command in (["search", "--json"], ["export"], ["export", "--format", "csv"]):
+            self.assertEqual(self.both(*command, "level:eror", code=USAGE).out, "")
+        self.assertEqual(self.both("search", "--json", "nosuchword").json(),
+                         {"results": [], "count": 0, "offset": 0, "truncated": False})
+        self.assertEqual(self.both("export", "nosuchword").json(), [])
+
     def test_explain(self):
         self.assertIn("explain", self.both("search", "--explain", "level:error").json())
 

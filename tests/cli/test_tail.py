@@ -107,6 +107,7 @@ class Tail(WithServer):
     def test_refused(self):
         self.refused(USAGE, "tail", "-n", "0", "level:error | stats count()", "--url", self.server.url)
         self.refused(USAGE, "tail", "(", "--url", self.server.url)
+        self.refused(USAGE, "tail", "| count", "--url", self.server.url)  # nor is a past shown
 
     def test_a_closed_pipe_ends_it_quietly(self):
         p = subprocess.run("'%s' tail -n 20 --url %s --timeout 20 | head -n 1"
