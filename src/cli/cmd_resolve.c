@@ -20,9 +20,9 @@ static const struct opt opts[] = {
 static const struct example examples[] = {
     { "fleetlog resolve 01932c5e-7e6a-7b3d-9a50-3f1f6f3a2b10 --by ana --note 'quota raised'",
       "one entry by its id" },
-    { "fleetlog search 'level:error -resolved:true' --format ndjson | jq -r .id | "
+    { "fleetlog export 'level:error -resolved:true' --format ndjson | jq -r .id | "
       "xargs fleetlog resolve --by ana",
-      "all that a search finds" },
+      "all that a query finds" },
     { NULL, NULL },
 };
 
