@@ -66,6 +66,17 @@ try {
   assert.ok(!(await page.locator('main').innerText()).includes('\u202E'));
   assert.equal(await page.locator('main script, main img, main svg, main b').count(), 0);
 
+  // a telephone: nothing lies on anything else, nothing is wider than the screen
+  const wide = page.viewportSize();
+  await page.setViewportSize({ width: 400, height: 700 });
+  const over = await page.locator('.row .time, .row .level').evaluateAll(
+    (all) => all.filter((e) => e.scrollWidth > e.clientWidth).map((e) => e.textContent));
+  assert.deepEqual(over, [], 'a time or a level runs into what stands beside it');
+  assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
+  const header = await page.locator('header').boundingBox();
+  assert.ok(header.height < 140, `the controls are ${header.height} high`);
+  await page.setViewportSize(wide);
+
   // filters
   await page.fill('#agent', 'coder');
   await rows('it broke').waitFor();
