@@ -50,7 +50,8 @@ struct opt {
     const char *def;     /* used when not given, and shown; may be NULL */
     const char *choices; /* "text|json" */
     const char *help;
-    int64_t min, max; /* OPT_INT */
+    int64_t min, max; /* OPT_INT; OPT_BYTES: min */
+    bool zero;        /* OPT_BYTES: 0 is fine although it is below min */
     int64_t unit;     /* OPT_DUR */
     bool repeats;
 };

@@ -35,13 +35,14 @@ static const struct opt opts[] = {
       .type = OPT_DUR,
       .arg = "AGE",
       .unit = NS_PER_DAY,
-      .help =
-          "delete entries this long after receipt, as 30d; a bare number is days (default: keep "
-          "everything and guard the disk)" },
+      .help = "delete entries this long after receipt, as 30d; a bare number is days; 0 = never "
+              "(the default: keep everything and guard the disk)" },
     { .name = "max-disk",
       .type = OPT_BYTES,
       .arg = "SIZE",
-      .help = "delete the oldest entries past this size, as 50GiB" },
+      .min = 16 << 20, /* 50 for 50GiB would delete everything */
+      .zero = true,
+      .help = "delete the oldest entries past this size, as 50GiB; 0 = no bound (the default)" },
     { .name = "disk-reserve",
       .type = OPT_BYTES,
       .arg = "SIZE",
@@ -70,11 +71,13 @@ static const struct opt opts[] = {
       .type = OPT_BYTES,
       .arg = "SIZE",
       .def = "64MiB",
+      .min = 1 << 20,
       .help = "most memory one search may take" },
     { .name = "max-body",
       .type = OPT_BYTES,
       .arg = "SIZE",
       .def = "16MiB",
+      .min = 1 << 10,
       .help = "largest request body, as sent" },
     { .name = "max-connections",
       .type = OPT_INT,
@@ -109,6 +112,7 @@ static const struct opt opts[] = {
       .type = OPT_BYTES,
       .arg = "SIZE",
       .def = "24MiB",
+      .min = 64 << 10,
       .help = "entries kept in memory before they become a file" },
     { .name = "log-level",
       .type = OPT_CHOICE,
@@ -244,8 +248,11 @@ static int run(struct cli *c)
     figures(c, &cfg);
     cfg.data_dir = dir;
     out_flush(&c->out);
-    if (server_run(&cfg, &err) < 0)
+    if (server_run(&cfg, &err) < 0) {
+        if (err.code == ERR_NOTFOUND) /* a place for the data, not something to be found */
+            return cli_fail(c, EXIT_IO, err.hint, "%s", err.msg);
         return cli_fail_err(c, &err);
+    }
     return EXIT_DONE;
 }
 

@@ -153,6 +153,7 @@ static bool in_choices(const char *choices, str value)
 bool opt_check(const struct opt *o, const char *value, const char **why)
 {
     static char text[160];
+    char least[32];
     str s = str_c(value);
     int64_t i;
     uint64_t u;
@@ -174,7 +175,13 @@ bool opt_check(const struct opt *o, const char *value, const char **why)
         return dur_parse(s, o->unit, &i) || str_eq(s, STR("0"));
     case OPT_BYTES:
         snprintf(text, sizeof(text), "needs a size such as 512MiB or 50GiB");
-        return bytes_parse(s, &u);
+        if (!bytes_parse(s, &u))
+            return false;
+        if (u == 0 ? o->min == 0 || o->zero : u >= (uint64_t)o->min)
+            return true;
+        snprintf(text, sizeof(text), "needs a size of at least %s, with its unit",
+                 fmt_bytes((uint64_t)o->min, least));
+        return false;
     case OPT_TIME:
         snprintf(text, sizeof(text),
                  "needs a time such as 2026-11-21, 2026-11-21T10:00:00Z, now-1h or 15m (ago)");

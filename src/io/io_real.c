@@ -45,7 +45,8 @@ static const char *rel(const char *path)
 static int fail(struct err *err, int errnum, const char *what, const char *path)
 {
     if (errnum == ENOENT || errnum == ENOTDIR)
-        return err_set(err, ERR_NOTFOUND, "cannot %s %s: no such file or directory", what, path);
+        return err_set(err, ERR_NOTFOUND, "cannot %s %s: %s", what, path,
+                       errnum == ENOENT ? "no such file or directory" : "not a directory");
     return err_sys(err, errnum, "cannot %s %s", what, path);
 }
 

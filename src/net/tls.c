@@ -4,9 +4,12 @@
  * call a record; what it holds back is seen by tls_pending, since the socket will not tell.
  * Buffers are released while a connection idles. Every call is preceded by ERR_clear_error, for
  * the error queue belongs to the thread, not the connection. */
+#include <errno.h>
+#include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "net/internal.h"
 
@@ -25,22 +28,33 @@ static int select_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_n
     return SSL_TLSEXT_ERR_OK;
 }
 
-static int tls_err(struct err *err, int code, const char *what, const char *path)
+/* The first error of OpenSSL's queue is the cause; for a file that cannot be read or holds no PEM
+ * it is about OpenSSL, so those are said in words of our own. */
+static int tls_err(struct err *err, const char *what, const char *path)
 {
-    const char *reason = ERR_reason_error_string(ERR_peek_last_error());
-    err_set(err, code, "%s %s: %s", what, path, reason ? reason : "unknown error");
+    unsigned long e = ERR_peek_error();
+    const char *reason = ERR_reason_error_string(e);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        err_set(err, ERR_INVALID, "%s %s: %s", what, path, strerror(errno));
+    else if (ERR_GET_LIB(e) == ERR_LIB_PEM)
+        err_set(err, ERR_INVALID, "%s %s: that is not in the file, or not as PEM", what, path);
+    else
+        err_set(err, ERR_INVALID, "%s %s: %s", what, path, reason ? reason : "unknown error");
+    if (fd >= 0)
+        close(fd);
     ERR_clear_error();
-    return code;
+    return ERR_INVALID;
 }
 
 static int load_pair(SSL_CTX *ctx, const char *cert, const char *key, struct err *err)
 {
     if (SSL_CTX_use_certificate_chain_file(ctx, cert) != 1)
-        return tls_err(err, ERR_INVALID, "cannot load the TLS certificate", cert);
+        return tls_err(err, "cannot load the TLS certificate", cert);
     if (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1)
-        return tls_err(err, ERR_INVALID, "cannot load the TLS key", key);
+        return tls_err(err, "cannot load the TLS key", key);
     if (SSL_CTX_check_private_key(ctx) != 1)
-        return tls_err(err, ERR_INVALID, "the TLS key does not belong to the certificate", cert);
+        return tls_err(err, "the TLS key does not belong to the certificate", cert);
     return 0;
 }
 
@@ -97,14 +111,9 @@ int tls_handshake(struct conn *c)
     if (r == 1)
         return 1;
     switch (SSL_get_error(c->ssl, r)) {
-    case SSL_ERROR_WANT_WRITE:
-        c->want_write = true;
-        return 0;
-    case SSL_ERROR_WANT_READ:
-        return 0;
-    default:
-        ERR_clear_error();
-        return -1;
+    case SSL_ERROR_WANT_WRITE: c->want_write = true; return 0;
+    case SSL_ERROR_WANT_READ: return 0;
+    default: ERR_clear_error(); return -1;
     }
 }
 
@@ -112,13 +121,9 @@ int tls_handshake(struct conn *c)
 static ssize_t outcome(struct conn *c, int r)
 {
     switch (SSL_get_error(c->ssl, r)) {
-    case SSL_ERROR_WANT_READ:
-        return 0;
-    case SSL_ERROR_WANT_WRITE:
-        c->want_write = true;
-        return 0;
-    case SSL_ERROR_ZERO_RETURN:
-        return -1;
+    case SSL_ERROR_WANT_READ: return 0;
+    case SSL_ERROR_WANT_WRITE: c->want_write = true; return 0;
+    case SSL_ERROR_ZERO_RETURN: return -1;
     default:
         ERR_clear_error();
         SSL_set_quiet_shutdown(c->ssl, 1);

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import unittest
 
-from clitest import (BIN, CONFIG, DENIED, LOCKED, NONE, UNREACHABLE, USAGE, CliTest, WithServer,
+from clitest import (BIN, CONFIG, DENIED, IO, LOCKED, NONE, UNREACHABLE, USAGE, CliTest, WithServer,
                      clean_env, run, some_entries)
 from fleetlog import Server, free_port, wait_until
 
@@ -18,6 +18,22 @@ class Serve(CliTest):
             r = run("serve", "--data-dir", self.path("d"), "--port", str(s.port))
             self.assertNotEqual(r.code, 0)
             self.assertTrue(r.err.count("fleetlog: "), r)
+
+    def test_what_cannot_be_served_is_said(self):
+        junk = self.path("junk.pem", "junk\n")
+        where = ["--data-dir", os.path.join(self.dir, "d"), "--port", "0"]
+        for code, args, words in (
+                (USAGE, ["--max-disk", "50"], "at least 16.0 MiB"),
+                (USAGE, ["--memtable", "1"], "at least 64.0 KiB"),
+                (USAGE, ["--max-body", "0"], "at least 1.0 KiB"),
+                (USAGE, ["--query-memory", "1K"], "at least 1.0 MiB"),
+                (USAGE, ["--tls-cert", self.dir + "/no.pem", "--tls-key", junk],
+                 "no.pem: No such file or directory"),
+                (USAGE, ["--tls-cert", junk, "--tls-key", junk], "not as PEM"),
+                (IO, ["--data-dir", junk], "not a directory"),
+                (IO, ["--data-dir", "/proc/nowhere"], "cannot")):
+            r = self.refused(code, "serve", *(args if "--data-dir" in args else where + args))
+            self.assertIn(words, r.err)
 
     def test_configuration_file(self):
         data = self.path("data")
