@@ -61,15 +61,26 @@ struct fields {
     bool sampled;
 };
 
-static void put_types(struct buf *b, uint32_t types)
+/* as a query and an answer have them, not as they are stored: levels are names, times texts */
+static const char *shown_type(str key, int t)
 {
     static const char *const names[V__COUNT] = { "null",   "bool", "int",   "float",
                                                  "string", "json", "number" };
+    enum field f = t == V_I64 ? field_by_key(key) : F_NONE;
+    if (f == F_LEVEL)
+        return "level";
+    if (f == F_TIMESTAMP || f == F_RECEIVED_AT || f == F_RESOLVED_AT)
+        return "time";
+    return names[t];
+}
+
+static void put_types(struct buf *b, str key, uint32_t types)
+{
     bool any = false;
     buf_putc(b, '[');
     for (int t = 0; t < V__COUNT; t++)
         if (types >> t & 1) {
-            buf_printf(b, "%s\"%s\"", any ? "," : "", names[t]);
+            buf_printf(b, "%s\"%s\"", any ? "," : "", shown_type(key, t));
             any = true;
         }
     buf_putc(b, ']');
@@ -97,7 +108,7 @@ static void put_fields(struct buf *b, const struct field_stat *f, uint32_t n, ui
         json_kv_str(b, &first, "name", buf_str(&name));
         json_kv_bool(b, &first, "attribute", f[i].key.n && f[i].key.p[0] == PATH_SEP);
         json_key(b, &first, "types");
-        put_types(b, f[i].types);
+        put_types(b, f[i].key, f[i].types);
         json_kv_u64(b, &first, "entries", f[i].entries);
         buf_putc(b, '}');
     }

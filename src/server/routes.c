@@ -169,9 +169,11 @@ const struct route route_table[] = {
            "all "
            "is durable; 400 when nothing was accepted",
            p_ingest),
-    NATIVE(HTTP_GET, "/api/v1/query", native_query, SCOPE_READ, REQ_QUERY, 0, "Run a query", NULL,
-           "`{rows, columns, cost, elapsed_ms, truncated, next_cursor, warnings, incomplete}`",
-           p_query),
+    NATIVE(
+        HTTP_GET, "/api/v1/query", native_query, SCOPE_READ, REQ_QUERY, 0, "Run a query", NULL,
+        "`{rows, columns, count, total?, truncated, next_cursor, warnings, incomplete, elapsed_ms, "
+        "watermark, cost}`; columns is empty for whole entries, total is there when counted",
+        p_query),
     NATIVE(HTTP_POST, "/api/v1/query", native_query, SCOPE_READ, REQ_QUERY, 0, "Run a query",
            "JSON object with the same names as the parameters", "as GET", p_query),
     NATIVE(HTTP_GET, "/api/v1/tail", native_tail_sse, SCOPE_READ, REQ_TAIL,
@@ -192,7 +194,7 @@ const struct route route_table[] = {
            "zeros",
            p_timeline),
     NATIVE(HTTP_GET, "/api/v1/fields", native_fields, SCOPE_READ, REQ_QUERY, 0, "Fields that occur",
-           NULL, "`{fields:[{name, types, entries}]}`, most frequent first", p_fields),
+           NULL, "`{fields:[{name, attribute, types, entries}]}`, most frequent first", p_fields),
     NATIVE(HTTP_GET, "/api/v1/fields/{name}/values", native_values, SCOPE_READ, REQ_QUERY, 0,
            "Most frequent values of a field", NULL,
            "`{field, values:[{value, count}], distinct, present, truncated}`", p_values),

@@ -1,7 +1,9 @@
 /* values.c: how often each value of a field occurs.
  *
  * Where a column is dictionary-coded, codes are counted and each distinct value is written out once
- * a block; elsewhere once a row. A value is told apart by its JSON text, so 5 and "5" are two. */
+ * a block; elsewhere once a row. A value is told apart by its JSON text, so 5 and "5" are two; 5.0
+ * is written as 5, for they are one in the query language. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,6 +29,10 @@ struct counting {
 
 static int count_value(struct counting *c, struct val v, uint64_t n, struct err *err)
 {
+    if (v.t == V_F64 && floor(v.d) == v.d && fabs(v.d) < 0x1p63) {
+        v.t = V_I64;
+        v.i = (int64_t)v.d;
+    }
     buf_reset(&c->tmp);
     view_put_val(&c->tmp, c->f->field, v);
     if (!buf_ok(&c->tmp))
@@ -132,11 +138,18 @@ static int count_block(void *arg, const struct scan_block *sb, struct err *err)
     return 0;
 }
 
+/* equally frequent ones by value: numbers as numbers, before texts by bytes */
 static int by_count(const void *a, const void *b)
 {
     const struct value_count *x = a, *y = b;
+    double p, q;
     if (x->n != y->n)
         return x->n < y->n ? 1 : -1;
+    bool px = str_to_f64(x->json, &p), py = str_to_f64(y->json, &q);
+    if (px != py)
+        return px ? -1 : 1;
+    if (px && p != q)
+        return p < q ? -1 : 1;
     return str_cmp(x->json, y->json);
 }
 

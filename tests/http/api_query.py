@@ -321,6 +321,16 @@ class TestTimeline(Query):
             self.assertEqual(sum(b["count"] for b in got["buckets"]), 200)
             self.assertLessEqual(len(got["buckets"]), 130)
 
+    def test_values_are_told_apart_as_queries_do(self):
+        with Server() as s:
+            s.ingest([{"message": "m", "v": v} for v in (2, 10, 5.0, 5, "5", "05", 2.5, -1)])
+            got = s.get("/api/v1/fields/v/values").json()
+            self.assertEqual([(v["value"], v["count"]) for v in got["values"]],
+                             [(5, 2), (-1, 1), (2, 1), (2.5, 1), (10, 1), ("05", 1), ("5", 1)])
+            q = {"q": "* | stats count_distinct(v) as n"}
+            self.assertEqual(s.get("/api/v1/query", query=q).json()["rows"],
+                             [{"n": got["distinct"]}])
+
     def test_refusals(self):
         self.refuse("/api/v1/timeline", q="* | count")
         self.refuse("/api/v1/timeline", q="(")
@@ -338,6 +348,8 @@ class TestFields(Query):
             self.assertTrue(got["n"]["attribute"])
             self.assertFalse(got["agent"]["attribute"])
             self.assertIn("string", got["message"]["types"])
+            self.assertEqual((got["level"]["types"], got["timestamp"]["types"], got["n"]["types"]),
+                             (["level"], ["time"], ["int"]))  # not how they are stored
             self.assertNotIn("shape", got)
         got = {f["name"]: f for f in self.get("/api/v1/fields", q="agent:a1")["fields"]}
         self.assertEqual(got["n"]["entries"], 50)
