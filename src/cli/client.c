@@ -293,8 +293,8 @@ static int refused(struct client *c, struct err *err)
     if (hint.n)
         err_hint(err, "%.*s", STR_FMT(hint));
     else if (status == 401)
-        err_hint(err, "give a key with --key-file FILE or FLEETLOG_API_KEY; the server's first "
-                      "start wrote one to admin.key in its data directory");
+        err_hint(err, "give a key with --key-file FILE or FLEETLOG_API_KEY; on the server's "
+                      "machine 'fleetlog keys create --data-dir DIR' makes one");
     arena_deinit(&a);
     return code;
 }

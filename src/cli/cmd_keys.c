@@ -242,47 +242,107 @@ static void show_created(struct cli *c, const struct jv *key)
                 "'Authorization: Bearer KEY'.\n");
 }
 
-static void put_cell(struct out *o, str s, int width)
+enum { K_ID, K_NAME, K_PREFIX, K_SCOPES, K_AGENTS, K_CREATED, K_STATE, K_COLUMNS };
+
+/* "2026-11-21T10:00:00Z" of a time with any fraction */
+static str seconds(struct arena *a, str time)
 {
-    str shown = safe_cut(s, width);
-    out_safe(o, shown);
-    out_pad(o, width + 2 - safe_width(shown));
+    if (time.n <= 20)
+        return time;
+    char *z = arena_printf(a, "%.19sZ", time.p);
+    return z ? str_c(z) : time;
 }
 
-static void show_list(struct out *o, const struct jv *keys)
+static str scope_list(struct arena *a, const struct jv *all)
 {
-    out_style(o, STYLE_BOLD);
-    out_printf(o, "%4s  %-20s  %-12s  %-30s  %-16s  %-20s  %s", "id", "name", "prefix", "scopes",
-               "agents", "created", "state");
-    out_style(o, STYLE_NONE);
+    struct buf list;
+    buf_init(&list, 4096);
+    JV_EACH(s, all)
+    {
+        buf_puts(&list, list.n ? "," : "");
+        buf_putstr(&list, s->text);
+    }
+    str text = arena_dup(a, buf_str(&list));
+    buf_deinit(&list);
+    return text;
+}
+
+static void key_cells(struct cli *c, struct arena *a, const struct jv *k, str cell[K_COLUMNS])
+{
+    str agent = jv_get_str(k, "agent"), expires = jv_get_str(k, "expires");
+    ts_ns end = TS_MAX;
+    cell[K_ID] = jv_get(k, "id") ? jv_get(k, "id")->text : STR("?");
+    cell[K_NAME] = jv_get_str(k, "name");
+    cell[K_PREFIX] = jv_get_str(k, "prefix");
+    cell[K_SCOPES] = scope_list(a, jv_get(k, "scopes"));
+    cell[K_AGENTS] = agent.n ? agent : STR("*");
+    cell[K_CREATED] = seconds(a, jv_get_str(k, "created"));
+    if (jv_is(jv_get(k, "revoked"), JSON_TRUE)) {
+        cell[K_STATE] = STR("revoked");
+    } else if (expires.n && ts_parse_iso(expires, &end) && end <= c->now) {
+        cell[K_STATE] = STR("expired");
+    } else {
+        const char *until =
+            expires.n ? arena_printf(a, "until %.*s", STR_FMT(seconds(a, expires))) : NULL;
+        cell[K_STATE] = until ? str_c(until) : STR("valid");
+    }
+}
+
+static void put_row(struct out *o, const str cell[K_COLUMNS], const int width[K_COLUMNS])
+{
+    out_pad(o, width[K_ID] - safe_width(cell[K_ID]));
+    for (int i = 0; i < K_COLUMNS; i++) {
+        bool last = i == K_STATE;
+        if (last && str_eq(cell[i], STR("valid")))
+            out_style(o, STYLE_GREEN);
+        else if (last && (str_eq(cell[i], STR("revoked")) || str_eq(cell[i], STR("expired"))))
+            out_style(o, STYLE_RED);
+        out_safe(o, cell[i]);
+        if (last)
+            out_style(o, STYLE_NONE);
+        else
+            out_pad(o, 2 + (i ? width[i] - safe_width(cell[i]) : 0));
+    }
     out_line(o);
+}
+
+static void show_list(struct cli *c, struct arena *a, const struct jv *keys)
+{
+    static const char *const heads[K_COLUMNS] = { "id",     "name",    "prefix", "scopes",
+                                                  "agents", "created", "state" };
+    str cell[K_COLUMNS];
+    int width[K_COLUMNS];
+    for (int i = 0; i < K_COLUMNS; i++)
+        width[i] = (int)strlen(heads[i]);
     JV_EACH(k, keys)
     {
-        struct buf list;
-        buf_init(&list, 4096);
-        JV_EACH(s, jv_get(k, "scopes"))
-        {
-            buf_puts(&list, list.n ? "," : "");
-            buf_putstr(&list, s->text);
-        }
-        str agent = jv_get_str(k, "agent"), expires = jv_get_str(k, "expires");
-        out_printf(o, "%4lld  ", (long long)jv_int(jv_get(k, "id"), 0));
-        put_cell(o, jv_get_str(k, "name"), 20);
-        put_cell(o, jv_get_str(k, "prefix"), 12);
-        put_cell(o, buf_str(&list), 30);
-        put_cell(o, agent.n ? agent : STR("*"), 16);
-        put_cell(o, jv_get_str(k, "created"), 20);
-        if (jv_is(jv_get(k, "revoked"), JSON_TRUE)) {
-            out_styled(o, STYLE_RED, "revoked");
-        } else if (expires.n) {
-            out_puts(o, "until ");
-            out_safe(o, expires);
-        } else {
-            out_styled(o, STYLE_GREEN, "valid");
-        }
-        out_line(o);
-        buf_deinit(&list);
+        key_cells(c, a, k, cell);
+        for (int i = 0; i < K_COLUMNS; i++)
+            width[i] = safe_width(cell[i]) > width[i] ? safe_width(cell[i]) : width[i];
     }
+    for (int i = 0; i < K_COLUMNS; i++)
+        cell[i] = str_c(heads[i]);
+    out_style(&c->out, STYLE_BOLD);
+    put_row(&c->out, cell, width);
+    out_style(&c->out, STYLE_NONE);
+    JV_EACH(k, keys)
+    {
+        key_cells(c, a, k, cell);
+        put_row(&c->out, cell, width);
+    }
+}
+
+/* the first key closes the server to everyone, this machine too */
+static void warn_first(struct cli *c, const struct jv *key)
+{
+    JV_EACH(s, jv_get(key, "scopes"))
+    {
+        if (str_eq(s->text, STR("admin")))
+            return;
+    }
+    if (jv_int(jv_get(key, "id"), 0) == 1)
+        cli_note(c, "a server on this data now asks everyone for a key, and this one cannot make "
+                    "others: fleetlog keys create --name admin --scope admin --data-dir DIR");
 }
 
 static int show(struct cli *c, const char *verb, str text)
@@ -299,8 +359,9 @@ static int show(struct cli *c, const char *verb, str text)
         rc = cli_fail_err(c, &err);
     } else if (strcmp(verb, "create") == 0) {
         show_created(c, root);
+        warn_first(c, root);
     } else {
-        show_list(&c->out, jv_get(root, "keys"));
+        show_list(c, &a, jv_get(root, "keys"));
     }
     arena_deinit(&a);
     return rc;

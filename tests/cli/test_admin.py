@@ -132,6 +132,31 @@ class Keys(WithServer):
         self.assertIn("Revoked key 1", self.at("keys", "revoke", "1", "--key-file", key).out)
 
 
+    def test_the_first_key_closes_the_door(self):
+        where = ["--data-dir", os.path.join(self.dir, "new")]
+        r = self.ok("keys", "create", "--name", "ci", "--scope", "ingest", *where)
+        self.assertIn("--scope admin", r.err)
+        self.assertEqual(len(r.out.split()), 1)  # the secret alone
+        for args in (["--scope", "read"], ["--scope", "admin"]):
+            self.assertEqual(self.ok("keys", "create", "--name", "next", *args, *where).err, "")
+        first = ["--data-dir", os.path.join(self.dir, "other")]
+        self.assertEqual(self.ok("keys", "create", "--name", "a", "--scope", "admin", *first).err, "")
+
+    def test_a_list_shows_all_of_a_name_and_no_broken_time(self):
+        where = ["--data-dir", os.path.join(self.dir, "list")]
+        name = "a-name-of-more-than-twenty-characters"
+        self.ok("keys", "create", "--name", name, "--scope", "admin", "--expires", "1d", *where)
+        key = self.ok("keys", "create", "--name", "b", "--scope", "admin", *where).out.strip()
+        with Server(data_dir=where[1]) as s:
+            remote = self.ok("keys", "list", "--url", s.url,
+                             env=clean_env(FLEETLOG_API_KEY=key)).out
+            self.assertEqual(self.ok("keys", "list", *where).out, remote)
+        head, one, two = remote.splitlines()
+        self.assertIn(name, one)
+        self.assertRegex(one, r" \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ  until \d{4}-[^.]*Z$")
+        self.assertEqual([line.index("  admin  ") for line in (one, two)], [head.index("  scopes")] * 2)
+
+
 class Deleting(WithServer):
     def test_prune_and_resolve(self):
         self.server.ingest(some_entries(10) + [{"message": "fresh", "level": "error"}] * 2)
