@@ -25,7 +25,8 @@ struct pool {
     int nice;
     uint32_t max, queue_max;
     uint32_t threads, idle, blocked, queued;
-    bool stop;
+    bool stop, any_left;
+    pthread_t left; /* the thread that ended last; it joined the one before it */
     struct pool_work *first, *last;
 };
 
@@ -77,9 +78,17 @@ static void *pool_main(void *arg)
         pthread_cond_wait(&p->work, &p->lock);
         p->idle--;
     }
+    /* Each joins its forerunner and pool_free the last of all, so that nothing of a thread, such as
+     * what OpenSSL frees at its end, outlives the pool. */
+    pthread_t before = p->left;
+    bool any = p->any_left;
+    p->left = pthread_self();
+    p->any_left = true;
     p->threads--;
     pthread_cond_signal(&p->gone);
     pthread_mutex_unlock(&p->lock);
+    if (any)
+        pthread_join(before, NULL);
     return NULL;
 }
 
@@ -92,7 +101,6 @@ static bool spawn(struct pool *p)
     if (pthread_attr_init(&attr) != 0)
         return false;
     pthread_attr_setstacksize(&attr, STACK_BYTES);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &old);
     bool ok = pthread_create(&t, &attr, pool_main, p) == 0;
@@ -178,6 +186,8 @@ void pool_free(struct pool *p)
     while (p->threads)
         pthread_cond_wait(&p->gone, &p->lock);
     pthread_mutex_unlock(&p->lock);
+    if (p->any_left)
+        pthread_join(p->left, NULL);
     pthread_cond_destroy(&p->work);
     pthread_cond_destroy(&p->gone);
     pthread_mutex_destroy(&p->lock);
