@@ -26,5 +26,10 @@ uint32_t utf8_fold_cp(uint32_t cp);
 bool utf8_is_alnum(uint32_t cp); /* letter or digit of any script */
 bool utf8_is_cjk(uint32_t cp);   /* ideographs, kana, hangul: tokenised by bigram */
 int utf8_width(uint32_t cp);     /* terminal columns: 0, 1 or 2 */
+/* s without the byte order mark some editors and shells put before a text */
+static inline str utf8_past_bom(str s)
+{
+    return str_starts(s, STR("\xef\xbb\xbf")) ? str_skip(s, 3) : s;
+}
 
 #endif

@@ -40,6 +40,7 @@ struct feed {
     struct buf text;
     size_t at;
     bool skipping; /* inside a line that is too long */
+    bool begun;    /* the first bytes were seen; a byte order mark is not part of the text */
 };
 
 static void note_identity(struct feed *f)
@@ -78,6 +79,7 @@ int feed_open(struct feed **ret, const char *path, bool follow, bool from_end, s
     if (f->follow && from_end && f->size) {
         off_t end = lseek(f->fd, 0, SEEK_END);
         f->raw_read = end > 0 ? (uint64_t)end : 0;
+        f->begun = f->raw_read > 0;
     }
     *ret = f;
     return 0;
@@ -167,6 +169,18 @@ static int inflate_zstd(struct feed *f, char *room, size_t n, size_t *ret, struc
     return 0;
 }
 
+/* past a byte order mark; false while too little has come to tell */
+static bool begin(struct feed *f)
+{
+    str mark = STR("\xef\xbb\xbf"), text = buf_str(&f->text);
+    if (text.n < mark.n && str_starts(mark, text))
+        return false;
+    f->begun = true;
+    if (str_starts(text, mark))
+        f->at = mark.n;
+    return true;
+}
+
 /* Gets more text; FEED_END at the end of the file. */
 static int more(struct feed *f, struct err *err)
 {
@@ -207,7 +221,7 @@ static int more(struct feed *f, struct err *err)
                                                 f->path);
         }
         buf_advance(&f->text, n);
-        if (n)
+        if (n && (f->begun || begin(f)))
             return 0;
     }
 }
@@ -416,6 +430,7 @@ static void start_over(struct feed *f)
     buf_reset(&f->text);
     f->at = 0;
     note_identity(f);
+    f->begun = false;
 }
 
 bool feed_renew(struct feed *f)

@@ -3,6 +3,7 @@
  * A JSON body is a sequence of values: objects (NDJSON, or a single one) and arrays of objects; the
  * rules of the dialect say which of them it takes. Bad JSON between newlines costs that entry;
  * inside an array, or where the body must be one value, it costs the request. */
+#include "base/utf8.h"
 #include "ingest/decode.h"
 
 #define TMP_MAX ((size_t)256 << 20)
@@ -162,7 +163,7 @@ static int take_body(struct dec *d, str body, struct err *err)
 {
     const struct rules *rules = d->rules;
     struct json_rd r;
-    json_init(&r, body);
+    json_init(&r, utf8_past_bom(body));
     for (uint32_t values = 0;; values++) {
         struct json_tok t;
         bool in_array = false;

@@ -234,6 +234,7 @@ int text_decode(str body, const struct ingest_opts *o, const struct ingest_limit
     if (!columns(&l))
         return err_nomem(err);
     str line;
+    body = utf8_past_bom(body);
     while (str_split(&body, '\n', &line) && !l.nomem) {
         if (line.n && line.p[line.n - 1] == '\r')
             line.n--;

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "server/handlers.h"
 #include "server/internal.h"
 
@@ -107,7 +108,8 @@ static bool choose(struct call *c, enum dialect *ret)
         if (str_eq_ci(type, str_c(fine[i])))
             return true;
     if (type.n > 5 && str_eq_ci(str_sub(type, 0, 5), STR("text/"))) {
-        str body = c->req->body.n ? str_trim(str_sub(c->req->body, 0, 256)) : STR_NULL;
+        str body = utf8_past_bom(c->req->body);
+        body = body.n ? str_trim(str_sub(body, 0, 256)) : STR_NULL;
         if (!body.n || (body.p[0] != '{' && body.p[0] != '['))
             *ret = DIALECT_TEXT;
         return true;

@@ -107,6 +107,18 @@ class Ingest(WithServer):
         self.refused(USAGE, "ingest", self.dir, "--url", self.server.url)
         self.assertEqual(self.stored(), [])
 
+    def test_a_byte_order_mark_is_no_text(self):
+        mark, line = b"\xef\xbb\xbf", b'{"agent":"bom","message":"json"}\n'
+        for name, data in (("l.ndjson", mark + line * 2), ("a.json", mark + b"[" + line + b"]"),
+                           ("z.gz", gzip.compress(mark + line)), ("t.log", mark + b"plain bom\n")):
+            path = os.path.join(self.dir, name)
+            with open(path, "wb") as f:
+                f.write(data)
+            self.ok("ingest", "-q", path, "--url", self.server.url)
+        rows = [json.loads(x) for x in self.at("search", "agent:bom", "--format", "ndjson").lines()]
+        self.assertEqual([r["message"] for r in rows], ["json"] * 4)
+        self.assertEqual(len(self.at("search", 'message="plain bom"').lines()), 1)
+
     def test_needs_a_server(self):
         self.refused(UNREACHABLE, "ingest", "--data-dir", self.dir, stdin="x\n")
 

@@ -68,6 +68,16 @@ class TestShapes(Ingest):
         self.assertEqual(r.json()["accepted"], 1)
         self.assertEqual(self.messages("tp"), ["x"])
 
+    def test_a_byte_order_mark_is_no_text(self):
+        mark = b"\xef\xbb\xbf"
+        for kind in ("application/json", "text/plain"):
+            r = self.post(mark + b'{"agent":"bom","message":"j"}\n{"x":}', Content_Type=kind)
+            self.assertEqual(r.json()["accepted"], 1, r)
+            self.assertIn("at byte 38 of the body", r.json()["errors"][0]["reason"])
+        r = self.post(mark + b"line", query={"agent": "bom"}, Content_Type="text/plain")
+        self.assertEqual(r.json()["accepted"], 1, r)
+        self.assertEqual(self.messages("bom"), ["j", "j", "line"])
+
     def test_a_default_agent(self):
         self.post([{"message": "a"}, {"agent": "own", "message": "b"}], query={"agent": "dflt"})
         self.assertEqual(self.messages("dflt"), ["a"])
