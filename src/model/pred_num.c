@@ -45,6 +45,10 @@ void range_low(struct num_range *r, const struct pred_bound *b)
             r->ilo = b->inclusive ? b->i : b->i + 1;
         return;
     }
+    if (!b->inclusive && b->d == INFINITY) { /* a number too large for a double: nothing is above */
+        range_none(r);
+        return;
+    }
     r->dlo = b->inclusive ? b->d : nextafter(b->d, INFINITY);
     double c = ceil(b->d);
     if (!b->inclusive && c == b->d)
@@ -68,6 +72,9 @@ void range_high(struct num_range *r, const struct pred_bound *b)
             ints_gone = true;
         else
             r->ihi = b->inclusive ? b->i : b->i - 1;
+    } else if (!b->inclusive && b->d == -INFINITY) {
+        range_none(r);
+        return;
     } else {
         r->dhi = b->inclusive ? b->d : nextafter(b->d, -INFINITY);
         double f = floor(b->d);
