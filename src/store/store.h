@@ -75,9 +75,9 @@ struct append {
     ts_ns received_at;
     bool duplicate; /* idempotency key seen before: base_seq/rows/received_at are the first ones' */
     struct err err;
+    struct append *next; /* the caller's up to store_append_list, then the store's */
     /* the store's */
     uint8_t kind;
-    struct append *next;
     uint32_t crc;
     char *packed;
     size_t packed_n;
@@ -92,6 +92,9 @@ struct append {
 /* Queues the batch; done() is called exactly once, maybe before the return (on refusal). rows = 0
  * is acknowledged at once. */
 void store_append(struct store *s, struct append *a);
+/* The same for a list linked by `next`: queued in its order at one go, so that the writer is woken
+ * once and a group is not begun with its first. */
+void store_append_list(struct store *s, struct append *list);
 /* blocking form for tools and tests; takes payload */
 int store_append_wait(struct store *s, char *payload, size_t n, uint32_t rows,
                       uint64_t *ret_base_seq, struct err *err);

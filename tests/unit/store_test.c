@@ -229,7 +229,8 @@ static void idem_done(struct append *a)
     __atomic_store_n(&((struct idem_wait *)a)->done, 1, __ATOMIC_RELEASE);
 }
 
-static void start_idem(struct store *s, const char *key, uint64_t body, struct idem_wait *w)
+/* three rows */
+static void make_append(uint64_t body, struct idem_wait *w)
 {
     struct arena ar;
     struct buf out;
@@ -241,25 +242,64 @@ static void start_idem(struct store *s, const char *key, uint64_t body, struct i
     for (uint64_t k = 0; k < 3; k++)
         assert_true(kit_row(b, &ar, body * 3 + k));
     ok(batch_encode(b, &out, &err), &err);
-    *w = (struct idem_wait){
-        .a = { .rows = 3, .has_idem = true, .body_hash = body, .done = idem_done }
-    };
-    memcpy(w->a.idem, key, 16);
+    *w = (struct idem_wait){ .a = { .rows = 3, .done = idem_done } };
     w->a.payload = buf_take(&out, &w->a.payload_n);
-    store_append(s, &w->a);
     arena_deinit(&ar);
 }
 
-static void wait_idem(struct idem_wait *w)
+static void wait_done(struct idem_wait *w)
 {
     while (!__atomic_load_n(&w->done, __ATOMIC_ACQUIRE))
         sched_yield();
 }
 
+static void start_idem(struct store *s, const char *key, uint64_t body, struct idem_wait *w)
+{
+    make_append(body, w);
+    w->a.has_idem = true;
+    w->a.body_hash = body;
+    memcpy(w->a.idem, key, 16);
+    store_append(s, &w->a);
+}
+
 static void send_idem(struct store *s, const char *key, uint64_t body, struct idem_wait *w)
 {
     start_idem(s, key, body, w);
-    wait_idem(w);
+    wait_done(w);
+}
+
+/* A list is one group: one sync, sequence numbers in its order; what holds nothing is answered. */
+static void test_append_list(void **state)
+{
+    (void)state;
+    struct io *io = disk();
+    struct err err = ERR_INIT;
+    struct store *s = kit_open(io, 24u << 20);
+    struct idem_wait w[20];
+    for (int round = 0; round < 10; round++) {
+        struct store_status before, after;
+        store_get_status(s, &before);
+        for (uint64_t i = 0; i < 20; i++) {
+            make_append((uint64_t)round * 20 + i, &w[i]);
+            w[i].a.next = i < 19 ? &w[i + 1].a : NULL;
+        }
+        w[7].a.rows = 0;
+        store_append_list(s, &w[0].a);
+        for (int i = 0; i < 20; i++) {
+            wait_done(&w[i]);
+            assert_int_equal(w[i].a.rc, 0);
+        }
+        for (int i = 0; i < 20; i++)
+            if (i != 7)
+                assert_int_equal(w[i].a.base_seq, before.next_seq + 3u * (i < 7 ? i : i - 1));
+        store_get_status(s, &after);
+        assert_int_equal(after.wal_groups - before.wal_groups, 1);
+        assert_int_equal(after.wal_syncs - before.wal_syncs, 1);
+    }
+    assert_int_equal(kit_read_all(s, NULL, seen, MAX, &err), 10 * 19 * 3);
+    store_append_list(s, NULL);
+    store_close(s);
+    io_free(io);
 }
 
 /* Two with one key in one group whose sync fails: neither is acknowledged. */
@@ -280,10 +320,10 @@ static void test_repeat_in_failed_group(void **state)
     start_idem(s, "0123456789abcdef", 3, &other);
     io_faulty_set(io, IO_OP_SYNC, 2, ERR_IO, true);
     io_faulty_hold(io, IO_OP_SYNC, NULL);
-    wait_idem(&before);
-    wait_idem(&first);
-    wait_idem(&again);
-    wait_idem(&other);
+    wait_done(&before);
+    wait_done(&first);
+    wait_done(&again);
+    wait_done(&other);
     assert_int_equal(before.a.rc, 0);
     assert_int_equal(first.a.rc, ERR_IO);
     assert_int_equal(again.a.rc, ERR_IO);
@@ -450,6 +490,7 @@ int main(void)
         cmocka_unit_test(test_marks),
         cmocka_unit_test(test_idempotency),
         cmocka_unit_test(test_repeat_in_failed_group),
+        cmocka_unit_test(test_append_list),
         cmocka_unit_test(test_lock),
         cmocka_unit_test(test_retention),
         cmocka_unit_test(test_ids),

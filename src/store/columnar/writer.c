@@ -49,36 +49,50 @@ static void refuse_busy(struct store *s, struct append *a)
 /* The caller holds qlock. */
 static void put_in_queue(struct store *s, struct append *a)
 {
-    bool idle = !s->qhead;
     a->next = NULL;
     *s->qtail = a;
     s->qtail = &a->next;
-    if (idle)
-        pthread_cond_signal(&s->qcond);
 }
 
-static void enqueue(struct store *s, struct append *a)
+/* Takes a list; what has no room is refused, each on its own. */
+static void enqueue(struct store *s, struct append *list)
 {
+    struct append *refused = NULL, **end = &refused, *next;
     pthread_mutex_lock(&s->qlock);
-    bool full =
-        s->queue_bytes + a->payload_n > QUEUE_BYTES && s->queue_n > 0 && a->kind == KIND_BATCH;
-    bool ok = !s->stopping && !full;
-    if (ok) {
+    bool idle = !s->qhead;
+    for (struct append *a = list; a; a = next) {
+        next = a->next;
+        bool full =
+            s->queue_bytes + a->payload_n > QUEUE_BYTES && s->queue_n > 0 && a->kind == KIND_BATCH;
+        if (s->stopping || full) {
+            a->next = NULL;
+            *end = a;
+            end = &a->next;
+            continue;
+        }
         put_in_queue(s, a);
         s->queue_bytes += a->payload_n;
         s->queue_n++;
     }
+    bool wake = idle && s->qhead;
     pthread_mutex_unlock(&s->qlock);
-    if (!ok)
+    if (wake) /* not before: the writer would wake only to wait for the lock */
+        pthread_cond_signal(&s->qcond);
+    for (struct append *a = refused; a; a = next) {
+        next = a->next;
         refuse_busy(s, a);
+    }
 }
 
 /* Was admitted when it joined the queue of big batches, so it is taken while stopping, too. */
 void writer_take_big(struct store *s, struct append *a)
 {
     pthread_mutex_lock(&s->qlock);
+    bool idle = !s->qhead;
     put_in_queue(s, a);
     pthread_mutex_unlock(&s->qlock);
+    if (idle)
+        pthread_cond_signal(&s->qcond);
 }
 
 static void put_idem(const struct append *a, char out[WAL_IDEM])
@@ -108,7 +122,8 @@ static size_t stored_n(const struct append *a)
     return a->big.number ? WAL_REF_BYTES : a->packed ? a->packed_n : a->payload_n;
 }
 
-void store_append(struct store *s, struct append *a)
+/* False: a was answered, or goes its way beside the queue. */
+static bool make_ready(struct store *s, struct append *a)
 {
     a->err = (struct err)ERR_INIT;
     a->rc = 0;
@@ -120,24 +135,24 @@ void store_append(struct store *s, struct append *a)
     a->kind = KIND_BATCH;
     if (s->cfg.read_only) {
         refuse(a, ERR_UNSUPPORTED, "the store is open for reading only");
-        return;
+        return false;
     }
     if (!a->rows) {
         mem_free(a->payload);
         a->payload = NULL;
         a->done(a);
-        return;
+        return false;
     }
     if (a->payload_n > WAL_PAYLOAD_MAX) {
         refuse(a, ERR_LIMIT, "the batch is larger than a batch can be");
-        return;
+        return false;
     }
     if (a->payload_n >= PACK_MIN)
         pack(a);
     if (stored_n(a) > s->cfg.big_batch_bytes) {
         if (!big_submit(s, a))
             refuse_busy(s, a);
-        return;
+        return false;
     }
     if (a->packed) {
         a->crc = crc32c(0, a->packed, a->packed_n);
@@ -146,7 +161,28 @@ void store_append(struct store *s, struct append *a)
         put_idem(a, id);
         a->crc = crc32c(a->has_idem ? crc32c(0, id, sizeof id) : 0, a->payload, a->payload_n);
     }
-    enqueue(s, a);
+    return true;
+}
+
+void store_append_list(struct store *s, struct append *list)
+{
+    struct append *ready = NULL, **end = &ready;
+    for (struct append *a = list, *next; a; a = next) {
+        next = a->next;
+        if (!make_ready(s, a))
+            continue;
+        *end = a;
+        end = &a->next;
+    }
+    *end = NULL;
+    if (ready)
+        enqueue(s, ready);
+}
+
+void store_append(struct store *s, struct append *a)
+{
+    a->next = NULL;
+    store_append_list(s, a);
 }
 
 struct waiter {
@@ -172,7 +208,7 @@ static int enqueue_wait(struct store *s, struct append *a, struct err *err)
     if (a->kind == KIND_BATCH)
         store_append(s, a);
     else
-        enqueue(s, a);
+        enqueue(s, a); /* its next is NULL */
     pthread_mutex_lock(&w.lock);
     while (!w.done)
         pthread_cond_wait(&w.cond, &w.lock);
