@@ -204,6 +204,7 @@ struct dec {
     struct plan *plans[PLANS];
     uint32_t nplans;
     str default_agent; /* for entries that name none; may be empty */
+    str agent_pattern; /* what plans were checked against */
 };
 
 static inline uint64_t load8(const char *p)

@@ -7,6 +7,7 @@
 #include "ingest/decode.h"
 
 #define TMP_MAX ((size_t)256 << 20)
+#define RUN_COLS 2048 /* columns of attributes past which a run takes no more bodies */
 
 static const struct rules *const rules_of[DIALECT__COUNT] = {
     [DIALECT_NATIVE] = &native_rules, [DIALECT_FLEET] = &fleet_rules,
@@ -200,13 +201,6 @@ static int take_body(struct dec *d, str body, struct err *err)
 
 /* ---- requests ---- */
 
-static void dec_deinit(struct dec *d)
-{
-    arena_deinit(&d->node_mem);
-    buf_deinit(&d->tmp);
-    buf_deinit(&d->rest);
-}
-
 /* Nothing of the request stays. */
 static int refuse_all(struct dec *d, uint32_t base, int rc)
 {
@@ -238,44 +232,112 @@ static void note_bad_json(struct dec *d, const struct err *err)
     row_bad(d, STR_NULL, "json_invalid", STR_NULL, "JSON decode error");
 }
 
-int ingest_decode(enum dialect dl, str body, const struct ingest_opts *o, struct batch *b,
-                  struct arena *a, struct ingest_result *ret, struct err *err)
+/* ---- runs ---- */
+
+struct ingest_run {
+    enum dialect dialect;
+    struct ingest_limits lim;
+    struct batch *b;
+    struct arena *a;
+    struct dec *d; /* NULL: plain lines */
+};
+
+static struct dec *dec_new(const struct ingest_run *run)
 {
-    struct ingest_limits standard;
-    const struct ingest_limits *lim = o->limits;
-    *ret = (struct ingest_result){ 0 };
-    if (!lim) {
-        ingest_limits_default(&standard);
-        lim = &standard;
-    }
-    if (dl == DIALECT_TEXT)
-        return text_decode(body, o, lim, b, a, ret, err);
-    if ((unsigned)dl >= DIALECT__COUNT)
-        return err_set(err, ERR_UNSUPPORTED, "no such dialect");
-    uint32_t base = batch_rows(b);
-    struct dec *d = arena_zalloc(a, sizeof *d);
+    struct dec *d = arena_zalloc(run->a, sizeof *d);
     if (!d)
-        return err_nomem(err);
-    d->rules = rules_of[dl];
-    d->o = o;
-    d->lim = lim;
-    d->b = b;
-    d->a = a;
-    d->ret = ret;
+        return NULL;
+    d->rules = rules_of[run->dialect];
+    d->lim = &run->lim;
+    d->b = run->b;
+    d->a = run->a;
     d->next_id = 1;
-    d->default_agent = o->default_agent.n ? o->default_agent : d->rules->agent;
     buf_init(&d->tmp, TMP_MAX);
     buf_init(&d->rest, TMP_MAX);
     node_mem_init(d);
-    int rc = node_table_init(d) ? take_body(d, body, err) : err_nomem(err);
-    if (rc) {
-        if (rc == ERR_INVALID)
-            note_bad_json(d, err);
-        refuse_all(d, base, rc);
-        ret->rejected = ret->entries;
-    } else {
-        rc = judge_request(d, base, err);
-    }
-    dec_deinit(d);
+    if (node_table_init(d))
+        return d;
+    arena_deinit(&d->node_mem);
+    return NULL;
+}
+
+int ingest_run_new(struct ingest_run **ret, enum dialect dl, const struct ingest_limits *limits,
+                   struct batch *b, struct arena *a, struct err *err)
+{
+    if ((unsigned)dl >= DIALECT__COUNT)
+        return err_set(err, ERR_UNSUPPORTED, "no such dialect");
+    struct ingest_run *run = arena_zalloc(a, sizeof *run);
+    if (!run)
+        return err_nomem(err);
+    run->dialect = dl;
+    run->b = b;
+    run->a = a;
+    if (limits)
+        run->lim = *limits;
+    else
+        ingest_limits_default(&run->lim);
+    if (dl != DIALECT_TEXT && !(run->d = dec_new(run)))
+        return err_nomem(err);
+    *ret = run;
+    return 0;
+}
+
+/* What a plan holds is true for one default agent and was allowed by one pattern. */
+static void begin_body(struct dec *d, const struct ingest_opts *o, struct ingest_result *ret)
+{
+    str agent = o->default_agent.n ? o->default_agent : d->rules->agent;
+    if (!str_eq(agent, d->default_agent) || !str_eq(o->agent_pattern, d->agent_pattern))
+        memset(d->plans, 0, sizeof d->plans);
+    d->default_agent = agent;
+    d->agent_pattern = o->agent_pattern;
+    d->o = o;
+    d->ret = ret;
+    d->index = 0;
+    d->nplans = 0;
+}
+
+int ingest_run_body(struct ingest_run *run, str body, const struct ingest_opts *o,
+                    struct ingest_result *ret, struct err *err)
+{
+    struct dec *d = run->d;
+    *ret = (struct ingest_result){ 0 };
+    if (!d)
+        return text_decode(body, o, &run->lim, run->b, run->a, ret, err);
+    uint32_t base = batch_rows(run->b);
+    begin_body(d, o, ret);
+    int rc = d->nomem ? err_nomem(err) : take_body(d, body, err);
+    if (!rc)
+        return judge_request(d, base, err);
+    if (rc == ERR_INVALID)
+        note_bad_json(d, err);
+    refuse_all(d, base, rc);
+    ret->rejected = ret->entries;
+    return rc;
+}
+
+bool ingest_run_room(const struct ingest_run *run)
+{
+    return !run->d || (!run->d->nomem && run->d->ncols < RUN_COLS);
+}
+
+void ingest_run_free(struct ingest_run *run)
+{
+    if (!run || !run->d)
+        return;
+    arena_deinit(&run->d->node_mem);
+    buf_deinit(&run->d->tmp);
+    buf_deinit(&run->d->rest);
+}
+
+int ingest_decode(enum dialect dl, str body, const struct ingest_opts *o, struct batch *b,
+                  struct arena *a, struct ingest_result *ret, struct err *err)
+{
+    struct ingest_run *run;
+    *ret = (struct ingest_result){ 0 };
+    int rc = ingest_run_new(&run, dl, o->limits, b, a, err);
+    if (rc)
+        return rc;
+    rc = ingest_run_body(run, body, o, ret, err);
+    ingest_run_free(run);
     return rc;
 }

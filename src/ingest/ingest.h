@@ -2,7 +2,7 @@
  *
  * Decoders normalise names (alias tables of data-model.md), levels and times, keep value types, put
  * every unknown key into attributes and write the row's shape, so that views can give back what was
- * sent. They keep no state between calls and are thread-safe. */
+ * sent. They keep no state but in a run and are thread-safe. */
 #ifndef FL_INGEST_INGEST_H
 #define FL_INGEST_INGEST_H
 
@@ -67,5 +67,18 @@ struct ingest_result {
  * the call). ERR_LIMIT, ERR_NOMEM: likewise. */
 int ingest_decode(enum dialect d, str body, const struct ingest_opts *o, struct batch *b,
                   struct arena *a, struct ingest_result *ret, struct err *err);
+
+/* The same for several bodies of one dialect, one after the other into one batch: what is learned
+ * of keys and rows serves them all, and a refused body leaves the others as they are. limits: NULL
+ * = defaults; those of the options are not looked at. Bodies and the strings of their options must
+ * live until the run is freed and the batch encoded. After ERR_NOMEM the run takes no more. */
+struct ingest_run;
+int ingest_run_new(struct ingest_run **ret, enum dialect d, const struct ingest_limits *limits,
+                   struct batch *b, struct arena *a, struct err *err);
+int ingest_run_body(struct ingest_run *run, str body, const struct ingest_opts *o,
+                    struct ingest_result *ret, struct err *err);
+/* False: it is time for a new batch, or later bodies would find columns and memory used up. */
+bool ingest_run_room(const struct ingest_run *run);
+void ingest_run_free(struct ingest_run *run); /* NULL is fine */
 
 #endif
