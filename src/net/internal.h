@@ -130,6 +130,8 @@ struct net_worker {
     uint64_t tick_ms;
     _Atomic(struct net_task *) mailbox; /* newest first; MAILBOX_CLOSED after the end */
     struct net_task drain_task;
+    struct net_task *later, **later_end; /* put off to the end of this turn */
+    uint32_t nlater;
     bool draining, forced, stopped, stopping_loop;
     struct conn *conns;
     uint32_t nconns;

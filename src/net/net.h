@@ -85,6 +85,7 @@ struct http_req {
     void (*on_abort)(struct http_req *);
 };
 
+struct net_task;
 struct net_config {
     const char *const *listen; /* "127.0.0.1:8140", "[::1]:8140", ":8140"; port 0: a free one */
     uint32_t nlisten;
@@ -102,6 +103,9 @@ struct net_config {
      * append nothing: a native error is sent then. */
     void (*fail)(void *ctx, const struct http_req *req, int status, const char *code,
                  const char *why, struct buf *out);
+    /* Gets what handlers put off (net_put_off) in this turn of a worker's loop, oldest first: on
+     * that worker, before it sleeps or when much has gathered. Only for who puts off. */
+    void (*turn_end)(void *ctx, struct net_task *list);
     void *ctx;
 };
 
@@ -184,6 +188,9 @@ struct net_task {
     void (*fn)(struct net_task *);
 };
 bool net_post_task(struct net_worker *w, struct net_task *task);
+/* Puts work off to the end of this turn of the loop, where net_config.turn_end gets all of it
+ * together; fn is not called. On the worker's thread. Cannot fail. */
+void net_put_off(struct net_worker *w, struct net_task *task);
 /* one-shot timer on this worker's thread; returns NULL when out of memory */
 struct net_timer;
 struct net_timer *net_timer_start(struct net_worker *w, int64_t ms, void (*fn)(void *arg),

@@ -5,6 +5,9 @@
  * wake-up. At the end the worker swaps an empty mailbox for MAILBOX_CLOSED: every task pushed
  * before runs, every later push is refused, with no window between.
  *
+ * What handlers put off in a turn of the loop is handed over together before the loop sleeps: work
+ * that is cheaper done for many, at no wait when there is only one.
+ *
  * A stopped worker's struct stays allocated (reachable from `stopped_workers`): a late net_post
  * from another thread reads its mailbox and is refused instead of reading freed memory.
  *
@@ -18,6 +21,7 @@
 #include "net/internal.h"
 
 #define MAILBOX_CLOSED ((struct net_task *)(uintptr_t)1)
+#define LATER_MAX 64           /* put off at most this many at a time */
 #define POOL_MAX 256           /* requests kept for reuse */
 #define POOL_ARENA_MAX 32768   /* bytes of arena a kept request may hold */
 
@@ -86,6 +90,27 @@ static void run_mailbox(struct net_worker *w)
         in_order = task->next;
         task->fn(task);
     }
+}
+
+/* ---- the end of a turn ---- */
+
+static void end_turn(struct net_worker *w)
+{
+    struct net_task *list = w->later;
+    w->later = NULL;
+    w->later_end = &w->later;
+    w->nlater = 0;
+    if (list)
+        w->net->cfg.turn_end(w->net->cfg.ctx, list);
+}
+
+void net_put_off(struct net_worker *w, struct net_task *task)
+{
+    task->next = NULL;
+    *w->later_end = task;
+    w->later_end = &task->next;
+    if (++w->nlater == LATER_MAX) /* the first has waited long enough */
+        end_turn(w);
 }
 
 static void on_async(uv_async_t *async)
@@ -261,12 +286,15 @@ static void worker_end(struct net_worker *w)
     uv_walk(&w->loop, close_handle, NULL);
 }
 
-/* before the loop sleeps: write what was queued, see whether the end is reached */
+/* before the loop sleeps: end the turn, write what was queued, see whether the end is reached */
 static void on_prepare(uv_prepare_t *prepare)
 {
     struct net_worker *w = prepare->data;
-    while (w->flush)
-        conn_flush(w->flush); /* takes it off the list */
+    while (w->later || w->flush) { /* each may bring the other: a next request, an answer */
+        end_turn(w);
+        while (w->flush)
+            conn_flush(w->flush); /* takes it off the list */
+    }
     if (w->draining && !w->stopping_loop && w->nconns == 0 && (w->nreqs == 0 || w->forced))
         worker_end(w);
 }
@@ -344,6 +372,7 @@ int worker_start(struct net_worker **ret, struct net *n, uint32_t index, struct 
     w->scratch = scratch;
     w->tick_ms = tick_period(&n->lim);
     w->drain_task.fn = start_drain;
+    w->later_end = &w->later;
     buf_init(&w->out, SIZE_MAX);
     int r = uv_loop_init(&w->loop);
     if (r)
