@@ -1,11 +1,18 @@
 /* ingest.c: from a request's body to entries on disk, for every dialect.
  *
- *   worker: decode into a batch, encode it -> store's writer: group commit, done()
- *        -> worker: op->reply
+ *   small   put off -> end of the turn: all decoded into one batch -> store
+ *   middle  decoded at once, in the worker                         -> store
+ *   big     decoded in a pool                                      -> store
+ *   store's writer: group commit, done() -> worker: op->reply, for every request of the batch
  *
- * The operation lives in the request's arena: a small request costs no heap call here but the
- * payload itself, which the store owns. Bodies of BIG bytes or more are decoded in a pool, so that
- * no loop stands still for longer than a small body takes. */
+ * Single entries come many at a time, and most of what one costs is the same for all of them: what
+ * is learned of its keys, the columns, the frame in the log, the way to the writer and back. So the
+ * small bodies that one turn of a worker's loop read share a batch; its first operation leads, the
+ * others hang on it (mate). One that is refused leaves the batch as it was, and one with an
+ * Idempotency-Key has a batch of its own.
+ *
+ * The operation lives in the request's arena. Bodies of BIG bytes or more are decoded in a pool, so
+ * that no loop stands still for longer than a small body takes. */
 #include <stdio.h>
 #include <string.h>
 
@@ -16,9 +23,7 @@
 #include "server/internal.h"
 
 #define BIG ((size_t)256 << 10)
-#define IN_REQUEST                                                                                 \
-    ((size_t)8 << 10) /* bodies up to this are decoded in the request's own arena                  \
-                       */
+#define SMALL ((size_t)8 << 10) /* bodies up to this share a batch */
 #define ARENA_BASE ((size_t)64 << 20)
 #define ARENA_PER_BYTE 6
 #define ERRORS_MAX ((size_t)256 << 10)
@@ -111,7 +116,14 @@ static int encode(struct ingest_op *op, struct batch *b, struct err *err)
     return rc;
 }
 
-static int decode_in(struct ingest_op *op, struct arena *a, str body)
+static str body_of(const struct ingest_op *op)
+{
+    static const char nothing[64];
+    str body = op->c->req->body;
+    return body.p ? body : str_n(nothing, 0);
+}
+
+static int decode_with(struct ingest_op *op, struct ingest_run *run)
 {
     struct call *c = op->c;
     struct ingest_opts o = { .now = op->now,
@@ -119,33 +131,37 @@ static int decode_in(struct ingest_op *op, struct arena *a, str body)
                              .default_agent = op->default_agent,
                              .key_id = c->who->key_id,
                              .agent_pattern = str_c(c->who->agent) };
-    struct ingest_result r = { 0 };
-    struct batch *b;
-    int rc = batch_new(&b, a, &op->err);
-    if (rc == 0)
-        rc = ingest_decode(op->dialect, body, &o, b, a, &r, &op->err);
+    struct ingest_result r;
+    int rc = ingest_run_body(run, body_of(op), &o, &r, &op->err);
     op->entries = r.entries;
     op->accepted = rc == 0 ? r.accepted : 0;
     op->rejected = rc == 0 ? r.rejected : r.entries;
     if (r.nerrors)
         keep_errors(op, &r);
-    if (rc == 0 && r.accepted)
+    return rc;
+}
+
+static int decode_in(struct ingest_op *op, struct arena *a)
+{
+    struct ingest_run *run;
+    struct batch *b;
+    int rc = batch_new(&b, a, &op->err);
+    if (rc == 0)
+        rc = ingest_run_new(&run, op->dialect, NULL, b, a, &op->err);
+    if (rc)
+        return rc;
+    rc = decode_with(op, run);
+    ingest_run_free(run);
+    if (rc == 0 && op->accepted)
         rc = encode(op, b, &op->err);
     return rc;
 }
 
 static void decode(struct ingest_op *op)
 {
-    static const char nothing[64];
-    struct http_req *req = op->c->req;
-    str body = req->body.p ? req->body : str_n(nothing, 0);
-    if (body.n <= IN_REQUEST) {
-        op->rc = decode_in(op, req->arena, body);
-        return;
-    }
     struct arena a;
-    arena_init(&a, ARENA_BASE + ARENA_PER_BYTE * body.n);
-    op->rc = decode_in(op, &a, body);
+    arena_init(&a, ARENA_BASE + ARENA_PER_BYTE * op->c->req->body.n);
+    op->rc = decode_in(op, &a);
     if (op->rc == ERR_NOMEM && a.used > a.max / 2) { /* it was the ceiling, not the machine */
         op->rc = err_set(&op->err, ERR_LIMIT, "too many small entries for one request");
         err_hint(&op->err, "send them in several requests");
@@ -186,16 +202,46 @@ static void finish(struct ingest_op *op)
     op->reply(op);
 }
 
+/* what the store said of the batch, told to everyone in it */
+static void share_out(struct ingest_op *lead)
+{
+    const struct append *a = &lead->a;
+    for (struct ingest_op *op = lead->mate; op; op = op->mate) {
+        op->a.rc = a->rc;
+        op->a.base_seq = a->base_seq + op->row;
+        op->a.rows = op->rows;
+        op->a.received_at = a->received_at;
+        if (a->rc)
+            op->a.err = a->err;
+    }
+    if (lead->mate)
+        lead->a.rows = lead->rows;
+}
+
+static void finish_all(struct ingest_op *lead)
+{
+    share_out(lead);
+    for (struct ingest_op *op = lead, *next; op; op = next) {
+        next = op->mate;
+        finish(op); /* op is gone */
+    }
+}
+
+static struct ingest_op *op_of(struct net_task *task)
+{
+    return (struct ingest_op *)((char *)task - offsetof(struct ingest_op, task));
+}
+
 static void on_task(struct net_task *task)
 {
-    finish((struct ingest_op *)((char *)task - offsetof(struct ingest_op, task)));
+    finish_all(op_of(task));
 }
 
 static void post(struct ingest_op *op)
 {
     op->task.fn = on_task;
     if (!net_post_task(http_worker(op->c->req), &op->task))
-        finish(op); /* the network has stopped: this only releases */
+        finish_all(op); /* the network has stopped: this only releases */
 }
 
 static void on_stored(struct append *a)
@@ -203,14 +249,20 @@ static void on_stored(struct append *a)
     post(a->user);
 }
 
+static void appended(struct ingest_op *lead)
+{
+    lead->a.done = on_stored;
+    lead->a.user = lead;
+    for (struct ingest_op *op = lead; op; op = op->mate)
+        op->appended = true;
+}
+
 /* true: the store has it and will call on_stored */
 static bool append(struct ingest_op *op)
 {
     if (op->rc < 0 || !op->a.rows)
         return false;
-    op->a.done = on_stored;
-    op->a.user = op;
-    op->appended = true;
+    appended(op);
     store_append(op->c->s->store, &op->a);
     return true;
 }
@@ -221,6 +273,95 @@ static void decode_big(struct pool_work *w)
     decode(op);
     if (!append(op))
         post(op);
+}
+
+/* ---- the end of a turn ---- */
+
+struct gathering { /* a batch that takes bodies; run is NULL when there is none */
+    struct arena arena;
+    struct batch *batch;
+    struct ingest_run *run;
+    struct ingest_op *lead, **end;
+};
+
+struct turn {
+    struct gathering of[DIALECT__COUNT];
+    struct append *ready, **ready_end;
+};
+
+static int gather_open(struct gathering *g, enum dialect d, struct err *err)
+{
+    arena_init(&g->arena, ARENA_BASE);
+    g->lead = NULL;
+    g->end = &g->lead;
+    int rc = batch_new(&g->batch, &g->arena, err);
+    if (rc == 0)
+        rc = ingest_run_new(&g->run, d, NULL, g->batch, &g->arena, err);
+    if (rc)
+        arena_deinit(&g->arena);
+    return rc;
+}
+
+/* the batch is complete: encoded and ready for the store, or everyone hears why not */
+static void gather_close(struct turn *t, struct gathering *g)
+{
+    struct err err = ERR_INIT;
+    struct ingest_op *lead = g->lead;
+    int rc = lead ? encode(lead, g->batch, &err) : 0;
+    for (struct ingest_op *op = lead, *next; op && rc; op = next) {
+        next = op->mate;
+        op->mate = NULL;
+        op->rc = rc;
+        op->err = err;
+        post(op);
+    }
+    if (lead && !rc) {
+        appended(lead);
+        lead->a.next = NULL;
+        *t->ready_end = &lead->a;
+        t->ready_end = &lead->a.next;
+    }
+    ingest_run_free(g->run);
+    arena_deinit(&g->arena);
+    g->run = NULL;
+}
+
+static void gather(struct turn *t, struct ingest_op *op)
+{
+    struct gathering own = { 0 };
+    bool alone = op->a.has_idem;
+    struct gathering *g = alone ? &own : &t->of[op->dialect];
+    if (g->run && !ingest_run_room(g->run))
+        gather_close(t, g);
+    op->rc = g->run ? 0 : gather_open(g, op->dialect, &op->err);
+    if (op->rc == 0) {
+        op->row = batch_rows(g->batch);
+        op->rc = decode_with(op, g->run);
+        op->rows = batch_rows(g->batch) - op->row;
+    }
+    if (op->rc == 0 && op->rows) {
+        *g->end = op;
+        g->end = &op->mate;
+    } else {
+        post(op); /* not finished here: its answer may bring the next request of this turn */
+    }
+    if (g->run && (alone || op->rc == ERR_NOMEM))
+        gather_close(t, g);
+}
+
+void ingest_turn_end(void *ctx, struct net_task *list)
+{
+    struct server *s = ctx;
+    struct turn t = { 0 };
+    t.ready_end = &t.ready;
+    for (struct net_task *task = list, *next; task; task = next) {
+        next = task->next; /* post() uses it */
+        gather(&t, op_of(task));
+    }
+    for (int d = 0; d < DIALECT__COUNT; d++)
+        if (t.of[d].run)
+            gather_close(&t, &t.of[d]);
+    store_append_list(s->store, t.ready);
 }
 
 /* ---- before ---- */
@@ -280,6 +421,10 @@ void ingest_start(struct call *c, enum dialect d, bool atomic, str default_agent
         op->work.run = decode_big;
         if (!pool_submit(c->s->decoders, &op->work))
             reply_error(c, 503, "busy", "too many large bodies are being decoded");
+        return;
+    }
+    if (c->req->body.n <= SMALL) {
+        net_put_off(http_worker(c->req), &op->task);
         return;
     }
     decode(op);

@@ -313,10 +313,14 @@ struct ingest_op {
     str detail; /* MALS: the same as FastAPI tells it; else empty */
     int rc;     /* of decoding or appending; then err says what */
     struct err err;
-    bool appended; /* it came as far as the store */
-    bool by_agent; /* an entry was refused because the key may not write that agent */
+    bool appended;          /* it came as far as the store */
+    struct ingest_op *mate; /* the next one of the same batch; a is the first one's, who leads */
+    uint32_t row, rows;     /* its share of a batch decoded at the end of a turn */
+    bool by_agent;          /* an entry was refused because the key may not write that agent */
     void (*reply)(struct ingest_op *op); /* worker thread; answers the call */
 };
+/* net_config.turn_end: decodes the small bodies of one turn of a worker's loop together */
+void ingest_turn_end(void *ctx, struct net_task *list);
 /* Decodes the body and appends it; then calls reply with all of op set. */
 void ingest_start(struct call *c, enum dialect d, bool atomic, str default_agent,
                   void (*reply)(struct ingest_op *op));

@@ -202,6 +202,7 @@ static int start_network(struct server *s, struct err *err)
                             .check = auth_check,
                             .handle = server_handle,
                             .fail = reply_net_error,
+                            .turn_end = ingest_turn_end,
                             .ctx = s };
     int rc = net_start(&s->net, &n, err);
     for (uint32_t i = 0; rc == 0 && i < s->nurls; i++)

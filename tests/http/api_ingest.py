@@ -1,9 +1,11 @@
 """POST /api/v1/ingest: what is taken, what is refused and how, repeats, and the books."""
 import base64
 import gzip
+import http.client
 import json
 import os
 import random
+import signal
 import threading
 import unittest
 import zlib
@@ -278,6 +280,111 @@ class TestLarge(unittest.TestCase):
             self.assertEqual(s.get("/api/v1/status").json()["store"]["watermark"], rows)
             s.post("/api/v1/ingest", body)
             wait_until(lambda: "000000000001.big" not in self.files(s), what="the flush")
+
+
+class TestTogether(unittest.TestCase):
+    """Requests that one turn of a worker's loop reads share a batch; nobody can tell."""
+
+    def send_together(self, server, requests):
+        """All are waiting in the kernel when the server looks; the answers in their order."""
+        conns = [http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+                 for _ in requests]
+        for c in conns:  # open and known to the worker before it is stopped
+            c.request("GET", "/ready")
+            c.getresponse().read()
+        os.kill(server.process.pid, signal.SIGSTOP)
+        try:
+            wait_until(lambda: self.state(server) == "T", what="server stopped")
+            for c, (path, body, headers) in zip(conns, requests):
+                c.request("POST", path, body=body.encode(), headers=headers)
+        finally:
+            os.kill(server.process.pid, signal.SIGCONT)
+        answers = []
+        for c in conns:
+            r = c.getresponse()
+            answers.append((r.status, json.loads(r.read())))
+            c.close()
+        return answers
+
+    def state(self, server):
+        with open("/proc/%d/stat" % server.process.pid) as f:
+            return f.read().rsplit(")", 1)[1].split()[0]
+
+    def batches(self, server):
+        return server.get("/api/v1/status").json()["store"]["appended_batches"]
+
+    def test_each_gets_its_own_answer(self):
+        with Server("--workers", "1") as s:
+            requests = []
+            for i in range(56):
+                entry = {"agent": "t", "message": "m%d" % i, "n": i}
+                path, body, headers = "/api/v1/ingest", json.dumps(entry), {}
+                if i % 8 == 1:
+                    body = '{"agent":"t","message":"cut off'
+                elif i % 8 == 2:
+                    body = json.dumps({**entry, "timestamp": "soon"})
+                elif i % 8 == 3:
+                    body = "".join(json.dumps({**entry, "row": k}) + "\n" for k in range(3))
+                elif i % 8 == 4:
+                    headers = {"Idempotency-Key": "k%d" % (i // 16)}
+                    body = json.dumps({"agent": "t", "message": "m%d" % (4 + i // 16 * 16)})
+                elif i % 8 == 5:
+                    path = "/api/v1/ingest?agent=other"
+                    body = json.dumps({"message": "m%d" % i})
+                elif i % 8 == 6:
+                    path = "/log"
+                requests.append((path, body, headers))
+            before = self.batches(s)
+            answers = self.send_together(s, requests)
+            # /api/v1/ingest, /log, and each Idempotency-Key once
+            self.assertEqual(self.batches(s) - before, 2 + 4)
+            rows = s.get("/api/v1/query", query={"q": "*", "limit": 1000}).json()["rows"]
+            at = {r["seq"]: r for r in rows}
+            given, firsts = set(), {}
+            for i, (status, got) in enumerate(answers):
+                if i % 8 in (1, 2):
+                    self.assertEqual((status, got["accepted"], got["rejected"]), (400, 0, 1))
+                    continue
+                self.assertEqual(status, 200, got)
+                if i % 8 == 6:
+                    continue
+                want = 3 if i % 8 == 3 else 1
+                self.assertEqual((got["accepted"], got["rejected"]), (want, 0))
+                self.assertEqual(got["last_seq"] - got["first_seq"], want - 1)
+                seqs = range(got["first_seq"], got["last_seq"] + 1)
+                if i % 8 == 4:
+                    self.assertEqual(firsts.setdefault(i // 16, seqs[0]), seqs[0])
+                    self.assertEqual(at[seqs[0]]["message"], "m%d" % (4 + i // 16 * 16))
+                    continue
+                for seq in seqs:
+                    self.assertNotIn(seq, given)
+                    given.add(seq)
+                    self.assertEqual(at[seq]["message"], "m%d" % i)
+                    self.assertEqual(at[seq]["agent"], "other" if i % 8 == 5 else "t")
+            self.assertEqual(len(rows), 7 * (1 + 3 + 1 + 1 + 1) + len(firsts))
+            s.kill()
+            s.start()
+            again = s.get("/api/v1/query", query={"q": "*", "limit": 1000}).json()["rows"]
+            self.assertEqual(again, rows)
+
+    def test_keys_do_not_mix(self):
+        with Server("--workers", "1", env={"FLEETLOG_API_KEY": "admin-secret-of-the-test"}) as s:
+            s.key = "admin-secret-of-the-test"
+            keys = [s.post("/api/v1/keys", {"name": a, "scopes": ["ingest"], "agent": a}).json()
+                    for a in ("svc-*", "web-*")]
+            requests = []
+            for i in range(40):
+                agent = ("svc-1", "web-1", None)[i % 3]
+                entry = {"message": "m", "n": i}
+                if agent:
+                    entry["agent"] = agent
+                requests.append(("/api/v1/ingest", json.dumps(entry),
+                                 {"Authorization": "Bearer " + keys[i // 3 % 2]["secret"]}))
+            for i, (status, got) in enumerate(self.send_together(s, requests)):
+                self.assertEqual(status, 200 if i % 3 == i // 3 % 2 else 403, (i, got))
+            rows = s.get("/api/v1/query", query={"q": "*", "limit": 100}).json()["rows"]
+            self.assertEqual(sorted(r["n"] if "n" in r else r["attributes"]["n"] for r in rows),
+                             [i for i in range(40) if i % 3 == i // 3 % 2])
 
 
 class TestBooks(unittest.TestCase):
