@@ -227,6 +227,7 @@ enum { WAL_FLAG_LZ4 = 1, WAL_FLAG_IDEM = 2 };
 #define WAL_IDEM 24                  /* bytes of key hash and body hash before a payload */
 #define WAL_REF_BYTES 20             /* stored bytes of a reference without them */
 #define WAL_PAYLOAD_MAX (512u << 20) /* of one batch, stored and unpacked */
+#define WAL_ROOM (256u << 10)        /* divides WAL_PREALLOC */
 
 struct wal_frame {
     uint8_t type, flags;
@@ -240,6 +241,7 @@ struct wal_frame {
 struct wal {
     struct io_file *f;
     uint64_t number, size, durable, allocated;
+    uint64_t room; /* the file holds zeros up to here, behind what was written */
     uint32_t prev_crc;
     uint64_t prev, prev_end; /* after recovery: the file that the next one's header speaks of */
 };
