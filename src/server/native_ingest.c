@@ -1,5 +1,4 @@
 /* native_ingest.c: POST /api/v1/ingest. */
-#include <stdio.h>
 #include <string.h>
 
 #include "base/utf8.h"
@@ -24,16 +23,30 @@ static void put_refusal(struct buf *b, struct ingest_op *op, int status)
     buf_deinit(&whole);
 }
 
-/* all taken: the answer nearly every request gets */
+#define PLAIN_MAX 192 /* bytes of the plain answer: names of 80, four numbers */
+
+static char *put_member(char *p, str name, uint64_t v)
+{
+    char digits[20];
+    size_t n = sizeof digits;
+    do
+        digits[--n] = (char)('0' + v % 10);
+    while (v /= 10);
+    memcpy(p, name.p, name.n);
+    memcpy(p + name.n, digits + n, sizeof digits - n);
+    return p + name.n + sizeof digits - n;
+}
+
+/* all taken: the answer nearly every request gets, written by hand */
 static void reply_plain(struct ingest_op *op)
 {
-    char body[256];
-    unsigned long long first = op->a.base_seq, last = first + op->a.rows - 1;
-    int n = snprintf(body, sizeof body,
-                     "{\"accepted\":%u,\"rejected\":0,\"duplicates\":%u,\"errors\":[],"
-                     "\"first_seq\":%llu,\"last_seq\":%llu}\n",
-                     op->accepted, op->a.duplicate ? op->accepted : 0, first, last);
-    reply_json(op->c, 200, str_n(body, (size_t)n));
+    char body[PLAIN_MAX], *p = body;
+    p = put_member(p, STR("{\"accepted\":"), op->accepted);
+    p = put_member(p, STR(",\"rejected\":0,\"duplicates\":"), op->a.duplicate ? op->accepted : 0);
+    p = put_member(p, STR(",\"errors\":[],\"first_seq\":"), op->a.base_seq);
+    p = put_member(p, STR(",\"last_seq\":"), op->a.base_seq + op->a.rows - 1);
+    memcpy(p, "}\n", 2);
+    reply_json(op->c, 200, str_n(body, (size_t)(p + 2 - body)));
 }
 
 static void reply(struct ingest_op *op)
