@@ -124,11 +124,13 @@ struct net_worker {
     uint32_t index;
     pthread_t thread;
     uv_loop_t loop;
-    uv_async_t async;
+    int wake_fd; /* eventfd: the mailbox got its first task */
+    uv_poll_t wake;
     uv_prepare_t prepare; /* writes what was queued since the loop last slept */
     uv_timer_t tick, drain;
     uint64_t tick_ms;
     _Atomic(struct net_task *) mailbox; /* newest first; MAILBOX_CLOSED after the end */
+    atomic_uint posting; /* calls of net_post_task under way: wake_fd must stay */
     struct net_task drain_task;
     struct net_task *later, **later_end; /* put off to the end of this turn */
     uint32_t nlater;

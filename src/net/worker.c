@@ -2,7 +2,8 @@
  *
  * The mailbox is a list that any thread pushes to with one compare-and-swap and the worker takes
  * whole; only the push that finds it empty wakes the loop, so a batch of answers costs one
- * wake-up. At the end the worker swaps an empty mailbox for MAILBOX_CLOSED: every task pushed
+ * wake-up. (Not uv_async: its receiver spins until the sender's write has returned, which it often
+ * has not.) At the end the worker swaps an empty mailbox for MAILBOX_CLOSED: every task pushed
  * before runs, every later push is refused, with no window between.
  *
  * What handlers put off in a turn of the loop is handed over together before the loop sleeps: work
@@ -13,9 +14,13 @@
  *
  *   running -> draining (net_stop: answers finish) -> loop closing -> stopped */
 #include <assert.h>
+#include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "net/internal.h"
@@ -39,7 +44,7 @@ struct posted {
 
 /* ---- mailbox ---- */
 
-bool net_post_task(struct net_worker *w, struct net_task *task)
+static bool push(struct net_worker *w, struct net_task *task)
 {
     struct net_task *head = atomic_load_explicit(&w->mailbox, memory_order_acquire);
     do {
@@ -49,8 +54,16 @@ bool net_post_task(struct net_worker *w, struct net_task *task)
     } while (!atomic_compare_exchange_weak_explicit(&w->mailbox, &head, task, memory_order_acq_rel,
                                                     memory_order_acquire));
     if (!head)
-        uv_async_send(&w->async);
+        (void)!eventfd_write(w->wake_fd, 1); /* fails at its ceiling, when it is readable anyway */
     return true;
+}
+
+bool net_post_task(struct net_worker *w, struct net_task *task)
+{
+    atomic_fetch_add_explicit(&w->posting, 1, memory_order_acq_rel);
+    bool pushed = push(w, task);
+    atomic_fetch_sub_explicit(&w->posting, 1, memory_order_acq_rel);
+    return pushed;
 }
 
 static void run_posted(struct net_task *task)
@@ -113,9 +126,14 @@ void net_put_off(struct net_worker *w, struct net_task *task)
         end_turn(w);
 }
 
-static void on_async(uv_async_t *async)
+static void on_wake(uv_poll_t *wake, int status, int events)
 {
-    run_mailbox(async->data);
+    struct net_worker *w = wake->data;
+    eventfd_t n;
+    (void)status;
+    (void)events;
+    eventfd_read(w->wake_fd, &n); /* before looking: what is pushed from here on wakes again */
+    run_mailbox(w);
 }
 
 /* ---- timers ---- */
@@ -354,8 +372,10 @@ static void init_handles(struct net_worker *w)
     uv_prepare_init(&w->loop, &w->prepare);
     uv_timer_init(&w->loop, &w->tick);
     uv_timer_init(&w->loop, &w->drain);
-    w->async.data = w->prepare.data = w->tick.data = w->drain.data = w;
+    w->prepare.data = w->tick.data = w->drain.data = w;
     uv_prepare_start(&w->prepare, on_prepare);
+    w->wake.data = w;
+    uv_poll_start(&w->wake, UV_READABLE, on_wake);
 }
 
 int worker_start(struct net_worker **ret, struct net *n, uint32_t index, struct err *err)
@@ -374,10 +394,11 @@ int worker_start(struct net_worker **ret, struct net *n, uint32_t index, struct 
     w->drain_task.fn = start_drain;
     w->later_end = &w->later;
     buf_init(&w->out, SIZE_MAX);
-    int r = uv_loop_init(&w->loop);
+    w->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    int r = w->wake_fd < 0 ? -errno : uv_loop_init(&w->loop);
     if (r)
         goto fail;
-    r = uv_async_init(&w->loop, &w->async, on_async);
+    r = uv_poll_init(&w->loop, &w->wake, w->wake_fd);
     if (r) {
         uv_loop_close(&w->loop);
         goto fail;
@@ -393,6 +414,8 @@ int worker_start(struct net_worker **ret, struct net *n, uint32_t index, struct 
     *ret = w;
     return 0;
 fail:
+    if (w->wake_fd >= 0)
+        close(w->wake_fd);
     mem_free(scratch);
     mem_free(w);
     return err_sys(err, -r, "cannot start a network worker");
@@ -411,6 +434,9 @@ void worker_stop_join(struct net_worker *w)
     }
     mem_free(w->scratch);
     buf_deinit(&w->out);
+    while (atomic_load_explicit(&w->posting, memory_order_acquire))
+        sched_yield(); /* a last push may not have written yet; later ones will not */
+    close(w->wake_fd);
     pthread_mutex_lock(&stopped_lock);
     w->next_stopped = stopped_workers;
     stopped_workers = w;
