@@ -76,6 +76,36 @@ static void decode(enum dialect d, str text)
     arena_deinit(&a);
 }
 
+/* The same body twice in one run: what the first taught changes nothing for the second. */
+static void twice(enum dialect d, str text)
+{
+    struct arena a;
+    struct batch *b;
+    struct err err = ERR_INIT;
+    struct ingest_run *run;
+    struct ingest_result first, second;
+    struct buf body, payload;
+    struct ingest_opts o = { .now = NOW };
+    arena_init(&a, (size_t)512 << 20);
+    buf_init(&body, (size_t)1 << 26);
+    buf_init(&payload, (size_t)1 << 28);
+    buf_put(&body, text.p, text.n);
+    buf_reserve(&body, BUF_PAD);
+    must(batch_new(&b, &a, &err) == 0 && ingest_run_new(&run, d, NULL, b, &a, &err) == 0);
+    int rc = ingest_run_body(run, buf_str(&body), &o, &first, &err);
+    must(ingest_run_body(run, buf_str(&body), &o, &second, &err) == rc);
+    must(first.entries == second.entries && first.accepted == second.accepted);
+    must(first.nerrors == second.nerrors && batch_rows(b) == 2 * first.accepted);
+    ingest_run_free(run);
+    if (batch_rows(b)) {
+        must(batch_encode(b, &payload, &err) == 0);
+        must(payload_each(buf_str(&payload), 1, NOW, &a, show, &a, &err) == 0);
+    }
+    buf_deinit(&body);
+    buf_deinit(&payload);
+    arena_deinit(&a);
+}
+
 static void damaged(str payload)
 {
     struct arena a;
@@ -90,9 +120,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!size)
         return 0;
     str rest = { (const char *)data + 1, size - 1 };
-    if (data[0] >= 0x80)
+    enum dialect d = (enum dialect)(data[0] % DIALECT__COUNT);
+    if (data[0] >= 0x80) {
         damaged(rest);
-    else
-        decode((enum dialect)(data[0] % DIALECT__COUNT), rest);
+    } else {
+        decode(d, rest);
+        twice(d, rest);
+    }
     return 0;
 }
