@@ -113,7 +113,8 @@ static const struct opt opts[] = {
       .arg = "SIZE",
       .def = "24MiB",
       .min = 64 << 10,
-      .help = "entries kept in memory before they become a file" },
+      .help = "entries kept in memory before they become a file; past twice that senders "
+              "wait, after 2 s they get 503" },
     { .name = "log-level",
       .type = OPT_CHOICE,
       .arg = "LEVEL",

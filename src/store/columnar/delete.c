@@ -111,7 +111,7 @@ static int delete_in(struct deletion *d, struct seg *g, struct err *err)
     struct edit e = { .remove = &id, .nremove = 1, .deleted_rows = n };
     struct seg_meta m;
     if (n == g->m.rows) {
-        rc = version_install(d->s, &e, false, err);
+        rc = version_install(d->s, &e, 0, err);
         d->deleted += rc ? 0 : n;
         return rc;
     }
@@ -120,7 +120,7 @@ static int delete_in(struct deletion *d, struct seg *g, struct err *err)
     e.add = &m;
     e.nadd = 1;
     if (!rc)
-        rc = version_install(d->s, &e, false, err);
+        rc = version_install(d->s, &e, 0, err);
     if (rc)
         d->deleted = before;
     return rc;

@@ -22,11 +22,12 @@
 #include "model/ident.h"
 #include "store/store.h"
 
-#define GROUP_BYTES (4u << 20)  /* a commit group: payload bytes */
-#define QUEUE_BYTES (64u << 20) /* batches waiting for the writer; past it ERR_BUSY */
-#define ACTIVE_HARD_FACTOR 4    /* active memtable past this many times its limit: ERR_BUSY */
-#define SMALL_CHUNK_ROWS 256    /* chunks below are joined ... */
-#define SMALL_CHUNKS_MAX 512    /* ... when there are this many */
+#define GROUP_BYTES (4u << 20)        /* a commit group: payload bytes */
+#define QUEUE_BYTES (64u << 20)       /* batches waiting for the writer; past it ERR_BUSY */
+#define MEMORY_FACTOR 2               /* active and frozen together past so many memtables: wait */
+#define FLUSH_PIECE ((size_t)8 << 20) /* most bytes of a memtable that are flushed at a time */
+#define SMALL_CHUNK_ROWS 256          /* chunks below are joined ... */
+#define SMALL_CHUNKS_MAX 512          /* ... when there are this many */
 #define ARENA_MAX ((size_t)2 << 30)
 #define PATH_MAX_STORE 64
 #define IDEM_KEYS_MAX (1u << 18)
@@ -47,6 +48,10 @@ int chunk_new(struct chunk **ret, char *payload, size_t n, uint32_t rows, uint64
               ts_ns received_at, struct err *err); /* takes payload on success */
 void chunk_ref(struct chunk *c);
 void chunk_unref(struct chunk *c);
+static inline size_t chunk_bytes(const struct chunk *c)
+{
+    return c->n + sizeof *c;
+}
 
 struct memtable {
     struct chunk **v;
@@ -62,6 +67,8 @@ void memtable_free(struct memtable *m);
 bool memtable_reserve(struct memtable *m, uint32_t more); /* room for `more` chunks */
 void memtable_add(struct memtable *m,
                   struct chunk *c); /* after memtable_reserve; takes the reference */
+/* The first n chunks of m go to `into`, which has room for them. */
+void memtable_move(struct memtable *m, uint32_t n, struct memtable *into);
 /* Joins runs of small neighbours of v[0..n) into larger chunks; a new array of referenced chunks.
  */
 int chunks_join(struct chunk *const *v, uint32_t n, struct chunk ***ret, uint32_t *ret_n,
@@ -368,7 +375,8 @@ struct store {
 
     pthread_mutex_t mlock;
     pthread_cond_t bg_cond;    /* with lock: frozen appeared, work wanted, stopping */
-    pthread_cond_t flush_cond; /* with lock: frozen gone */
+    pthread_cond_t flush_cond; /* with lock: a piece of frozen is gone, or a flush has failed */
+    bool flush_failed;         /* the last one; with lock */
     pthread_t background;
     bool background_started, bg_stop, bg_wanted;
     bool freeze_wanted; /* qlock: the writer shall freeze the active memtable */
@@ -379,8 +387,10 @@ struct store {
 
 void store_event(struct store *s, int level, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-/* Publishes a new version made of `keep` minus removed plus added; caller holds mlock. */
-int version_install(struct store *s, const struct edit *e, bool drop_frozen, struct err *err);
+/* Publishes a new version, removed segments out, added ones in, and takes the first `flushed`
+ * chunks of the frozen memtable away in the same step; caller holds mlock. */
+int version_install(struct store *s, const struct edit *e, uint32_t flushed, struct err *err);
+void segments_unlink(struct store *s, const struct seg_meta *metas, uint32_t n);
 /* manifest_edit for edits that name no files */
 int manifest_note(struct store *s, const struct edit *e, struct err *err);
 void *writer_main(void *arg);
@@ -395,12 +405,10 @@ int writer_tell(struct store *s, struct err *err);
 void *background_main(void *arg);
 /* Freezes the active memtable if it holds rows and nothing is frozen; caller is the writer. */
 int writer_freeze(struct store *s, struct err *err);
-int flush_frozen(struct store *s, struct err *err); /* background thread or tests */
+int flush_frozen(struct store *s, struct err *err);        /* background thread or store_flush */
+int flush_frozen_locked(struct store *s, struct err *err); /* the same for holders of mlock */
 int merge_some(struct store *s, bool all, bool *ret_did, struct err *err);
 int retention_apply(struct store *s, struct err *err);
-/* clustered and cut rows of blocks -> segments, one a day; appends to *metas (mem_alloc'd) */
-int write_rows(struct store *s, struct block *const *blocks, uint32_t nblocks, int zstd_level,
-               struct seg_meta **metas, uint32_t *nmetas, struct err *err);
 int64_t day_of(ts_ns t);
 
 /* a consistent moment for readers */

@@ -77,9 +77,21 @@ bool memtable_reserve(struct memtable *m, uint32_t more)
 void memtable_add(struct memtable *m, struct chunk *c)
 {
     m->v[m->n++] = c;
-    m->bytes += c->n + sizeof *c;
+    m->bytes += chunk_bytes(c);
     m->rows += c->rows;
     m->small += c->rows < SMALL_CHUNK_ROWS;
+}
+
+void memtable_move(struct memtable *m, uint32_t n, struct memtable *into)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        struct chunk *c = m->v[i];
+        m->bytes -= chunk_bytes(c);
+        m->rows -= c->rows;
+        memtable_add(into, c);
+    }
+    m->n -= n;
+    memmove(m->v, m->v + n, m->n * sizeof *m->v);
 }
 
 /* ---- joining ---- */

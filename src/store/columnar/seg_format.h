@@ -19,8 +19,8 @@ enum { FILTER_NONE = 0, FILTER_TOKEN = 1, FILTER_VALUE = 2 };
 
 /* one column of one block, as its directory describes it */
 struct seg_col {
-    uint32_t key;         /* index into the segment's keys */
-    uint8_t encoding;     /* enum page_encoding */
+    uint32_t key;     /* index into the segment's keys */
+    uint8_t encoding; /* enum page_encoding */
     bool zstd;
     uint32_t nvals, len, raw_n, crc;
     uint64_t off;
@@ -36,16 +36,11 @@ struct seg_col {
 static inline enum page_class page_class_of(enum vtype t)
 {
     switch (t) {
-    case V_NULL:
-        return PAGE_NULL;
-    case V_BOOL:
-        return PAGE_BOOL;
-    case V_I64:
-        return PAGE_INT;
-    case V_F64:
-        return PAGE_F64;
-    default:
-        return PAGE_TEXT;
+    case V_NULL: return PAGE_NULL;
+    case V_BOOL: return PAGE_BOOL;
+    case V_I64: return PAGE_INT;
+    case V_F64: return PAGE_F64;
+    default: return PAGE_TEXT;
     }
 }
 

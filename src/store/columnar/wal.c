@@ -234,6 +234,19 @@ static void measure_hole(const struct store *s, const char *p, size_t n, uint64_
 
 /* ---- replaying ---- */
 
+static int replay_idem(struct store *s, const struct wal_frame *f, const char *idem,
+                       struct err *err)
+{
+    if (!idem)
+        return 0;
+    struct idem_entry e = { .body_hash = get_le64(idem + 16),
+                            .base_seq = f->base_seq,
+                            .rows = f->n,
+                            .at = f->received_at };
+    memcpy(e.key, idem, 16);
+    return late_idem_add(s->late, &e, err);
+}
+
 /* Rows whose payload is at hand join the memtable; takes raw. */
 static int replay_rows(struct store *s, const struct wal_frame *f, const char *idem, char *raw,
                        struct err *err)
@@ -249,14 +262,7 @@ static int replay_rows(struct store *s, const struct wal_frame *f, const char *i
         return err_nomem(err);
     }
     memtable_add(s->active, c);
-    if (!idem)
-        return 0;
-    struct idem_entry e = { .body_hash = get_le64(idem + 16),
-                            .base_seq = f->base_seq,
-                            .rows = f->n,
-                            .at = f->received_at };
-    memcpy(e.key, idem, 16);
-    return late_idem_add(s->late, &e, err);
+    return replay_idem(s, f, idem, err);
 }
 
 static int unpack_stored(const struct wal_frame *f, str stored, char **ret, struct err *err)
@@ -301,8 +307,10 @@ static int replay_batch(struct store *s, const struct wal_frame *f, const char *
         if (rep->refs.failed)
             return err_nomem(err);
     }
-    if (f->n == 0 || f->base_seq + f->n - 1 <= s->mf.flushed_seq)
+    if (f->n == 0)
         return 0;
+    if (f->base_seq + f->n - 1 <= s->mf.flushed_seq) /* in a segment; its key may not be in STATE */
+        return replay_idem(s, f, idem, err);
     char *raw;
     int rc = f->type == WAL_REF ? big_load(s, &ref, f->flags, f->raw_n, &raw, err)
                                 : unpack_stored(f, stored, &raw, err);

@@ -24,6 +24,7 @@
 
 #define PACK_MIN 4096 /* payload bytes from which lz4 is tried */
 #define SPACE_CHECK_NS (NS_PER_S / 2)
+#define ROOM_WAIT_S 2 /* longest wait for room in memory before ERR_BUSY */
 enum { KIND_BATCH = 0, KIND_MARK = 1, KIND_FREEZE = 2, KIND_TELL = 3 };
 
 /* ---- callers' side ---- */
@@ -652,13 +653,27 @@ static int maybe_freeze(struct store *s, bool force, struct err *err)
     return 0;
 }
 
-/* Room in memory: waits for a flush when the active memtable is far over its size. */
+/* caller holds lock */
+static bool memory_full(const struct store *s)
+{
+    return s->frozen &&
+           s->active->bytes + s->frozen->bytes >= s->cfg.memtable_bytes * MEMORY_FACTOR;
+}
+
+/* Room in memory: waits for the flush, which gives it back piece by piece; that is what slows
+ * senders down. A flush that fails, or stands still, is not waited for. */
 static int check_memory(struct store *s, struct err *err)
 {
+    struct timespec until;
+    int late = 0;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += ROOM_WAIT_S;
     pthread_mutex_lock(&s->lock);
-    bool over = s->frozen && s->active->bytes >= s->cfg.memtable_bytes * ACTIVE_HARD_FACTOR;
+    while (memory_full(s) && !s->flush_failed && !late)
+        late = pthread_cond_timedwait(&s->flush_cond, &s->lock, &until);
+    bool full = memory_full(s);
     pthread_mutex_unlock(&s->lock);
-    return over ? err_set(err, ERR_BUSY,
+    return full ? err_set(err, ERR_BUSY,
                           "entries arrive faster than they can be written to segments")
                 : 0;
 }

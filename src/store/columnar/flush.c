@@ -1,0 +1,542 @@
+/* flush.c: from a frozen memtable to segments, piece by piece and with little memory besides.
+ *
+ *   frozen = piece | piece | piece     a piece: neighbouring chunks, a third of a memtable
+ *   piece  -> places of rows -> days -> sorted by time -> groups of GROUP_ROWS
+ *   group  -> clustered by (agent, session or trace) -> blocks of a segment
+ *
+ * A piece becomes visible as a segment and leaves memory in one step, so a flush gives room back
+ * while it runs. WAL files and the STATE file change with the last piece only; until then a restart
+ * skips what is in segments already (flushed_seq).
+ *
+ * Columns are decoded in windows: a chunk is opened for the first group that holds a row of it, in
+ * that group's arena, and the arena goes after the last group that needs it. So what is decoded at
+ * a time is what overlaps in time: a group or two of rows that come in order, the whole piece of
+ * rows that come shuffled. */
+#include "store/columnar/impl.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define GROUP_ROWS 32768            /* rows sorted by time; clustered inside */
+#define BLOCK_TEXT_BYTES (8u << 20) /* approximate text of a block */
+#define ZSTD_FLUSH 1
+
+struct place { /* where a row is, and when it was */
+    ts_ns t;
+    uint32_t block;
+    uint16_t row;
+};
+_Static_assert(BLOCK_ROWS_MAX <= UINT16_MAX + 1, "a row's number fits");
+
+struct source { /* a block of the piece; columns while its chunk is open */
+    uint32_t chunk;
+    const struct colv *agent, *session, *trace;
+    uint64_t weight; /* average text bytes of a row */
+};
+
+struct cut { /* rows from here on were received on that day */
+    uint64_t row;
+    int64_t day;
+};
+
+struct piece {
+    struct store *s;
+    struct chunk *const *chunks;
+    uint32_t nchunks;
+    uint32_t *first;       /* per chunk: its first block */
+    uint32_t *last;        /* per chunk: the last group that needs it */
+    struct block **blocks; /* NULL until opened */
+    struct source *src;    /* beside blocks */
+    uint32_t nblocks;
+    struct place *rows; /* in order of seq; then each day's in order of time */
+    uint64_t nrows;
+    struct cut *cuts;
+    uint32_t ncuts, cap_cuts;
+    uint32_t at; /* the block that payload_each hands over next */
+};
+
+/* ---- places ---- */
+
+static const struct colv *find_col(struct block *b, enum field f, enum vtype t, int *rc,
+                                   struct err *err)
+{
+    const struct colv *c = NULL;
+    for (uint32_t i = 0; i < b->ncols && !c && !*rc; i++)
+        if (b->cols[i].type == t && str_eq(b->cols[i].key, field_table[f].name))
+            *rc = block_load(b, i, &c, err);
+    return *rc ? NULL : c;
+}
+
+/* Receive times never fall from row to row, so a day is a run of rows. */
+static int cut_day(struct piece *p, int64_t day, struct err *err)
+{
+    if (p->ncuts && p->cuts[p->ncuts - 1].day == day)
+        return 0;
+    if (p->ncuts == p->cap_cuts) {
+        uint32_t cap = p->cap_cuts ? p->cap_cuts * 2 : 4;
+        struct cut *v = mem_realloc(p->cuts, cap * sizeof *v);
+        if (!v)
+            return err_nomem(err);
+        p->cuts = v;
+        p->cap_cuts = cap;
+    }
+    p->cuts[p->ncuts++] = (struct cut){ p->nrows, day };
+    return 0;
+}
+
+static int put_places(void *arg, struct block *b, struct err *err)
+{
+    struct piece *p = arg;
+    int rc = 0;
+    const struct colv *time = find_col(b, F_TIMESTAMP, V_I64, &rc, err);
+    const struct colv *recv = find_col(b, F_RECEIVED_AT, V_I64, &rc, err);
+    if (!rc && (!time || !recv))
+        rc = err_set(err, ERR_CORRUPT, "rows without timestamp or received_at");
+    for (uint32_t r = 0; r < b->n && !rc; r++) {
+        if (!r || recv->i64[r] != recv->i64[r - 1])
+            rc = cut_day(p, day_of(recv->i64[r]), err);
+        p->rows[p->nrows++] = (struct place){ time->i64[r], p->at, (uint16_t)r };
+    }
+    p->at++;
+    return rc;
+}
+
+static int find_places(struct piece *p, struct err *err)
+{
+    struct arena a;
+    int rc = 0;
+    arena_init(&a, ARENA_MAX);
+    for (uint32_t i = 0; i < p->nchunks && !rc; i++) {
+        const struct chunk *c = p->chunks[i];
+        for (uint32_t k = 0; k < c->nblocks; k++)
+            p->src[p->at + k].chunk = i;
+        p->first[i] = p->at;
+        rc = payload_each(str_n(c->payload, c->n), c->base_seq, c->received_at, &a, put_places, p,
+                          err);
+        arena_reset(&a);
+    }
+    arena_deinit(&a);
+    return rc;
+}
+
+static int piece_init(struct piece *p, struct store *s, struct chunk *const *chunks, uint32_t n,
+                      struct err *err)
+{
+    uint64_t rows = 0;
+    *p = (struct piece){ .s = s, .chunks = chunks, .nchunks = n };
+    for (uint32_t i = 0; i < n; i++) {
+        rows += chunks[i]->rows;
+        p->nblocks += chunks[i]->nblocks;
+    }
+    p->first = mem_array(n, sizeof *p->first);
+    p->last = mem_array(n, sizeof *p->last);
+    p->blocks = mem_zarray(p->nblocks, sizeof *p->blocks);
+    p->src = mem_array(p->nblocks, sizeof *p->src);
+    p->rows = mem_array(rows, sizeof *p->rows);
+    return p->first && p->last && p->blocks && p->src && p->rows ? find_places(p, err)
+                                                                 : err_nomem(err);
+}
+
+static void piece_deinit(struct piece *p)
+{
+    mem_free(p->first);
+    mem_free(p->last);
+    mem_free(p->blocks);
+    mem_free(p->src);
+    mem_free(p->rows);
+    mem_free(p->cuts);
+}
+
+/* ---- windows ---- */
+
+struct window { /* chunks opened for one group */
+    struct arena arena;
+    uint32_t last; /* the last group that needs one of them */
+    bool open;
+};
+
+/* Average bytes of a row's texts, so that blocks of huge rows hold fewer. */
+static uint64_t row_weight(const struct block *b)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < b->ncols; i++) {
+        const struct colv *c = b->loaded[i];
+        if (b->cols[i].type >= V_STR)
+            sum += c->off[c->codes ? c->ndict : c->n];
+    }
+    return sum / b->n;
+}
+
+static int keep_block(void *arg, struct block *b, struct err *err)
+{
+    struct piece *p = arg;
+    struct source *src = &p->src[p->at];
+    const struct colv *c;
+    int rc = 0;
+    for (uint32_t i = 0; i < b->ncols && !rc; i++)
+        rc = block_load(b, i, &c, err);
+    if (rc)
+        return rc;
+    src->agent = find_col(b, F_AGENT, V_STR, &rc, err);
+    src->session = find_col(b, F_SESSION_ID, V_STR, &rc, err);
+    src->trace = find_col(b, F_TRACE_ID, V_STR, &rc, err);
+    src->weight = row_weight(b);
+    p->blocks[p->at++] = b;
+    return rc;
+}
+
+/* Opens what the group of these n rows needs and no window holds yet. */
+static int window_open(struct window *w, struct piece *p, const struct place *v, uint32_t n,
+                       struct err *err)
+{
+    int rc = 0;
+    arena_init(&w->arena, ARENA_MAX);
+    w->open = true;
+    for (uint32_t i = 0; i < n && !rc; i++) {
+        if (p->blocks[v[i].block])
+            continue;
+        uint32_t k = p->src[v[i].block].chunk;
+        const struct chunk *c = p->chunks[k];
+        w->last = p->last[k] > w->last ? p->last[k] : w->last;
+        p->at = p->first[k];
+        rc = payload_each(str_n(c->payload, c->n), c->base_seq, c->received_at, &w->arena,
+                          keep_block, p, err);
+    }
+    return rc;
+}
+
+static void windows_close(struct window *w, uint32_t n, uint32_t done)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (w[i].open && w[i].last <= done) {
+            arena_deinit(&w[i].arena);
+            w[i].open = false;
+        }
+}
+
+/* ---- clustering ---- */
+
+struct cluster { /* of one group; the arrays are used again for the next */
+    uint32_t agent[GROUP_ROWS], session[GROUP_ROWS]; /* numbers in order of first appearance */
+    uint32_t order[GROUP_ROWS], other[GROUP_ROWS];
+    uint32_t starts[GROUP_ROWS + 2];
+    struct smap agents, sessions;
+    struct rowref refs[BLOCK_ROWS_MAX];
+};
+
+static struct cluster *cluster_new(void)
+{
+    struct cluster *c = mem_alloc(sizeof *c);
+    if (c) {
+        smap_init(&c->agents, SMAP_BORROW);
+        smap_init(&c->sessions, SMAP_BORROW);
+    }
+    return c;
+}
+
+static void cluster_free(struct cluster *c)
+{
+    if (!c)
+        return;
+    smap_deinit(&c->agents);
+    smap_deinit(&c->sessions);
+    mem_free(c);
+}
+
+/* The number of a row's text, 0 when it has none. *last: the text before it, which is often the
+ * same. */
+static int number_of(struct smap *m, const struct colv *c, uint32_t row, str *last, uint32_t *ret,
+                     struct err *err)
+{
+    if (!c || !colv_has(c, row)) {
+        *ret = 0;
+        return 0;
+    }
+    str s = colv_text(c, row);
+    if (!s.n)
+        s = STR("");
+    bool is_new;
+    if (last->p && str_eq(s, *last)) /* *ret still holds its number */
+        return 0;
+    uint64_t *v = smap_put(m, s, &is_new);
+    if (!v)
+        return err_nomem(err);
+    if (is_new)
+        *v = m->n;
+    *last = s;
+    *ret = (uint32_t)*v;
+    return 0;
+}
+
+static int number_rows(struct cluster *c, const struct piece *p, const struct place *v, uint32_t n,
+                       struct err *err)
+{
+    str last_agent = STR_NULL, last_session = STR_NULL;
+    uint32_t agent = 0, session = 0;
+    int rc = 0;
+    smap_reset(&c->agents);
+    smap_reset(&c->sessions);
+    for (uint32_t i = 0; i < n && !rc; i++) {
+        const struct source *src = &p->src[v[i].block];
+        uint32_t row = v[i].row;
+        const struct colv *s =
+            src->session && colv_has(src->session, row) ? src->session : src->trace;
+        rc = number_of(&c->agents, src->agent, row, &last_agent, &agent, err);
+        if (!rc)
+            rc = number_of(&c->sessions, s, row, &last_session, &session, err);
+        if (!agent)
+            last_agent = STR_NULL;
+        if (!session)
+            last_session = STR_NULL;
+        c->agent[i] = agent;
+        c->session[i] = session;
+    }
+    return rc;
+}
+
+/* A stable counting sort of the rows in `from` by key[row] <= max. */
+static void sort_by(struct cluster *c, const uint32_t *key, uint32_t max, const uint32_t *from,
+                    uint32_t *to, uint32_t n)
+{
+    memset(c->starts, 0, (max + 2) * sizeof *c->starts);
+    for (uint32_t i = 0; i < n; i++)
+        c->starts[key[i] + 1]++;
+    for (uint32_t k = 0; k < max; k++)
+        c->starts[k + 1] += c->starts[k];
+    for (uint32_t i = 0; i < n; i++)
+        to[c->starts[key[from[i]]]++] = from[i];
+}
+
+/* order: the n rows of v, which are in order of time, by agent, session, time. */
+static int cluster_rows(struct cluster *c, const struct piece *p, const struct place *v, uint32_t n,
+                        struct err *err)
+{
+    int rc = number_rows(c, p, v, n, err);
+    if (rc)
+        return rc;
+    for (uint32_t i = 0; i < n; i++)
+        c->order[i] = i;
+    sort_by(c, c->session, c->sessions.n, c->order, c->other, n);
+    sort_by(c, c->agent, c->agents.n, c->other, c->order, n);
+    return 0;
+}
+
+/* ---- segments ---- */
+
+static int write_group(struct seg_writer *w, struct cluster *c, const struct piece *p,
+                       const struct place *v, uint32_t n, struct err *err)
+{
+    int rc = cluster_rows(c, p, v, n, err);
+    for (uint32_t from = 0; from < n && !rc;) {
+        uint32_t k = 0;
+        uint64_t bytes = 0;
+        for (; from + k < n && k < BLOCK_ROWS_MAX && (k == 0 || bytes < BLOCK_TEXT_BYTES); k++) {
+            const struct place *r = &v[c->order[from + k]];
+            c->refs[k] = (struct rowref){ p->blocks[r->block], r->block, r->row };
+            bytes += p->src[r->block].weight;
+        }
+        rc = seg_writer_add(w, c->refs, k, p->blocks, p->nblocks, err);
+        from += k;
+    }
+    return rc;
+}
+
+static int by_time(const void *pa, const void *pb)
+{
+    const struct place *a = pa, *b = pb;
+    int c = (a->t > b->t) - (a->t < b->t);
+    c = c ? c : (a->block > b->block) - (a->block < b->block); /* blocks and rows rise with seq */
+    return c ? c : (a->row > b->row) - (a->row < b->row);
+}
+
+static void sort_rows(struct place *v, uint64_t n)
+{
+    for (uint64_t i = 1; i < n; i++)
+        if (v[i - 1].t > v[i].t) {
+            qsort(v, n, sizeof *v, by_time);
+            return;
+        }
+}
+
+static uint32_t group_size(uint64_t n, uint64_t from)
+{
+    return n - from < GROUP_ROWS ? (uint32_t)(n - from) : GROUP_ROWS;
+}
+
+static int write_groups(struct seg_writer *w, struct piece *p, const struct place *v, uint64_t n,
+                        struct err *err)
+{
+    uint32_t ngroups = (uint32_t)((n + GROUP_ROWS - 1) / GROUP_ROWS);
+    struct window *win = mem_zarray(ngroups, sizeof *win);
+    struct cluster *c = cluster_new();
+    int rc = win && c ? 0 : err_nomem(err);
+    for (uint64_t i = 0; i < n; i++)
+        p->last[p->src[v[i].block].chunk] = (uint32_t)(i / GROUP_ROWS);
+    memset(p->blocks, 0, p->nblocks * sizeof *p->blocks);
+    for (uint32_t g = 0; g < ngroups && !rc; g++) {
+        const struct place *from = v + (uint64_t)g * GROUP_ROWS;
+        uint32_t k = group_size(n, (uint64_t)g * GROUP_ROWS);
+        rc = window_open(&win[g], p, from, k, err);
+        if (!rc)
+            rc = write_group(w, c, p, from, k, err);
+        windows_close(win, g + 1, g);
+    }
+    if (win)
+        windows_close(win, ngroups, UINT32_MAX);
+    mem_free(win);
+    cluster_free(c);
+    return rc;
+}
+
+/* One segment from n rows received on one day; appends to *metas. */
+static int write_day(struct piece *p, int64_t day, struct place *v, uint64_t n,
+                     struct seg_meta **metas, uint32_t *nmetas, struct err *err)
+{
+    struct seg_writer *w = NULL;
+    struct seg_meta *more = mem_realloc(*metas, (*nmetas + 1) * sizeof *more);
+    if (!more)
+        return err_nomem(err);
+    *metas = more;
+    sort_rows(v, n);
+    int rc = seg_writer_new(&w, p->s, day, ZSTD_FLUSH, err);
+    if (!rc)
+        rc = write_groups(w, p, v, n, err);
+    if (!rc)
+        rc = seg_writer_finish(w, &more[*nmetas], err);
+    if (!rc)
+        (*nmetas)++;
+    seg_writer_free(w);
+    return rc;
+}
+
+/* Chunks -> segments, one a day. *metas (mem_alloc'd) names what is complete, also on failure. */
+static int write_chunks(struct store *s, struct chunk *const *chunks, uint32_t n,
+                        struct seg_meta **metas, uint32_t *nmetas, struct err *err)
+{
+    struct piece p;
+    int rc = piece_init(&p, s, chunks, n, err);
+    for (uint32_t i = 0; i < p.ncuts && !rc; i++) {
+        uint64_t from = p.cuts[i].row, to = i + 1 < p.ncuts ? p.cuts[i + 1].row : p.nrows;
+        rc = write_day(&p, p.cuts[i].day, p.rows + from, to - from, metas, nmetas, err);
+    }
+    piece_deinit(&p);
+    return rc;
+}
+
+/* ---- publishing ---- */
+
+static uint64_t min_live_seq(const struct store *s)
+{
+    return s->mf.nsegs ? s->mf.segs[0].seq_min : 0;
+}
+
+/* Marks and idempotency keys of the WAL files that are about to go. */
+static int save_state(struct store *s, uint64_t *ret_number, struct err *err)
+{
+    *ret_number = 0;
+    if (!late_dirty(s->late))
+        return 0;
+    uint64_t number = s->mf.state_file + 1;
+    int rc = late_save(s->late, s, number, min_live_seq(s), err);
+    if (!rc)
+        *ret_number = number;
+    return rc;
+}
+
+static void remove_wals(struct store *s, uint64_t from, uint64_t below)
+{
+    for (uint64_t i = from; i < below; i++) {
+        char path[PATH_MAX_STORE];
+        struct err e = ERR_INIT;
+        wal_path(i, path);
+        s->io->ops->unlink(s->io, path, &e); /* else the next start does it */
+    }
+}
+
+static void remove_state(struct store *s, uint64_t number)
+{
+    char path[PATH_MAX_STORE];
+    struct err e = ERR_INIT;
+    snprintf(path, sizeof path, "STATE-%06llu", (unsigned long long)number);
+    s->io->ops->unlink(s->io, path, &e);
+}
+
+/* The first n chunks of the frozen memtable m become segments and leave it. all: they are the last,
+ * so the log behind them goes too. */
+static int flush_piece(struct store *s, struct memtable *m, uint32_t n, bool all, struct err *err)
+{
+    struct chunk **joined = NULL;
+    uint32_t njoined = 0, nmetas = 0;
+    struct seg_meta *metas = NULL;
+    uint64_t last = m->v[n - 1]->base_seq + m->v[n - 1]->rows - 1;
+    uint64_t wal_from = s->mf.wal_min, wal_to = m->wal_last + 1, big_last = m->big_last;
+    uint64_t state = 0, old_state = s->mf.state_file;
+    int rc = chunks_join(m->v, n, &joined, &njoined, err);
+    if (!rc)
+        rc = write_chunks(s, joined, njoined, &metas, &nmetas, err);
+    for (uint32_t i = 0; i < njoined; i++)
+        chunk_unref(joined[i]);
+    mem_free(joined);
+    if (!rc && all)
+        rc = save_state(s, &state, err);
+    if (rc)
+        segments_unlink(s, metas, nmetas);
+    else
+        rc = version_install(s,
+                             &(struct edit){ .add = metas,
+                                             .nadd = nmetas,
+                                             .flushed_seq = last,
+                                             .wal_min = all ? wal_to : 0,
+                                             .state_file = state,
+                                             .next_seq = last + 1 },
+                             n, err); /* m may be gone now */
+    mem_free(metas);
+    if (rc || !all)
+        return rc;
+    remove_wals(s, wal_from, wal_to);
+    big_trim(s, big_last);
+    if (state && old_state)
+        remove_state(s, old_state);
+    return 0;
+}
+
+/* How many of m's chunks to write next: of what is left, an even share near a piece's size. */
+static uint32_t next_piece(const struct store *s, const struct memtable *m)
+{
+    size_t third = s->cfg.memtable_bytes / 3 + 1, size = third < FLUSH_PIECE ? third : FLUSH_PIECE;
+    size_t pieces = (m->bytes + size / 2) / size, bytes = 0;
+    uint32_t n = 0;
+    while (n < m->n && (n == 0 || pieces < 2 || bytes < m->bytes / pieces))
+        bytes += chunk_bytes(m->v[n++]);
+    return n;
+}
+
+int flush_frozen_locked(struct store *s, struct err *err)
+{
+    int rc = 0;
+    bool all = false;
+    pthread_mutex_lock(&s->lock);
+    struct memtable *m = s->frozen; /* only this function changes it or takes it away */
+    pthread_mutex_unlock(&s->lock);
+    if (!m)
+        return 0;
+    while (!all && !rc) {
+        uint32_t n = next_piece(s, m);
+        all = n == m->n;
+        rc = flush_piece(s, m, n, all, err);
+    }
+    pthread_mutex_lock(&s->lock);
+    s->st.flushes += rc == 0;
+    s->flush_failed = rc != 0;
+    pthread_cond_broadcast(&s->flush_cond);
+    pthread_mutex_unlock(&s->lock);
+    return rc;
+}
+
+int flush_frozen(struct store *s, struct err *err)
+{
+    pthread_mutex_lock(&s->mlock);
+    int rc = flush_frozen_locked(s, err);
+    pthread_mutex_unlock(&s->mlock);
+    return rc;
+}
