@@ -3,6 +3,7 @@
 #include "store_kit.h"
 
 #include <pthread.h>
+#include <sched.h>
 
 #define MAX 20000
 static uint8_t seen[MAX];
@@ -240,12 +241,40 @@ static void test_cut_short(void **state)
     io_free(mem);
 }
 
+/* ---- merging what pieces leave behind ---- */
+
+/* Eight small segments behind a large one are joined among themselves. */
+static void test_large_is_left(void **state)
+{
+    (void)state;
+    struct io *io = disk();
+    struct err err = ERR_INIT;
+    struct store *s = kit_open(io, 24u << 20);
+    struct store_status st;
+    ok(kit_append(s, 0, 70000, &err), &err);
+    for (uint64_t k = 0; k < 8; k++) {
+        ok(store_flush(s, &err), &err);
+        ok(kit_append(s, 70000 + k * 10, 10, &err), &err);
+    }
+    ok(store_flush(s, &err), &err);
+    do { /* the background thread was woken by the flush */
+        store_get_status(s, &st);
+        sched_yield();
+    } while (st.merges == 0);
+    store_get_status(s, &st);
+    assert_int_equal(st.segments, 2);
+    assert_int_equal(st.segment_rows, 70080);
+    store_close(s);
+    io_free(io);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bound),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_cut_short),
+        cmocka_unit_test(test_large_is_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,7 +15,7 @@
 
 #define MERGE_MIN_SEGMENTS 8      /* neighbours of like size that make a merge worthwhile */
 #define MERGE_ROWS_MAX (4u << 20) /* rows of a merged segment */
-#define MERGE_COPY_ROWS 4096      /* blocks at least this full are copied as they are */
+#define MERGE_COPY_ROWS 4096      /* blocks on average this full are copied as they are */
 #define ZSTD_MERGE 3
 #define IDLE_S 30
 #define TELL_NS NS_PER_S /* until the log says that its last group was durable */
@@ -167,17 +167,27 @@ static unsigned size_class(uint64_t rows)
     return c;
 }
 
+/* Enough neighbours of a size, or few that fill a segment; never a large one again and again for
+ * the sake of small ones behind it. */
+static bool worthwhile(uint32_t n, uint64_t rows, uint64_t largest)
+{
+    return largest <= rows / 2 && (n >= MERGE_MIN_SEGMENTS || rows >= MERGE_ROWS_MAX / 4 * 3);
+}
+
 /* A run of neighbours in seq order, same day: [*from, *from + return). all: any two will do. */
 static uint32_t pick_merge(const struct version *v, bool all, uint32_t *from)
 {
     for (uint32_t i = 0; i < v->n; i++) {
-        uint64_t rows = 0;
+        uint64_t rows = 0, largest = 0;
         uint32_t n = 0;
         while (i + n < v->n && v->v[i + n]->m.day == v->v[i]->m.day && !v->v[i + n]->broken &&
                (all || size_class(v->v[i + n]->m.rows) <= size_class(v->v[i]->m.rows)) &&
-               rows + v->v[i + n]->m.rows <= MERGE_ROWS_MAX)
-            rows += v->v[i + n++]->m.rows;
-        if (n >= (all ? 2u : MERGE_MIN_SEGMENTS)) {
+               rows + v->v[i + n]->m.rows <= MERGE_ROWS_MAX) {
+            uint64_t more = v->v[i + n++]->m.rows;
+            rows += more;
+            largest = more > largest ? more : largest;
+        }
+        if (all ? n >= 2 : worthwhile(n, rows, largest)) {
             *from = i;
             return n;
         }
@@ -239,9 +249,6 @@ static int drain_small(struct seg_writer *w, struct small_blocks *sm, struct err
  * inputs' rollups were added whole; so a merge either copies every block of a segment or none. */
 static bool copies_well(const struct seg *g)
 {
-    for (uint32_t i = 0; i < g->m.nblocks; i++)
-        if (g->blocks[i].n < MERGE_COPY_ROWS && g->m.nblocks > 1 && i + 1 < g->m.nblocks)
-            return false;
     return g->m.rows / g->m.nblocks >= MERGE_COPY_ROWS;
 }
 
