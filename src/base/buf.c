@@ -80,6 +80,18 @@ char *buf_reserve(struct buf *b, size_t n)
     return b->p + b->n;
 }
 
+void buf_trim(struct buf *b)
+{
+    char *p;
+    if (!b->p || b->cap - b->n <= b->n / 8)
+        return;
+    p = mem_realloc(b->p, b->n + BUF_PAD);
+    if (p) {
+        b->p = p;
+        b->cap = b->n;
+    }
+}
+
 char *buf_take(struct buf *b, size_t *ret_n)
 {
     char *p = b->p;

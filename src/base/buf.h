@@ -47,6 +47,9 @@ static inline void buf_advance(struct buf *b, size_t n)
 }
 void buf_truncate(struct buf *b, size_t n);   /* cuts the contents to n bytes, if longer */
 void buf_drop_front(struct buf *b, size_t n); /* removes the first n bytes, moving the rest down */
+/* Gives spare room back to the heap when it is more than an eighth, for contents that will be kept
+ * long. */
+void buf_trim(struct buf *b);
 /* Gives the memory to the caller (mem_free); the buffer is empty afterwards. NULL when nothing was
  * ever appended. */
 char *buf_take(struct buf *b, size_t *ret_n);

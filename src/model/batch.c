@@ -21,6 +21,7 @@ struct batch {
     uint32_t table_cap;
     struct bcol *first; /* guess for the first column of a row */
     struct bcol *last;  /* column used last in the current row */
+    struct dict *dict;  /* made when the first column wants one */
 };
 
 int batch_new(struct batch **ret, struct arena *a, struct err *err)
@@ -226,7 +227,84 @@ static void put_doubles(struct buf *out, const double *v, uint32_t n)
     buf_advance(out, (size_t)n * 8);
 }
 
-static void put_texts(struct buf *out, const str *v, uint32_t n, uint8_t *flags)
+/* ---- dictionaries ---- */
+
+#define DICT_PROBE 64 /* after so many values most must have been seen before */
+#define DICT_SLOTS (2 * BATCH_DICT_MAX)
+
+struct dict {
+    uint16_t table[DICT_SLOTS]; /* code + 1, 0 = free */
+    uint16_t codes[BLOCK_ROWS_MAX];
+    uint32_t first[BATCH_DICT_MAX]; /* code -> a value that has it */
+    uint32_t n;
+};
+
+/* Gives each of n values a code. False when too few of them repeat, which shows early. */
+static bool dict_build(struct dict *d, const str *v, uint32_t n)
+{
+    uint32_t most = n / 4 < BATCH_DICT_MAX ? n / 4 : BATCH_DICT_MAX, slots = 64;
+    while (slots < 2 * most)
+        slots *= 2;
+    memset(d->table, 0, slots * sizeof *d->table);
+    d->n = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        if (i && v[i].n == v[i - 1].n && (v[i].p == v[i - 1].p || str_eq(v[i], v[i - 1]))) {
+            d->codes[i] = d->codes[i - 1];
+            continue;
+        }
+        uint32_t k = (uint32_t)hash64(v[i].p, v[i].n) & (slots - 1);
+        while (d->table[k] && !str_eq(v[d->first[d->table[k] - 1]], v[i]))
+            k = (k + 1) & (slots - 1);
+        if (!d->table[k]) {
+            if (d->n == most || (i < DICT_PROBE && d->n == DICT_PROBE / 4 * 3))
+                return false;
+            d->first[d->n] = i;
+            d->table[k] = (uint16_t)++d->n;
+        }
+        d->codes[i] = (uint16_t)(d->table[k] - 1);
+    }
+    return true;
+}
+
+/* The codes of a dictionary that stands in body already. */
+static void put_codes(struct buf *out, const struct dict *d, uint32_t n)
+{
+    unsigned w = d->n <= 256 ? 1 : 2;
+    char *p = buf_reserve(out, (size_t)n * w);
+    if (!p)
+        return;
+    for (uint32_t i = 0; i < n; i++)
+        put_width(p + (size_t)i * w, w - 1, d->codes[i]);
+    buf_advance(out, (size_t)n * w);
+}
+
+/* lengths, then bytes, of n texts: v, or those of a dictionary made of v */
+static void put_list(struct buf *out, const str *v, const uint32_t *at, uint32_t n, size_t total,
+                     unsigned code)
+{
+    unsigned w = 1u << code;
+    char *p = buf_reserve(out, (size_t)n * w + total);
+    if (!p)
+        return;
+    for (uint32_t i = 0; i < n; i++, p += w)
+        put_width(p, code, v[at ? at[i] : i].n);
+    for (uint32_t i = 0; i < n; i++) {
+        str s = v[at ? at[i] : i];
+        if (s.n)
+            memcpy(p, s.p, s.n);
+        p += s.n;
+    }
+    buf_advance(out, (size_t)n * w + total);
+}
+
+static struct dict *dict_of(struct batch *b)
+{
+    if (!b->dict)
+        b->dict = arena_alloc(b->a, sizeof *b->dict);
+    return b->dict; /* NULL: the column does without */
+}
+
+static void put_texts(struct batch *b, struct buf *out, const str *v, uint32_t n, uint8_t *flags)
 {
     size_t total = 0, max = 0;
     bool same = true;
@@ -237,24 +315,25 @@ static void put_texts(struct buf *out, const str *v, uint32_t n, uint8_t *flags)
     }
     for (uint32_t i = 1; same && i < n; i++)
         same = v[i].p == v[0].p || str_eq(v[i], v[0]);
-    unsigned code = width_code(max), w = 1u << code;
+    unsigned code = width_code(max);
     *flags |= (uint8_t)(code << BF_WIDTH_SHIFT);
     if (same) {
         *flags |= BF_CONST;
-        n = 1;
-        total = v[0].n;
-    }
-    char *p = buf_reserve(out, (size_t)n * w + total);
-    if (!p)
+        put_list(out, v, NULL, 1, v[0].n, code);
         return;
-    for (uint32_t i = 0; i < n; i++, p += w)
-        put_width(p, code, v[i].n);
-    for (uint32_t i = 0; i < n; i++) {
-        if (v[i].n)
-            memcpy(p, v[i].p, v[i].n);
-        p += v[i].n;
     }
-    buf_advance(out, (size_t)n * w + total);
+    struct dict *d = n >= BATCH_DICT_MIN ? dict_of(b) : NULL;
+    if (d && dict_build(d, v, n)) {
+        *flags |= BF_DICT;
+        size_t bytes = 0;
+        for (uint32_t i = 0; i < d->n; i++)
+            bytes += v[d->first[i]].n;
+        buf_varint(out, d->n);
+        put_list(out, v, d->first, d->n, bytes, code);
+        put_codes(out, d, n);
+        return;
+    }
+    put_list(out, v, NULL, n, total, code);
 }
 
 static void put_presence(struct buf *out, const uint32_t *rows, uint32_t nvals, uint32_t first,
@@ -283,8 +362,8 @@ static void put_presence(struct buf *out, const uint32_t *rows, uint32_t nvals, 
 }
 
 /* Writes the column's values of rows [first, first + n); returns whether there were any. */
-static bool put_column(struct buf *out, struct buf *body, struct bcol *c, uint32_t first,
-                       uint32_t n)
+static bool put_column(struct batch *b, struct buf *out, struct buf *body, struct bcol *c,
+                       uint32_t first, uint32_t n)
 {
     uint32_t from = c->pos, to = from;
     while (to < c->n && c->rows[to] < first + n)
@@ -304,7 +383,7 @@ static bool put_column(struct buf *out, struct buf *body, struct bcol *c, uint32
         break;
     case V_I64: put_ints(body, c->i64 + from, nvals, &flags); break;
     case V_F64: put_doubles(body, c->f64 + from, nvals); break;
-    default: put_texts(body, c->text + from, nvals, &flags);
+    default: put_texts(b, body, c->text + from, nvals, &flags);
     }
     if (!buf_ok(body))
         out->bad = body->bad; /* the next column resets body: do not lose it */
@@ -372,7 +451,7 @@ static int put_block(struct batch *b, struct buf *out, struct buf *body, const s
     }
     buf_varint(out, ncols);
     for (uint32_t i = 0; i < b->ncols; i++)
-        put_column(out, body, b->cols[i], first, n);
+        put_column(b, out, body, b->cols[i], first, n);
     if (!buf_ok(out))
         return out->bad == BUF_LIMIT ? err_set(err, ERR_LIMIT, "the batch is too large to encode")
                                      : err_nomem(err);
@@ -413,5 +492,7 @@ int batch_encode(struct batch *b, struct buf *out, struct err *err)
     buf_deinit(&body);
     if (!rc && !buf_ok(out))
         rc = err_nomem(err);
+    if (!rc)
+        buf_trim(out);
     return rc;
 }

@@ -92,6 +92,7 @@ uint32_t batch_rows(const struct batch *b);
 /* number of rows to keep: takes back every row from `rows` on (for all-or-nothing requests) */
 void batch_truncate(struct batch *b, uint32_t rows);
 
+/* Appends the payload, in room of its size: it stays in memory until it is flushed. */
 int batch_encode(struct batch *b, struct buf *out, struct err *err);
 
 /* ---- reading a payload ---- */

@@ -32,7 +32,8 @@ static int corrupt(struct err *err, const char *what)
 static struct rd payload_start(str payload, uint64_t *nblocks, uint64_t *rows)
 {
     struct rd r = rd_of(payload.p, payload.n);
-    if (rd_u8(&r) != BATCH_VERSION)
+    uint8_t version = rd_u8(&r);
+    if (version < BATCH_VERSION_OLDEST || version > BATCH_VERSION)
         r.bad = true;
     *nblocks = rd_varint(&r);
     *rows = rd_varint(&r);
@@ -166,13 +167,11 @@ static int load_bools(struct rd *r, struct arena *a, struct colv *ret, struct er
     return 0;
 }
 
-static int load_texts(struct rd *r, uint8_t flags, struct arena *a, struct colv *ret,
-                      struct err *err)
+/* offsets of n texts in a row, then their bytes */
+static int load_list(struct rd *r, unsigned code, uint32_t n, const uint64_t *present,
+                     uint32_t slots, struct arena *a, struct colv *ret, struct err *err)
 {
-    unsigned code = (flags & BF_WIDTH_MASK) >> BF_WIDTH_SHIFT, w = 1u << code;
-    bool constant = flags & BF_CONST;
-    uint32_t nlens = constant ? 1 : ret->nvals, slots = constant ? 1 : ret->n;
-    const uint8_t *p = code < 3 ? rd_bytes(r, (size_t)nlens * w) : NULL;
+    const uint8_t *p = code < 3 ? rd_bytes(r, (size_t)n << code) : NULL;
     uint32_t *off = arena_array(a, slots + 1, sizeof *off);
     if (!off)
         return err_nomem(err);
@@ -180,11 +179,11 @@ static int load_texts(struct rd *r, uint8_t flags, struct arena *a, struct colv 
         return corrupt(err, "text lengths cut short");
     uint64_t sum = 0;
     uint32_t slot = 0;
-    for (uint32_t k = 0, row = UINT32_MAX; k < nlens; k++) {
-        row = constant ? 0 : next_row(ret->present, row, ret->n);
+    for (uint32_t k = 0, row = UINT32_MAX; k < n; k++) {
+        row = next_row(present, row, slots);
         while (slot <= row)
             off[slot++] = (uint32_t)sum;
-        sum += get_width(p + (size_t)k * w, code);
+        sum += get_width(p + ((size_t)k << code), code);
         if (sum > rd_left(r) || sum > UINT32_MAX)
             return corrupt(err, "text longer than its column");
     }
@@ -192,11 +191,50 @@ static int load_texts(struct rd *r, uint8_t flags, struct arena *a, struct colv 
         off[slot++] = (uint32_t)sum;
     ret->bytes = (const char *)rd_bytes(r, (size_t)sum);
     ret->off = off;
-    if (constant) {
-        ret->codes = zero_codes;
-        ret->ndict = 1;
-    }
     return 0;
+}
+
+static int load_dict(struct rd *r, unsigned code, struct arena *a, struct colv *ret,
+                     struct err *err)
+{
+    uint64_t ndict = rd_varint(r);
+    if (!rd_ok(r) || ndict == 0 || ndict > ret->nvals || ndict > BATCH_DICT_MAX)
+        return corrupt(err, "bad dictionary size");
+    int rc = load_list(r, code, (uint32_t)ndict, NULL, (uint32_t)ndict, a, ret, err);
+    if (rc)
+        return rc;
+    unsigned w = ndict <= 256 ? 1 : 2;
+    const uint8_t *p = rd_bytes(r, (size_t)ret->nvals * w);
+    uint32_t *codes = arena_array(a, ret->n, sizeof *codes), max = 0;
+    if (!codes)
+        return err_nomem(err);
+    if (!p)
+        return corrupt(err, "dictionary codes cut short");
+    if (ret->present)
+        memset(codes, 0, ret->n * sizeof *codes);
+    for (uint32_t k = 0, row = UINT32_MAX; k < ret->nvals; k++) {
+        row = next_row(ret->present, row, ret->n);
+        codes[row] = (uint32_t)get_width(p + (size_t)k * w, w - 1);
+        max = codes[row] > max ? codes[row] : max;
+    }
+    if (max >= ndict)
+        return corrupt(err, "dictionary code out of range");
+    ret->codes = codes;
+    ret->ndict = (uint32_t)ndict;
+    return 0;
+}
+
+static int load_texts(struct rd *r, uint8_t flags, struct arena *a, struct colv *ret,
+                      struct err *err)
+{
+    unsigned code = (flags & BF_WIDTH_MASK) >> BF_WIDTH_SHIFT;
+    if (flags & BF_DICT)
+        return load_dict(r, code, a, ret, err);
+    if (!(flags & BF_CONST))
+        return load_list(r, code, ret->nvals, ret->present, ret->n, a, ret, err);
+    ret->codes = zero_codes;
+    ret->ndict = 1;
+    return load_list(r, code, 1, NULL, 1, a, ret, err);
 }
 
 static int load_virtual(struct pblock *pb, bool is_seq, struct colv *ret, struct err *err)

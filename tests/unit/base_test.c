@@ -155,6 +155,15 @@ static void buffers(void **state)
     buf_putc(&b, 'y');
     assert_int_equal(b.bad, BUF_LIMIT);
     assert_int_equal(b.n, 1000);
+    buf_truncate(&b, 600);
+    buf_trim(&b);
+    assert_int_equal(b.cap, 600);
+    assert_int_equal(b.p[599], 'x');
+    for (int i = 0; i < BUF_PAD; i++)
+        assert_int_equal(b.p[600 + i], 0);
+    buf_truncate(&b, 590);
+    buf_trim(&b); /* too little to be worth it */
+    assert_int_equal(b.cap, 600);
     buf_reset(&b);
     buf_puts(&b, "again");
     assert_true(buf_ok(&b) && b.n == 5);
