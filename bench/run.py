@@ -137,6 +137,8 @@ class Bench:
                         rows_per_cpu_s=n / max(cpu, 1 / TICK), p50_ms=r["p50_us"] / 1000,
                         p99_ms=r["p99_us"] / 1000, rss_mib=at_ack["VmRSS"], peak_mib=at_ack["VmHWM"])
             self.searches(s, "hot")
+            m = memory(pid)
+            self.report("memory", rss_mib=m["VmRSS"], anon_mib=m["RssAnon"], peak_mib=m["VmHWM"])
             s.stop()
             self.report("disk", bytes=disk_bytes(s.data_dir), raw_bytes=raw,
                         share_of_raw=disk_bytes(s.data_dir) / raw)
