@@ -111,7 +111,7 @@ static const struct opt opts[] = {
     { .name = "memtable",
       .type = OPT_BYTES,
       .arg = "SIZE",
-      .def = "24MiB",
+      .def = "20MiB",
       .min = 64 << 10,
       .help = "entries kept in memory before they become a file; past twice that senders "
               "wait, after 2 s they get 503" },

@@ -31,7 +31,7 @@ struct store_config {
     bool recovery_strict; /* corruption before the durable offset: refuse to open (ERR_CORRUPT) */
     bool no_fsync;        /* WAL not synced: for benchmarks and for judging the crash judge only */
     bool ack_early;       /* planted bug for judging the crash judge only: done() before the sync */
-    size_t memtable_bytes;   /* 24 MiB: flushed past it; past twice that appends wait, then fail */
+    size_t memtable_bytes;   /* 20 MiB: flushed past it; past twice that appends wait, then fail */
     size_t big_batch_bytes;  /* 1 MiB: batches of more stored bytes get a file beside the WAL */
     int64_t retention_ns;    /* drop day partitions this long after receipt; 0 = keep */
     uint64_t max_disk_bytes; /* oldest segments go past it; 0 = no bound */

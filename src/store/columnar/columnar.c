@@ -27,7 +27,7 @@
 void store_config_default(struct store_config *c)
 {
     *c = (struct store_config){ .create = true,
-                                .memtable_bytes = 24u << 20,
+                                .memtable_bytes = 20u << 20,
                                 .big_batch_bytes = BIG_BYTES,
                                 .reserve_bytes = UINT64_MAX };
 }

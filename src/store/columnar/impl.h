@@ -23,7 +23,7 @@
 #include "store/store.h"
 
 #define GROUP_BYTES (4u << 20)        /* a commit group: payload bytes */
-#define QUEUE_BYTES (64u << 20)       /* batches waiting for the writer; past it ERR_BUSY */
+#define QUEUE_BYTES (32u << 20)       /* batches waiting for the writer; past it ERR_BUSY */
 #define MEMORY_FACTOR 2               /* active and frozen together past so many memtables: wait */
 #define FLUSH_PIECE ((size_t)8 << 20) /* most bytes of a memtable that are flushed at a time */
 #define SMALL_CHUNK_ROWS 256          /* chunks below are joined ... */
