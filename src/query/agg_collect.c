@@ -2,6 +2,7 @@
 #include "query/agg_collect.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/hash.h"
