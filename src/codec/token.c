@@ -150,14 +150,19 @@ static inline uint64_t alnum_mask(const char *p, bool *ret_high)
     return mask;
 }
 
-/* Blocks of 64 from pos on; gives where the rest begins, outside of any token. */
+/* Blocks of 64, the last one filled up with zeros, which end a token; gives where the rest begins,
+ * outside of any token: at most a token that ends with the text. */
 static size_t hashes_by_blocks(str text, void (*fn)(void *arg, uint64_t hash), void *arg)
 {
     size_t pos = 0;
     size_t open = SIZE_MAX; /* start of a token that reached the last block's end */
-    while (text.n - pos >= 64) {
+    char tail[64] = { 0 };
+    while (pos < text.n) {
         bool high;
-        uint64_t mask = alnum_mask(text.p + pos, &high);
+        const char *p = text.p + pos;
+        if (text.n - pos < 64)
+            p = memcpy(tail, p, text.n - pos);
+        uint64_t mask = alnum_mask(p, &high);
         if (high) {
             if (open != SIZE_MAX)
                 pos = open;
@@ -190,7 +195,7 @@ static size_t hashes_by_blocks(str text, void (*fn)(void *arg, uint64_t hash), v
         }
         pos += 64;
     }
-    return open != SIZE_MAX ? open : pos;
+    return open != SIZE_MAX ? open : text.n;
 }
 #endif
 
