@@ -129,7 +129,11 @@
     source.addEventListener("dropped", (event) => {
       show(JSON.parse(event.data).dropped + " entries were skipped: this page was too slow");
     });
-    source.onerror = () => setState("lost", "reconnecting");
+    source.onerror = (event) => {
+      setState("lost", "reconnecting");
+      if (event.target.readyState === EventSource.CLOSED) // refused, as after a change of the data
+        setTimeout(() => { if (mine === run) start(); }, 2000);
+    };
   }
 
   async function start() {

@@ -12,9 +12,17 @@ static bool parse_seq(struct call *c, const char *name, str v, uint64_t *ret)
         *ret = UINT64_MAX;
         return true;
     }
-    if (str_to_u64(v, ret) && *ret <= INT64_MAX)
+    struct store_status st;
+    if (!str_to_u64(v, ret) || *ret > INT64_MAX) {
+        reply_bad_param(c, name, "must be `now` or a sequence number");
+        return false;
+    }
+    store_get_status(c->s->store, &st);
+    if (*ret <= st.watermark)
         return true;
-    reply_bad_param(c, name, "must be `now` or a sequence number");
+    /* waiting for it would hide all that comes before: the store is not the one it was */
+    reply_bad_param(c, name, "%llu is past the newest entry, %llu: it belongs to another store",
+                    (unsigned long long)*ret, (unsigned long long)st.watermark);
     return false;
 }
 

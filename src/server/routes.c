@@ -57,13 +57,15 @@ static const struct route_param p_query[] = {
 };
 static const struct route_param p_tail[] = {
     Q("q", "string", "filter; pipes are not possible"),
-    Q("from", "string", "`now` (default) or a sequence number: entries after it"),
+    Q("from", "string",
+      "`now` (default) or a sequence number: entries after it; 400 past the newest"),
     Q("ticket", "string", "single-use ticket instead of a key"),
     H("Last-Event-ID", "sequence number seen last; wins over from"), END
 };
 static const struct route_param p_tail_ws[] = {
     Q("q", "string", "filter; pipes are not possible"),
-    Q("from", "string", "`now` (default) or a sequence number: entries after it"),
+    Q("from", "string",
+      "`now` (default) or a sequence number: entries after it; 400 past the newest"),
     Q("ticket", "string", "single-use ticket instead of a key"), END
 };
 static const struct route_param p_poll[] = {

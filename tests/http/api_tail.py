@@ -70,6 +70,18 @@ class TestEventStream(Tail):
         stream = self.sse("q=agent:s3&from=%d" % first)
         self.assertEqual([next_entry(stream)[1]["message"] for _ in range(2)], ["b", "c"])
 
+    def test_a_place_of_another_store_is_refused(self):
+        newest = self.put("s3b", "a")["last_seq"]
+        for path in ("/api/v1/tail", "/api/v1/tail/poll", "/api/v1/tail/ws"):
+            r = self.server.get(path, query={"from": newest + 1})
+            self.assertEqual(r.status, 400, r)
+            self.assertIn("another store", r.json()["error"]["message"])
+        r = self.server.get("/api/v1/tail", headers={"Last-Event-ID": str(newest + 1)})
+        self.assertEqual(r.status, 400, r)
+        stream = self.sse("q=agent:s3b&from=%d" % newest)  # the newest itself is fine
+        self.put("s3b", "b")
+        self.assertEqual(next_entry(stream)[1]["message"], "b")
+
     def test_last_event_id_wins_over_from(self):
         first = self.put("s4", "a", "b", "c")["first_seq"]
         stream = self.sse("q=agent:s4&from=0", Last_Event_ID=str(first + 1))
