@@ -132,7 +132,7 @@ static void test_text_limits(void **state)
     struct err err;
     memset(text, 'a', sizeof text);
     assert_int_equal(parse_rc(text, QUERY_TEXT_MAX, &err), 0);
-    assert_int_equal(parse_rc(text, QUERY_TEXT_MAX + 1, &err), ERR_LIMIT);
+    assert_int_equal(parse_rc(text, QUERY_TEXT_MAX + 1, &err), ERR_INVALID);
     memset(text, '(', sizeof text);
     assert_int_equal(parse_rc(text, 8000, &err), ERR_INVALID);
     assert_non_null(strstr(err.msg, "nested deeper"));
