@@ -82,7 +82,7 @@ static void twice(enum dialect d, str text)
     struct arena a;
     struct batch *b;
     struct err err = ERR_INIT;
-    struct ingest_run *run;
+    struct ingest_run *run = NULL;
     struct ingest_result first, second;
     struct buf body, payload;
     struct ingest_opts o = { .now = NOW };

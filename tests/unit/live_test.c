@@ -18,6 +18,7 @@
 #include "base/mem.h"
 #include "live/live.h"
 #include "model/batch.h"
+#include "model/ident.h"
 
 /* ---- a store ---- */
 
@@ -581,6 +582,38 @@ static void test_out_of_memory(void **state)
     }
 }
 
+static int view_id(struct buf *out, struct block *b, uint32_t row, struct err *err)
+{
+    struct val id;
+    int rc = block_get_field(b, row, F_ID, &id, err);
+    if (rc == 0)
+        buf_putstr(out, id.s);
+    return rc;
+}
+
+/* the store's key goes away with the store, while the matcher may still be at work */
+static void test_ids_outlive_the_store(void **state)
+{
+    struct fixture *f = *state;
+    struct id_gen gen = { { 3, 4 } }, key = gen;
+    struct bell bell;
+    struct live_sub *s;
+    struct live_item item;
+    struct err err = ERR_INIT;
+    char want[ID_TEXT];
+    bell_init(&bell);
+    live_set_ids(f->live, &gen);
+    memset(&gen, 0xff, sizeof gen);
+    struct live_opts o = { .view = view_id, .wake = ring, .arg = &bell, .after_seq = UINT64_MAX };
+    assert_int_equal(live_subscribe(f->live, &o, &s, &err), 0);
+    publish(f, 1, 1);
+    while (live_take(s, &item, 1, &err) == 0)
+        wait_ring(&bell, 20);
+    id_make(&key, 1, 1, want);
+    assert_true(str_eq(item.json, str_n(want, sizeof want)));
+    live_unsubscribe(s);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -596,6 +629,7 @@ int main(void)
         T(test_cancel_ends_a_read_of_history),
         T(test_a_resume_needs_a_store),
         T(test_out_of_memory),
+        T(test_ids_outlive_the_store),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -132,7 +132,9 @@ static void test_text_limits(void **state)
     struct err err;
     memset(text, 'a', sizeof text);
     assert_int_equal(parse_rc(text, QUERY_TEXT_MAX, &err), 0);
-    assert_int_equal(parse_rc(text, QUERY_TEXT_MAX + 1, &err), ERR_INVALID);
+    assert_int_equal(parse_rc(text, QUERY_TEXT_MAX + 1, &err), ERR_INVALID); /* 400, not 413 */
+    assert_int_equal(err.pos, QUERY_TEXT_MAX);
+    assert_non_null(strstr(err.msg, "at most 16384 bytes"));
     memset(text, '(', sizeof text);
     assert_int_equal(parse_rc(text, 8000, &err), ERR_INVALID);
     assert_non_null(strstr(err.msg, "nested deeper"));
