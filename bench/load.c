@@ -23,9 +23,9 @@
 
 struct conn {
     int fd;
-    const char *out;    /* what is left to send */
+    const char *out; /* what is left to send */
     size_t out_n;
-    char in[16384];     /* answers are small; longer bodies are counted, not kept */
+    char in[16384]; /* answers are small; longer bodies are counted, not kept */
     size_t in_n;
     uint64_t body_left; /* of the answer, once its head was read */
     int in_body, ok;
@@ -81,8 +81,8 @@ static void make_request(const char *path, const char *file)
     int w = file ? snprintf(head, sizeof(head),
                             "POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: "
                             "application/json\r\nContent-Length: %zu\r\n\r\n",
-                            path, n) :
-                   snprintf(head, sizeof(head), "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", path);
+                            path, n)
+                 : snprintf(head, sizeof(head), "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", path);
     if (w < 0 || (size_t)w >= sizeof(head))
         die("path too long");
     head_n = (size_t)w;

@@ -421,9 +421,7 @@ static void on_end(struct conn *c)
         }
         conn_close(c);
         return;
-    default:
-        conn_close(c);
-        return;
+    default: conn_close(c); return;
     }
 }
 
@@ -662,9 +660,7 @@ void conn_drain(struct conn *c)
         else
             conn_close(c);
         return;
-    case CONN_STREAM:
-        tell_abort(r);
-        return;
+    case CONN_STREAM: tell_abort(r); return;
     case CONN_WS: ws_close(c->ws, WS_GOING_AWAY, STR("the server stops")); return;
     default: return;
     }

@@ -24,20 +24,20 @@ enum { CT_TOKEN = 1, CT_HEX = 2, CT_HOST = 4, CT_TARGET = 8 };
 #define TA (CT_TOKEN | CT_HOST | CT_TARGET)
 #define TX (CT_TOKEN | CT_HEX | CT_HOST | CT_TARGET)
 static const uint8_t ctype[256] = {
-    ['!'] = TA,  ['"'] = T8,  ['$'] = TA,  ['%'] = TA,  ['&'] = TA,  ['\''] = TA, ['('] = TH,
-    [')'] = TH,  ['*'] = TA,  ['+'] = TA,  [','] = T8,  ['-'] = TA,  ['.'] = TA,  ['/'] = T8,
-    ['0'] = TX,  ['1'] = TX,  ['2'] = TX,  ['3'] = TX,  ['4'] = TX,  ['5'] = TX,  ['6'] = TX,
-    ['7'] = TX,  ['8'] = TX,  ['9'] = TX,  [':'] = T8,  [';'] = TH,  ['<'] = T8,  ['='] = TH,
-    ['>'] = T8,  ['?'] = T8,  ['@'] = T8,  ['A'] = TX,  ['B'] = TX,  ['C'] = TX,  ['D'] = TX,
-    ['E'] = TX,  ['F'] = TX,  ['G'] = TA,  ['H'] = TA,  ['I'] = TA,  ['J'] = TA,  ['K'] = TA,
-    ['L'] = TA,  ['M'] = TA,  ['N'] = TA,  ['O'] = TA,  ['P'] = TA,  ['Q'] = TA,  ['R'] = TA,
-    ['S'] = TA,  ['T'] = TA,  ['U'] = TA,  ['V'] = TA,  ['W'] = TA,  ['X'] = TA,  ['Y'] = TA,
-    ['Z'] = TA,  ['['] = T8,  ['\\'] = T8, [']'] = T8,  ['^'] = T9,  ['_'] = TA,  ['`'] = T9,
-    ['a'] = TX,  ['b'] = TX,  ['c'] = TX,  ['d'] = TX,  ['e'] = TX,  ['f'] = TX,  ['g'] = TA,
-    ['h'] = TA,  ['i'] = TA,  ['j'] = TA,  ['k'] = TA,  ['l'] = TA,  ['m'] = TA,  ['n'] = TA,
-    ['o'] = TA,  ['p'] = TA,  ['q'] = TA,  ['r'] = TA,  ['s'] = TA,  ['t'] = TA,  ['u'] = TA,
-    ['v'] = TA,  ['w'] = TA,  ['x'] = TA,  ['y'] = TA,  ['z'] = TA,  ['{'] = T8,  ['|'] = T9,
-    ['}'] = T8,  ['~'] = TA,  ['#'] = CT_TOKEN,
+    ['!'] = TA, ['"'] = T8, ['$'] = TA,       ['%'] = TA, ['&'] = TA, ['\''] = TA, ['('] = TH,
+    [')'] = TH, ['*'] = TA, ['+'] = TA,       [','] = T8, ['-'] = TA, ['.'] = TA,  ['/'] = T8,
+    ['0'] = TX, ['1'] = TX, ['2'] = TX,       ['3'] = TX, ['4'] = TX, ['5'] = TX,  ['6'] = TX,
+    ['7'] = TX, ['8'] = TX, ['9'] = TX,       [':'] = T8, [';'] = TH, ['<'] = T8,  ['='] = TH,
+    ['>'] = T8, ['?'] = T8, ['@'] = T8,       ['A'] = TX, ['B'] = TX, ['C'] = TX,  ['D'] = TX,
+    ['E'] = TX, ['F'] = TX, ['G'] = TA,       ['H'] = TA, ['I'] = TA, ['J'] = TA,  ['K'] = TA,
+    ['L'] = TA, ['M'] = TA, ['N'] = TA,       ['O'] = TA, ['P'] = TA, ['Q'] = TA,  ['R'] = TA,
+    ['S'] = TA, ['T'] = TA, ['U'] = TA,       ['V'] = TA, ['W'] = TA, ['X'] = TA,  ['Y'] = TA,
+    ['Z'] = TA, ['['] = T8, ['\\'] = T8,      [']'] = T8, ['^'] = T9, ['_'] = TA,  ['`'] = T9,
+    ['a'] = TX, ['b'] = TX, ['c'] = TX,       ['d'] = TX, ['e'] = TX, ['f'] = TX,  ['g'] = TA,
+    ['h'] = TA, ['i'] = TA, ['j'] = TA,       ['k'] = TA, ['l'] = TA, ['m'] = TA,  ['n'] = TA,
+    ['o'] = TA, ['p'] = TA, ['q'] = TA,       ['r'] = TA, ['s'] = TA, ['t'] = TA,  ['u'] = TA,
+    ['v'] = TA, ['w'] = TA, ['x'] = TA,       ['y'] = TA, ['z'] = TA, ['{'] = T8,  ['|'] = T9,
+    ['}'] = T8, ['~'] = TA, ['#'] = CT_TOKEN,
 };
 
 static inline bool is(uint8_t c, unsigned kind)
@@ -316,18 +316,15 @@ static int parse_known(struct http1_head *h, str name, str v)
             h->expect_continue = true;
         }
         return 0;
-    case 14:
-        return name_is(name, STR("content-length")) ? parse_content_length(h, v) : 0;
+    case 14: return name_is(name, STR("content-length")) ? parse_content_length(h, v) : 0;
     case 16:
         if (name_is(name, STR("content-encoding"))) {
             h->two_encodings = h->encoding >= 0;
             h->encoding = (int32_t)h->nfields;
         }
         return 0;
-    case 17:
-        return name_is(name, STR("transfer-encoding")) ? parse_transfer_encoding(h, v) : 0;
-    default:
-        return 0;
+    case 17: return name_is(name, STR("transfer-encoding")) ? parse_transfer_encoding(h, v) : 0;
+    default: return 0;
     }
 }
 
@@ -551,8 +548,7 @@ static int chunk_byte(struct http1_chunked *d, uint8_t c)
 {
     switch (d->state) {
     case CK_SIZE:
-    case CK_EXT:
-        return chunk_size_byte(d, c);
+    case CK_EXT: return chunk_size_byte(d, c);
     case CK_SIZE_LF:
         if (c != '\n')
             return chunk_refuse(d, "a chunk line must end with CR LF");
@@ -575,10 +571,8 @@ static int chunk_byte(struct http1_chunked *d, uint8_t c)
             return chunk_refuse(d, "the trailers must end with CR LF");
         d->state = CK_DONE;
         return 0;
-    case CK_BAD:
-        return -400;
-    default:
-        return chunk_trailer_byte(d, c);
+    case CK_BAD: return -400;
+    default: return chunk_trailer_byte(d, c);
     }
 }
 

@@ -45,9 +45,9 @@ struct http1_head {
     bool chunked;
     bool keep_alive;
     bool expect_continue;
-    bool upgrade;      /* Connection names "upgrade" */
-    int32_t host;      /* index of the field, -1: none */
-    int32_t encoding;  /* index of Content-Encoding, -1: none */
+    bool upgrade;       /* Connection names "upgrade" */
+    int32_t host;       /* index of the field, -1: none */
+    int32_t encoding;   /* index of Content-Encoding, -1: none */
     bool two_encodings; /* Content-Encoding more than once */
 
     const char *why; /* on error: one sentence */

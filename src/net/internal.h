@@ -28,13 +28,13 @@
 typedef struct ssl_st SSL;
 typedef struct ssl_ctx_st SSL_CTX;
 
-#define NET_SCRATCH ((size_t)64 << 10)      /* one read */
-#define NET_SMALL_BODY ((size_t)16 << 10)   /* bodies up to this live in the arena */
-#define NET_UNCOUNTED_BODY 4096             /* smaller ones are not worth counting */
-#define NET_FLUSH_NOW ((size_t)64 << 10)    /* a stream with this much queued is written at once */
-#define NET_OFFLOAD ((size_t)256 << 10)     /* (de)compress bodies from this size in the pool */
+#define NET_SCRATCH ((size_t)64 << 10)       /* one read */
+#define NET_SMALL_BODY ((size_t)16 << 10)    /* bodies up to this live in the arena */
+#define NET_UNCOUNTED_BODY 4096              /* smaller ones are not worth counting */
+#define NET_FLUSH_NOW ((size_t)64 << 10)     /* a stream with this much queued is written at once */
+#define NET_OFFLOAD ((size_t)256 << 10)      /* (de)compress bodies from this size in the pool */
 #define NET_INLINE_INFLATE ((size_t)1 << 20) /* inflate at most this much on a loop */
-#define NET_DISCARD_MAX 65536               /* unread body skipped to keep a connection */
+#define NET_DISCARD_MAX 65536                /* unread body skipped to keep a connection */
 #define NET_LINGER_MS 3000
 #define NET_LINGER_BYTES ((uint64_t)64 << 20)
 #define NET_ARENA ((size_t)1 << 20)
@@ -97,7 +97,7 @@ struct deflating { /* an answer being compressed in the pool */
 struct request {
     struct http_req pub; /* first: a http_req is its request */
     struct net_worker *w;
-    struct conn *conn;   /* NULL or closed once the peer is gone: see request_conn */
+    struct conn *conn; /* NULL or closed once the peer is gone: see request_conn */
     struct arena arena;
     struct request *next_free;
     enum req_phase phase;
@@ -130,7 +130,7 @@ struct net_worker {
     uv_timer_t tick, drain;
     uint64_t tick_ms;
     _Atomic(struct net_task *) mailbox; /* newest first; MAILBOX_CLOSED after the end */
-    atomic_uint posting; /* calls of net_post_task under way: wake_fd must stay */
+    atomic_uint posting;                /* calls of net_post_task under way: wake_fd must stay */
     struct net_task drain_task;
     struct net_task *later, **later_end; /* put off to the end of this turn */
     uint32_t nlater;
@@ -152,7 +152,7 @@ struct net_worker {
 };
 
 int worker_start(struct net_worker **ret, struct net *n, uint32_t index, struct err *err);
-void worker_stop_join(struct net_worker *w);   /* after the drain task was posted */
+void worker_stop_join(struct net_worker *w);       /* after the drain task was posted */
 struct request *request_new(struct net_worker *w); /* pooled; NULL without memory */
 void request_release(struct request *r);
 void request_account(struct request *r, size_t now_bytes);
@@ -169,11 +169,11 @@ enum conn_state {
     CONN_HANDSHAKE, /* TLS */
     CONN_HEAD,      /* idle (no request) or reading a head */
     CONN_BODY,
-    CONN_DISCARD,   /* skipping the body of a refused request */
-    CONN_BUSY,      /* the request waits for its answer; input is kept */
+    CONN_DISCARD, /* skipping the body of a refused request */
+    CONN_BUSY,    /* the request waits for its answer; input is kept */
     CONN_STREAM,
     CONN_WS,
-    CONN_LINGER,    /* answered for the last time: write, half-close, discard input, close */
+    CONN_LINGER, /* answered for the last time: write, half-close, discard input, close */
     CONN_CLOSED
 };
 
@@ -184,16 +184,16 @@ struct conn {
     struct conn *prev, *next;
     struct conn *flush_next, **flush_at; /* flush_at != NULL: on the worker's flush list */
     int fd;
-    int armed;      /* events the poll watches */
+    int armed; /* events the poll watches */
     uint8_t state;
     bool refused, served, loopback;
-    bool in_input;  /* conn_input is on the stack */
-    bool eof;       /* the peer sends no more */
-    bool shut;      /* we send no more */
-    bool want_write; /* TLS asks to be called again when writable */
+    bool in_input;    /* conn_input is on the stack */
+    bool eof;         /* the peer sends no more */
+    bool shut;        /* we send no more */
+    bool want_write;  /* TLS asks to be called again when writable */
     size_t ahead;     /* while in_input: bytes at hand behind the current request */
     uint64_t discard; /* DISCARD: bytes left; LINGER: bytes dropped */
-    int64_t since;  /* start of this state or message, loop ms */
+    int64_t since;    /* start of this state or message, loop ms */
     int64_t last_read, last_write;
     SSL *ssl;
     struct request *req;
@@ -241,7 +241,7 @@ void message_body_read(struct conn *c, size_t n);
 
 /* respond.c */
 const char *http_reason(int status);
-const char *http_code(int status); /* of an error of our own, in a word for programs */
+const char *http_code(int status);       /* of an error of our own, in a word for programs */
 void respond_drained(struct request *r); /* the stream's queue got shorter */
 
 /* ws.c */

@@ -30,22 +30,22 @@ struct ws;
 
 /* ---- limits: numbers are the defaults; each is tested and documented ---- */
 struct net_limits {
-    size_t header_bytes;        /* 16 KiB: whole header block; past it 431 */
-    uint32_t header_count;      /* 100; past it 431 */
-    size_t url_bytes;           /* 8 KiB; past it 414 */
-    size_t body_bytes;          /* 16 MiB as sent; past it 413 */
-    size_t inflated_bytes;      /* 64 MiB after decompression; past it 413 */
-    size_t inflight_bytes;      /* 64 MiB of bodies in memory, all told; past it 503 */
-    size_t ws_message_bytes;    /* 64 KiB in; past it close 1009 */
-    uint32_t connections;       /* 10,000; past it 503 + Retry-After and close */
-    uint32_t pipeline;          /* 64 KiB of further requests read ahead of an answer */
-    int64_t header_timeout_ms;  /* 10 s for a complete head */
-    int64_t body_timeout_ms;    /* 30 s without a body byte: 408 */
-    int64_t idle_timeout_ms;    /* 75 s keep-alive */
-    int64_t write_timeout_ms;   /* 60 s without progress on a response */
-    int64_t drain_ms;           /* 10 s for answers in progress at shutdown */
-    size_t stream_bytes;        /* 1 MiB queued on one stream before http_stream_write says false */
-    int64_t ws_ping_ms;         /* 30 s between pings; silent for two of them: closed */
+    size_t header_bytes;       /* 16 KiB: whole header block; past it 431 */
+    uint32_t header_count;     /* 100; past it 431 */
+    size_t url_bytes;          /* 8 KiB; past it 414 */
+    size_t body_bytes;         /* 16 MiB as sent; past it 413 */
+    size_t inflated_bytes;     /* 64 MiB after decompression; past it 413 */
+    size_t inflight_bytes;     /* 64 MiB of bodies in memory, all told; past it 503 */
+    size_t ws_message_bytes;   /* 64 KiB in; past it close 1009 */
+    uint32_t connections;      /* 10,000; past it 503 + Retry-After and close */
+    uint32_t pipeline;         /* 64 KiB of further requests read ahead of an answer */
+    int64_t header_timeout_ms; /* 10 s for a complete head */
+    int64_t body_timeout_ms;   /* 30 s without a body byte: 408 */
+    int64_t idle_timeout_ms;   /* 75 s keep-alive */
+    int64_t write_timeout_ms;  /* 60 s without progress on a response */
+    int64_t drain_ms;          /* 10 s for answers in progress at shutdown */
+    size_t stream_bytes;       /* 1 MiB queued on one stream before http_stream_write says false */
+    int64_t ws_ping_ms;        /* 30 s between pings; silent for two of them: closed */
 };
 void net_limits_default(struct net_limits *l);
 
@@ -67,19 +67,19 @@ struct http_header {
 struct http_req {
     enum http_method method;
     str method_text;
-    str target;            /* as sent, origin form */
-    str path;              /* before '?', as sent (percent-encoded) */
-    str path_decoded;      /* percent-decoded once; may hold any byte but NUL (NUL is 400) */
-    str query;             /* after '?', as sent */
+    str target;             /* as sent, origin form */
+    str path;               /* before '?', as sent (percent-encoded) */
+    str path_decoded;       /* percent-decoded once; may hold any byte but NUL (NUL is 400) */
+    str query;              /* after '?', as sent */
     uint32_t version_minor; /* HTTP/1.x */
     uint32_t nheaders;
     const struct http_header *headers;
-    str body;              /* transfer and content encoding undone; readable 32 bytes past it */
+    str body; /* transfer and content encoding undone; readable 32 bytes past it */
     bool tls;
-    char peer[64];         /* "127.0.0.1:5555" */
+    char peer[64]; /* "127.0.0.1:5555" */
     bool peer_loopback;
-    struct arena *arena;   /* lives as long as the request; ceiling 1 MiB + body size */
-    void *user;            /* the handler's own */
+    struct arena *arena; /* lives as long as the request; ceiling 1 MiB + body size */
+    void *user;          /* the handler's own */
     /* peer went away or the server drains (streams only); may be NULL. Never called from inside a
      * call of the handler. Without it a half-closed peer is still answered. */
     void (*on_abort)(struct http_req *);
@@ -89,7 +89,7 @@ struct net_task;
 struct net_config {
     const char *const *listen; /* "127.0.0.1:8140", "[::1]:8140", ":8140"; port 0: a free one */
     uint32_t nlisten;
-    uint32_t workers;          /* 0 = number of cores */
+    uint32_t workers;               /* 0 = number of cores */
     const char *tls_cert, *tls_key; /* PEM files; both or none */
     struct net_limits limits;
     /* Called when the head is complete, before the body is read (and before 100-continue): return 0

@@ -26,9 +26,9 @@
 #include "net/internal.h"
 
 #define MAILBOX_CLOSED ((struct net_task *)(uintptr_t)1)
-#define LATER_MAX 64           /* put off at most this many at a time */
-#define POOL_MAX 256           /* requests kept for reuse */
-#define POOL_ARENA_MAX 32768   /* bytes of arena a kept request may hold */
+#define LATER_MAX 64         /* put off at most this many at a time */
+#define POOL_MAX 256         /* requests kept for reuse */
+#define POOL_ARENA_MAX 32768 /* bytes of arena a kept request may hold */
 
 struct net_timer {
     uv_timer_t uv;

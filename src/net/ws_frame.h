@@ -31,8 +31,8 @@ enum ws_event_kind {
     WS_EV_MESSAGE, /* data, text */
     WS_EV_PING,    /* data is to be sent back */
     WS_EV_PONG,
-    WS_EV_CLOSE,   /* code (WS_NO_CODE when absent), data = reason */
-    WS_EV_ERROR,   /* code is what to close with; the receiver is dead now */
+    WS_EV_CLOSE, /* code (WS_NO_CODE when absent), data = reason */
+    WS_EV_ERROR, /* code is what to close with; the receiver is dead now */
 };
 struct ws_event {
     enum ws_event_kind kind;
@@ -42,12 +42,12 @@ struct ws_event {
 };
 
 struct ws_rx {
-    struct buf msg;   /* fragments of a message so far */
+    struct buf msg; /* fragments of a message so far */
     size_t max;
     uint8_t head[14]; /* the frame header so far */
     uint8_t head_n;
-    uint8_t opcode;   /* of this frame */
-    uint8_t first;    /* opcode of the message under way, 0: none */
+    uint8_t opcode; /* of this frame */
+    uint8_t first;  /* opcode of the message under way, 0: none */
     bool fin, in_payload, dead;
     uint8_t key[4];
     uint64_t len, got; /* payload of this frame */

@@ -368,8 +368,7 @@ static void handle(void *ctx, struct http_req *req)
         http_respond(req, 204, NULL, NULL, STR_NULL);
         if (nth)
             mem_fail_at(nth, 0);
-    }
-    else if (str_eq(path, STR("/release"))) {
+    } else if (str_eq(path, STR("/release"))) {
         release_all();
         http_respond(req, 200, "text/plain", NULL, STR("ok"));
     } else
@@ -397,17 +396,18 @@ static bool set_limit(struct net_limits *l, const char *text)
     str_split(&rest, '=', &name);
     if (!str_to_i64(rest, &v))
         return false;
-#define LIMIT(field)                     \
-    if (str_eq(name, str_c(#field))) {   \
-        l->field = (__typeof__(l->field))v; \
-        return true;                     \
+#define LIMIT(field)                                                                               \
+    if (str_eq(name, str_c(#field))) {                                                             \
+        l->field = (__typeof__(l->field))v;                                                        \
+        return true;                                                                               \
     }
-    LIMIT(header_bytes) LIMIT(header_count) LIMIT(url_bytes) LIMIT(body_bytes)
-    LIMIT(inflated_bytes) LIMIT(inflight_bytes) LIMIT(ws_message_bytes) LIMIT(connections)
-    LIMIT(pipeline) LIMIT(header_timeout_ms) LIMIT(body_timeout_ms) LIMIT(idle_timeout_ms)
-    LIMIT(write_timeout_ms) LIMIT(drain_ms) LIMIT(stream_bytes) LIMIT(ws_ping_ms)
+    LIMIT(header_bytes)
+    LIMIT(header_count) LIMIT(url_bytes) LIMIT(body_bytes) LIMIT(inflated_bytes)
+        LIMIT(inflight_bytes) LIMIT(ws_message_bytes) LIMIT(connections) LIMIT(pipeline)
+            LIMIT(header_timeout_ms) LIMIT(body_timeout_ms) LIMIT(idle_timeout_ms)
+                LIMIT(write_timeout_ms) LIMIT(drain_ms) LIMIT(stream_bytes) LIMIT(ws_ping_ms)
 #undef LIMIT
-    return false;
+                    return false;
 }
 
 static bool parse_options(int argc, char **argv, struct net_config *cfg, const char **address)

@@ -73,10 +73,11 @@ static void absolute_targets(void **state)
 static void hosts(void **state)
 {
     (void)state;
-    const char *good[] = { "a", "a.b-c_d", "127.0.0.1:8140", "[::1]", "[::ffff:1.2.3.4]:1",
-                           "a%41" };
-    const char *bad[] = { "", ":80", "a:b", "a:123456", "[::1", "[]", "[::1]x", "[g]", "a b", "a/b",
-                          "a@b", "a,b", "a%4", "a%zz", "a\\b", "a#", "a?" };
+    const char *good[] = {
+        "a", "a.b-c_d", "127.0.0.1:8140", "[::1]", "[::ffff:1.2.3.4]:1", "a%41"
+    };
+    const char *bad[] = { "",    ":80", "a:b", "a:123456", "[::1", "[]",   "[::1]x", "[g]", "a b",
+                          "a/b", "a@b", "a,b", "a%4",      "a%zz", "a\\b", "a#",     "a?" };
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
         assert_true(http1_host_valid(str_c(good[i])));
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)

@@ -136,10 +136,8 @@ static void heads_and_codes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(masking),
-        cmocka_unit_test(joins_fragments_however_cut),
-        cmocka_unit_test(one_byte_too_many),
-        cmocka_unit_test(out_of_memory),
+        cmocka_unit_test(masking),           cmocka_unit_test(joins_fragments_however_cut),
+        cmocka_unit_test(one_byte_too_many), cmocka_unit_test(out_of_memory),
         cmocka_unit_test(heads_and_codes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
