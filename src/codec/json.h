@@ -18,8 +18,8 @@
 #include "base/err.h"
 #include "base/str.h"
 
-#define JSON_DEPTH_MAX 64 /* open arrays and objects; the ingest limit (32) is checked by ingest   \
-                           */
+/* open arrays and objects; the ingest limit (32) is checked by ingest */
+#define JSON_DEPTH_MAX 64
 
 enum json_type {
     JSON_END,     /* clean end of input between values */

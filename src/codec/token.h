@@ -13,8 +13,8 @@
 #include "base/str.h"
 
 #define TOKEN_VERSION 1
-#define TOKEN_MAX 64 /* bytes hashed of one token; longer ones are hashed by their first 64 bytes  \
-                      */
+/* bytes hashed of one token; longer ones are hashed by their first 64 bytes */
+#define TOKEN_MAX 64
 
 struct token_iter {
     str text;

@@ -1,5 +1,5 @@
-"""The kill judge: kill -9 under load, again and again; after each restart the store is compared with
-what the writers were told.
+"""The kill judge: kill -9 under load, again and again, each time after some acknowledgements, few or
+many, at no particular moment; after each restart the store is compared with what the writers were told.
 
     FLEETLOG_BIN=build/... python3 tests/crash/judge.py --cycles 2000
     ... --volatile build/.../libvolatile.so     the disk cache dies with the process
@@ -132,7 +132,10 @@ def run(cycles, writers, seed, volatile=None, plant=None, data_dir=None, progres
             group = [Writer(server.port, cycle, i, rng.random(), i >= writers - 2) for i in range(writers)]
             for w in group:
                 w.start()
-            time.sleep(rng.uniform(0.01, 0.12))
+            enough, deadline = rng.randrange(60), time.monotonic() + 10
+            while sum(len(w.acked) for w in group) < enough and time.monotonic() < deadline:
+                time.sleep(0.001)
+            time.sleep(rng.uniform(0, 0.01))  # anywhere between two of them
             server.kill()
             for w in group:
                 w.join(30)

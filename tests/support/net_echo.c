@@ -389,6 +389,30 @@ static int check(void *ctx, struct http_req *req, str *ret_body, const char **re
 
 /* ---- options ---- */
 
+#define PLACE(field) offsetof(struct net_limits, field), sizeof(((struct net_limits *)NULL)->field)
+
+static const struct {
+    const char *name;
+    size_t at, size;
+} limits[] = {
+    { "header_bytes", PLACE(header_bytes) },
+    { "header_count", PLACE(header_count) },
+    { "url_bytes", PLACE(url_bytes) },
+    { "body_bytes", PLACE(body_bytes) },
+    { "inflated_bytes", PLACE(inflated_bytes) },
+    { "inflight_bytes", PLACE(inflight_bytes) },
+    { "ws_message_bytes", PLACE(ws_message_bytes) },
+    { "connections", PLACE(connections) },
+    { "pipeline", PLACE(pipeline) },
+    { "header_timeout_ms", PLACE(header_timeout_ms) },
+    { "body_timeout_ms", PLACE(body_timeout_ms) },
+    { "idle_timeout_ms", PLACE(idle_timeout_ms) },
+    { "write_timeout_ms", PLACE(write_timeout_ms) },
+    { "drain_ms", PLACE(drain_ms) },
+    { "stream_bytes", PLACE(stream_bytes) },
+    { "ws_ping_ms", PLACE(ws_ping_ms) },
+};
+
 static bool set_limit(struct net_limits *l, const char *text)
 {
     str rest = str_c(text), name;
@@ -396,18 +420,12 @@ static bool set_limit(struct net_limits *l, const char *text)
     str_split(&rest, '=', &name);
     if (!str_to_i64(rest, &v))
         return false;
-#define LIMIT(field)                                                                               \
-    if (str_eq(name, str_c(#field))) {                                                             \
-        l->field = (__typeof__(l->field))v;                                                        \
-        return true;                                                                               \
-    }
-    LIMIT(header_bytes)
-    LIMIT(header_count) LIMIT(url_bytes) LIMIT(body_bytes) LIMIT(inflated_bytes)
-        LIMIT(inflight_bytes) LIMIT(ws_message_bytes) LIMIT(connections) LIMIT(pipeline)
-            LIMIT(header_timeout_ms) LIMIT(body_timeout_ms) LIMIT(idle_timeout_ms)
-                LIMIT(write_timeout_ms) LIMIT(drain_ms) LIMIT(stream_bytes) LIMIT(ws_ping_ms)
-#undef LIMIT
-                    return false;
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
+        if (str_eq(name, str_c(limits[i].name))) {
+            memcpy((char *)l + limits[i].at, &v, limits[i].size); /* little-endian */
+            return true;
+        }
+    return false;
 }
 
 static bool parse_options(int argc, char **argv, struct net_config *cfg, const char **address)
