@@ -393,6 +393,11 @@ int version_install(struct store *s, const struct edit *e, uint32_t flushed, str
 void segments_unlink(struct store *s, const struct seg_meta *metas, uint32_t n);
 /* manifest_edit for edits that name no files */
 int manifest_note(struct store *s, const struct edit *e, struct err *err);
+/* ---- append.c, writer.c ---- */
+enum append_kind { KIND_BATCH = 0, KIND_MARK = 1, KIND_FREEZE = 2, KIND_TELL = 3 };
+size_t append_stored_n(const struct append *a); /* bytes it takes in the log */
+/* the key as it stands before a payload */
+void append_put_idem(const struct append *a, char out[WAL_IDEM]);
 void *writer_main(void *arg);
 /* May a batch of `need` bytes on disk be taken? Else ERR_IO (stopped), ERR_FULL or ERR_BUSY. */
 int writer_admits(struct store *s, uint64_t need, struct err *err);
