@@ -2,9 +2,12 @@
 import json
 import os
 import re
+import signal
+import subprocess
 import unittest
 
-from clitest import USAGE, CliTest, WithServer, run, run_in_terminal
+from clitest import BIN, DONE, NONE, USAGE, CliTest, WithServer, clean_env, run, run_in_terminal
+from fleetlog import wait_until
 
 TAU = [{"task_id": 3, "reward": 1.0, "trial": 0, "traj": [
     {"role": "system", "content": "Be kind."}, {"role": "user", "content": "Book a flight."},
@@ -62,21 +65,43 @@ class Replay(WithServer):
 
 
 class Play(CliTest):
-    def play(self, name, *args):
+    def play(self, name, *args, until):
+        """What there is when enough was played for `until`, however long that takes here."""
         data = self.path(name)
-        self.ok("demo", "--port", "0", "--data-dir", data, "--speed", "20", "--duration", "3",
-                *args, timeout=60)
-        out = self.ok("export", "--data-dir", data, "--format", "ndjson").lines()
-        return [json.loads(line) for line in out][::-1]
+        p = subprocess.Popen([BIN, "demo", "--port", "0", "--data-dir", data, "--speed", "20", *args],
+                             env=clean_env(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                             text=True)
+        try:
+            url = next(line.split()[1] for line in p.stdout if line.startswith("  open "))
+            wait_until(lambda: until(self.entries("--url", url.rstrip("/"))), 60, "enough of a play")
+        finally:
+            p.send_signal(signal.SIGINT)
+            p.communicate(timeout=60)
+        self.assertEqual(p.returncode, 0)
+        return self.entries("--data-dir", data)
+
+    def entries(self, *where):
+        r = run("export", *where, "--format", "ndjson")
+        self.assertIn(r.code, (DONE, NONE), r)
+        return [json.loads(line) for line in r.lines()][::-1]
+
+    def kinds(self, entries):
+        return {e.get("kind", "log") for e in entries}
+
+    def tools(self, entries):
+        return {e["tool"] for e in entries if "tool" in e}
 
     def test_a_believable_fleet(self):
-        entries = self.play("a", "--seed", "11")
-        self.assertGreater(len(entries), 100)
+        tools = {"bash", "read_file", "web_search"}
+        kinds = {"span", "span_start", "span_end", "log"}
+        entries = self.play("a", "--seed", "11", until=lambda entries: (
+            len(entries) > 100 and tools <= self.tools(entries) and kinds <= self.kinds(entries) and
+            any(e["level"] == "error" for e in entries) and
+            any("model" in e and e.get("kind") == "span" for e in entries)))
         self.assertLessEqual({"planner", "coder", "researcher", "reviewer"},
                              {e["agent"] for e in entries})
-        self.assertLessEqual({"span", "span_start", "span_end", "log"}, {e.get("kind", "log") for e in entries})
-        self.assertLessEqual({"bash", "read_file", "web_search"},
-                             {e["tool"] for e in entries if "tool" in e})
+        self.assertLessEqual(kinds, self.kinds(entries))
+        self.assertLessEqual(tools, self.tools(entries))
         spans = {e["span_id"] for e in entries if "span_id" in e}
         parents = {e["parent_id"] for e in entries if "parent_id" in e}
         self.assertLessEqual(parents, spans)
@@ -86,7 +111,8 @@ class Play(CliTest):
         self.assertTrue(any(e["level"] == "error" for e in entries))
 
     def test_one_seed_one_play(self):
-        a, b, c = (self.play(n, "--seed", s) for n, s in (("a", "5"), ("b", "5"), ("c", "6")))
+        a, b, c = (self.play(n, "--seed", s, until=lambda entries: len(entries) > 50)
+                   for n, s in (("a", "5"), ("b", "5"), ("c", "6")))
         traces = sorted({e["trace_id"] for e in a})
         self.assertTrue({e["trace_id"] for e in b} & set(traces))
         self.assertFalse({e["trace_id"] for e in c} & set(traces))
@@ -100,7 +126,7 @@ class Play(CliTest):
         code, out = run_in_terminal("demo", "--port", "0", "--duration", "2", env=env)
         self.assertEqual(code, 0, out)
         self.assertRegex(out, r"open\s+\S*http://127\.0\.0\.1:\d+")
-        self.assertRegex(re.sub(r"\x1b\[[\d;]*m", "", out), r"▶ [\d,]+ entries, \d+ errors resolved, \ds")
+        self.assertRegex(re.sub(r"\x1b\[[\d;]*m", "", out), r"▶ [\d,]+ entries, \d+ errors resolved, \d")
         self.assertEqual(os.listdir(self.dir), [])
 
 

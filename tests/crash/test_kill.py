@@ -22,11 +22,11 @@ class Kill(unittest.TestCase):
     @unittest.skipUnless(VOLATILE, "sanitizers do not go with LD_PRELOAD")
     def test_judge_sees_missing_fsync(self):
         with self.assertRaises(judge.Objection):
-            judge.run(CYCLES, 8, seed=3, volatile=VOLATILE, plant="no-fsync")
+            judge.run(CYCLES * 50, 8, seed=3, volatile=VOLATILE, plant="no-fsync")
 
     def test_judge_sees_early_ack(self):
         with self.assertRaises(judge.Objection):
-            judge.run(CYCLES * 5, 8, seed=4, plant="ack-early")
+            judge.run(CYCLES * 50, 8, seed=4, plant="ack-early")  # ends at the first objection
 
 
 if __name__ == "__main__":

@@ -143,9 +143,9 @@ class Connections(EchoCase):
         wait_until(accepted, "room again")
 
 
-class Timeouts(EchoCase):
-    FLAGS = ("--limit", "header_timeout_ms=150", "--limit", "body_timeout_ms=150", "--limit",
-             "idle_timeout_ms=150", "--limit", "write_timeout_ms=300")
+class HeadTimeout(EchoCase):
+    """One limit a class, the others as they are: a client that is itself late meets no other."""
+    FLAGS = ("--limit", "header_timeout_ms=1000")
 
     def test_silent_connection(self):
         with self.server.connect() as c:
@@ -173,12 +173,28 @@ class Timeouts(EchoCase):
                 pass
             self.assertEqual(statuses(c.buf), [408])
 
+    def test_waiting_for_the_handler_is_no_unfinished_head(self):
+        with self.server.connect() as c:
+            self.assertEqual(c.send(get("/slow?ms=1500")).answer().body, b"late")
+
+
+class BodyTimeout(EchoCase):
+    FLAGS = ("--limit", "body_timeout_ms=150")
+
     def test_unfinished_body(self):
         for body in (b"Content-Length: 5\r\n\r\nabc", b"Content-Length: 50000\r\n\r\nabc",
                      b"Transfer-Encoding: chunked\r\n\r\n5\r\nabc"):
             with self.server.connect() as c:
                 c.send(b"POST /echo HTTP/1.1\r\nHost: x\r\n" + body)
                 self.assertEqual(statuses(c.rest()), [408])
+
+    def test_waiting_for_the_handler_is_no_unfinished_body(self):
+        with self.server.connect() as c:
+            self.assertEqual(c.send(get("/slow?ms=600")).answer().body, b"late")
+
+
+class IdleTimeout(EchoCase):
+    FLAGS = ("--limit", "idle_timeout_ms=150")
 
     def test_idle(self):
         with self.server.connect() as c:
@@ -188,6 +204,10 @@ class Timeouts(EchoCase):
     def test_waiting_for_the_handler_is_not_idle(self):
         with self.server.connect() as c:
             self.assertEqual(c.send(get("/slow?ms=600")).answer().body, b"late")
+
+
+class WriteTimeout(EchoCase):
+    FLAGS = ("--limit", "write_timeout_ms=300")
 
     def test_reader_that_stops(self):
         before = self.server.held()["aborted"]

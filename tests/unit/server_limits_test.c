@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <ftw.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -17,7 +18,7 @@
 
 #include <cmocka.h>
 
-#include "server/server.h"
+#include "server/internal.h"
 
 static int port;
 static char dir[64];
@@ -100,25 +101,69 @@ static int teardown(void **state)
     return 0;
 }
 
-/* enough to keep a bad regular expression busy */
-static void fill(void)
+/* ---- the query pool, held ---- */
+
+/* takes the pool's only thread until release() */
+struct holder {
+    struct pool_work work;
+    pthread_mutex_t lock;
+    pthread_cond_t turned;
+    bool holds, over;
+};
+
+static void hold_run(struct pool_work *w)
 {
-    static struct answer a;
-    size_t max = 3 << 20, n = 0;
-    char *body = malloc(max);
-    while (n < max - 256)
-        n += (size_t)snprintf(body + n, 256,
-                              "{\"message\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-                              " %zu\"}\n",
-                              n);
-    for (int i = 0; i < 4; i++) {
-        ask(&a, "POST", "/api/v1/ingest", body);
-        assert_int_equal(a.status, 200);
-    }
-    free(body);
+    struct holder *h = (struct holder *)((char *)w - offsetof(struct holder, work));
+    pthread_mutex_lock(&h->lock);
+    h->holds = true;
+    pthread_cond_broadcast(&h->turned);
+    while (!h->over)
+        pthread_cond_wait(&h->turned, &h->lock);
+    pthread_mutex_unlock(&h->lock);
 }
 
-#define SLOW "/api/v1/query?q=/(a%2B)%2B(a%2B)%2B(a%2B)%2Bb/"
+static void hold(struct holder *h, struct server *s)
+{
+    *h = (struct holder){ .work.run = hold_run,
+                          .lock = PTHREAD_MUTEX_INITIALIZER,
+                          .turned = PTHREAD_COND_INITIALIZER };
+    assert_true(pool_submit(s->queries, &h->work));
+    pthread_mutex_lock(&h->lock);
+    while (!h->holds)
+        pthread_cond_wait(&h->turned, &h->lock);
+    pthread_mutex_unlock(&h->lock);
+}
+
+static void release(struct holder *h)
+{
+    pthread_mutex_lock(&h->lock);
+    h->over = true;
+    pthread_cond_broadcast(&h->turned);
+    pthread_mutex_unlock(&h->lock);
+}
+
+struct asking {
+    const char *target;
+    struct answer a;
+    pthread_t thread;
+};
+
+static void *ask_aside(void *arg)
+{
+    struct asking *q = arg;
+    ask(&q->a, "GET", q->target, "");
+    return NULL;
+}
+
+/* asks on a thread of its own and returns when the query waits for the held pool */
+static void ask_behind(struct server *s, struct asking *q, const char *target)
+{
+    uint32_t before = pool_waiting(s->queries);
+    q->target = target;
+    assert_int_equal(pthread_create(&q->thread, NULL, ask_aside, q), 0);
+    while (pool_waiting(s->queries) == before)
+        sched_yield();
+}
 
 static void few_threads(struct server_config *c)
 {
@@ -126,52 +171,82 @@ static void few_threads(struct server_config *c)
     c->query_queue = 2;
 }
 
-static void *ask_slowly(void *arg)
-{
-    ask(arg, "GET", SLOW "&timeout=2s", "");
-    return NULL;
-}
-
 static void test_too_many_queries(void **state)
 {
     (void)state;
     struct server *s = start(few_threads);
-    pthread_t t[12];
-    static struct answer a[12];
-    int refused = 0;
-    fill();
-    for (int i = 0; i < 12; i++)
-        pthread_create(&t[i], NULL, ask_slowly, &a[i]);
-    for (int i = 0; i < 12; i++) {
-        pthread_join(t[i], NULL);
-        assert_true(a[i].status == 200 || a[i].status == 503 || a[i].status == 400);
-        if (a[i].status == 503 && strstr(a[i].text, "waiting")) {
-            assert_non_null(strstr(a[i].text, "Retry-After: "));
-            refused++;
-        }
+    struct holder h;
+    static struct asking waiting[2];
+    static struct answer a;
+    hold(&h, s);
+    for (int i = 0; i < 2; i++)
+        ask_behind(s, &waiting[i], "/api/v1/query");
+    for (int i = 0; i < 4; i++) {
+        ask(&a, "GET", "/api/v1/query", "");
+        assert_int_equal(a.status, 503);
+        assert_non_null(strstr(a.text, "waiting"));
+        assert_non_null(strstr(a.text, "Retry-After: "));
     }
-    assert_true(refused >= 12 - 1 - 2 - 4); /* one runs, two wait; a few may have come later */
-    ask(&a[0], "GET", "/api/v1/query", "");
-    assert_int_equal(a[0].status, 200);
+    release(&h);
+    for (int i = 0; i < 2; i++) {
+        pthread_join(waiting[i].thread, NULL);
+        assert_int_equal(waiting[i].a.status, 200);
+    }
+    ask(&a, "GET", "/api/v1/query", "");
+    assert_int_equal(a.status, 200);
     server_stop(s);
+}
+
+/* Until the worker's timers of `ms` that were started before have fired. A worker looks at its
+ * timers in each turn of its loop, and an answer to a request sent after that time took a turn
+ * that began after it; so does the next one, for a loop that looks at the end of its turn. */
+static void until_timers_fired(int64_t ms)
+{
+    static struct answer a;
+    int64_t began = mono_ns();
+    bool late = false;
+    for (int turns = 0; turns < 2; turns += late) {
+        late = mono_ns() - began > 2 * ms * NS_PER_MS;
+        ask(&a, "GET", "/health", "");
+        assert_int_equal(a.status, 200);
+    }
+}
+
+static void one_thread(struct server_config *c)
+{
+    c->query_threads = 1;
 }
 
 static void little_time(struct server_config *c)
 {
+    one_thread(c);
     c->query_timeout_ms = 1;
 }
 
+/* The queries get their thread only when their time is over: how fast they are does not matter. */
 static void test_a_query_past_its_time(void **state)
 {
     (void)state;
-    static struct answer a;
-    struct server *s = start(little_time);
-    fill();
-    ask(&a, "GET", SLOW "&timeout=1h", "");
-    assert_int_equal(a.status, 503);
-    assert_non_null(strstr(a.text, "\"timeout\""));
-    assert_non_null(strstr(a.text, "Retry-After: "));
-    server_stop(s);
+    static void (*const limits[])(struct server_config *) = { little_time, one_thread };
+    static const char *const targets[] = { "/api/v1/query?timeout=1h",
+                                           "/api/v1/query?timeout=1ms" };
+    for (int i = 0; i < 2; i++) {
+        static struct asking late;
+        static struct answer a;
+        struct holder h;
+        struct server *s = start(limits[i]);
+        ask(&a, "POST", "/api/v1/ingest", "{\"message\":\"m\"}");
+        assert_int_equal(a.status, 200);
+        hold(&h, s);
+        ask_behind(s, &late, targets[i]);
+        until_timers_fired(2); /* the least that a query can ask for, rounded up */
+        release(&h);
+        pthread_join(late.thread, NULL);
+        assert_int_equal(late.a.status, 503);
+        assert_non_null(strstr(late.a.text, "\"timeout\""));
+        assert_non_null(strstr(late.a.text, "Retry-After: "));
+        server_stop(s);
+    }
 }
 
 static void no_space(struct server_config *c)
