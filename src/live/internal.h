@@ -31,7 +31,7 @@ struct live_sub {
     struct live_sub *prev, *next; /* live.lock */
     uint32_t refs;                /* live.lock: the subscriber's own, and the matcher's snapshot */
     uint64_t min_base;            /* batches up to this base were published before; constant */
-    volatile int cancel;
+    volatile int cancel, pause;
 
     pthread_mutex_t lock; /* down to `taken` */
     bool closed, want_wake;

@@ -62,6 +62,9 @@ int live_subscribe(struct live *l, const struct live_opts *o, struct live_sub **
 void live_unsubscribe(struct live_sub *s);
 /* Makes a live_take that reads history stop soon with ERR_CANCELED. Any thread. */
 void live_cancel(struct live_sub *s);
+/* Makes it stop soon too, now and from now on, but never without having got on: it returns what it
+ * has found so far, maybe nothing, and live_position has moved. Any thread. */
+void live_pause(struct live_sub *s);
 
 struct live_item {
     uint64_t seq;

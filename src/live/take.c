@@ -4,7 +4,8 @@
  * fewer when they are big. SCAN_SEQ gives blocks by rising lowest seq, but the rows of a block come
  * in any order and blocks may overlap; so a slice is collected in a heap that keeps the lowest:
  * what the heap refuses or gives up lowers `cut`, and the first block that lies wholly at or behind
- * `cut` ends the slice. In the usual case (rows in seq order) nothing is ever given up. */
+ * `cut` ends the slice. In the usual case (rows in seq order) nothing is ever given up. A slice
+ * that is paused ends before the block that it did not come to. */
 #include "live/internal.h"
 
 #include <stdlib.h>
@@ -96,6 +97,15 @@ static int by_seq(const void *a, const void *b)
     return (x->seq > y->seq) - (x->seq < y->seq);
 }
 
+/* what is at or behind `seq` is for the next slice */
+static void slice_cut(struct slice *sl, uint64_t seq)
+{
+    while (sl->n && sl->heap[0].seq >= seq)
+        slice_pop(sl);
+    if (sl->cut > seq)
+        sl->cut = seq;
+}
+
 static int slice_scan(struct slice *sl, struct live_sub *s, struct scan *sc, struct err *err)
 {
     struct scan_block sb;
@@ -112,6 +122,11 @@ static int slice_scan(struct slice *sl, struct live_sub *s, struct scan *sc, str
             break;
     }
     buf_deinit(&tmp);
+    if (rc == ERR_CANCELED && !s->cancel) { /* paused */
+        err_reset(err);
+        slice_cut(sl, scan_reached(sc));
+        return 0;
+    }
     return rc < 0 ? rc : 0;
 }
 
@@ -130,7 +145,8 @@ static int read_slice(struct live_sub *s, uint64_t cursor, uint64_t *ret_upto, b
                               .order = SCAN_SEQ,
                               .seq_after = cursor,
                               .marks = true,
-                              .cancel = &s->cancel };
+                              .cancel = &s->cancel,
+                              .pause = &s->pause };
     struct scan *sc;
     int rc = store_scan(s->o.store, &plan, &sc, err);
     if (rc < 0)
@@ -147,7 +163,7 @@ static int read_slice(struct live_sub *s, uint64_t cursor, uint64_t *ret_upto, b
     s->nhist = sl.n;
     s->hist_at = 0;
     *ret_end = sl.cut == UINT64_MAX;
-    *ret_upto = *ret_end ? (watermark > cursor ? watermark : cursor) : sl.heap[sl.n - 1].seq;
+    *ret_upto = *ret_end ? (watermark > cursor ? watermark : cursor) : sl.cut - 1;
     return 0;
 }
 
@@ -253,7 +269,7 @@ int live_take(struct live_sub *s, struct live_item *items, uint32_t max, struct 
                 return rc;
         }
         take_history(s, max);
-        if (s->ntaken)
+        if (s->ntaken || s->pause)
             break;
     }
     return give(s, items);
@@ -300,4 +316,9 @@ __attribute__((noinline, no_sanitize("thread"))) static void raise_flag(volatile
 void live_cancel(struct live_sub *s)
 {
     raise_flag(&s->cancel);
+}
+
+void live_pause(struct live_sub *s)
+{
+    raise_flag(&s->pause);
 }

@@ -340,7 +340,7 @@ struct tail_spec {
     /* puts one item into the stream */
     void (*put)(struct buf *out, const struct live_item *it);
     bool tell_drops;
-    int64_t timeout_ms; /* poll */
+    int64_t timeout_ms; /* poll; 0: do not wait */
     uint32_t limit;     /* poll */
     void (*poll_reply)(struct call *c, str items, uint32_t n, uint64_t cursor, uint64_t dropped);
 };

@@ -96,16 +96,25 @@ static void poll_reply(struct call *c, str items, uint32_t n, uint64_t cursor, u
     buf_deinit(&b);
 }
 
+/* no duration, which is more than nothing: do not wait */
+static bool is_zero(str s)
+{
+    return str_eq(s, STR("0")) || str_eq(s, STR("0s")) || str_eq(s, STR("0ms"));
+}
+
 void native_tail_poll(struct call *c)
 {
     struct tail_spec spec;
     int64_t wait = 30 * NS_PER_S;
     uint64_t limit = 100;
-    if (!common(c, &spec) || !param_duration(c, "timeout", NS_PER_S, &wait) ||
+    str timeout = STR_NULL;
+    bool now = http_param(c->req, "timeout", &timeout) && is_zero(timeout);
+    if (!common(c, &spec) || (!now && !param_duration(c, "timeout", NS_PER_S, &wait)) ||
         !param_u64(c, "limit", 1, 1000, &limit))
         return;
     spec.kind = TAIL_POLL;
-    spec.timeout_ms = (wait > POLL_MAX_NS ? POLL_MAX_NS : wait) / NS_PER_MS;
+    int64_t ms = (wait > POLL_MAX_NS ? POLL_MAX_NS : wait) / NS_PER_MS;
+    spec.timeout_ms = now ? 0 : ms ? ms : 1;
     spec.limit = (uint32_t)limit;
     spec.poll_reply = poll_reply;
     tail_start(c, &spec);

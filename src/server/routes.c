@@ -71,7 +71,8 @@ static const struct route_param p_tail_ws[] = {
 static const struct route_param p_poll[] = {
     Q("q", "string", "filter; pipes are not possible"),
     Q("from", "string", "`now` (default) or the cursor of the answer before"),
-    Q("timeout", "string", "wait at most, `30s` by default, 5m at most"),
+    Q("timeout", "string",
+      "wait at most, `30s` by default, 5m at most; `0` answers with what is there"),
     Q("limit", "integer", "entries, 100 by default, 1,000 at most"), END
 };
 static const struct route_param p_timeline[] = {
@@ -111,8 +112,8 @@ static const struct route_param p_search[] = {
 static const struct route_param p_trace[] = { P("trace_id", "percent-decoded; may hold slashes"),
                                               END };
 static const struct route_param p_fleet_tail[] = {
-    Q("timeout", "number", "seconds to wait, 30 by default"), Q("agent", "string", "exact"),
-    Q("level", "string", "minimum severity"), END
+    Q("timeout", "number", "seconds to wait, 30 by default; 0 does not wait"),
+    Q("agent", "string", "exact"), Q("level", "string", "minimum severity"), END
 };
 static const struct route_param p_prune[] = {
     Q("days", "integer", "delete what is older, by timestamp; 30 by default"), END
@@ -187,9 +188,12 @@ const struct route route_table[] = {
     NATIVE(HTTP_GET, "/api/v1/tail/ws", native_tail_ws, SCOPE_READ, REQ_TAIL,
            ROUTE_STREAM | ROUTE_TICKET, "Follow live: WebSocket", NULL,
            "text frames `{\"seq\":N,\"entry\":{...}}`, and `{\"dropped\":N}`", p_tail_ws),
-    NATIVE(HTTP_GET, "/api/v1/tail/poll", native_tail_poll, SCOPE_READ, REQ_TAIL, 0,
-           "Follow live: long poll, answers at the first match", NULL,
-           "`{entries, cursor, dropped}`; cursor goes into `from` of the next request", p_poll),
+    NATIVE(
+        HTTP_GET, "/api/v1/tail/poll", native_tail_poll, SCOPE_READ, REQ_TAIL, 0,
+        "Follow live: long poll, answers at the first match", NULL,
+        "`{entries, cursor, dropped}`; cursor goes into `from` of the next request, also when no "
+        "entries came",
+        p_poll),
     NATIVE(HTTP_GET, "/api/v1/timeline", native_timeline, SCOPE_READ, REQ_QUERY, 0,
            "Counts over time", NULL,
            "`{start, end, step_ms, by, total, buckets:[{time, count, by:{value: n}}]}`, gaps are "

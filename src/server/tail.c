@@ -11,6 +11,10 @@
  * history: hist_back goes on closed   answered or ended, the subscription given up: nothing is
  * touched any more
  *
+ * A poll whose time is up while history is being read answers with what was found so far, and
+ * with a cursor behind all that was looked at, so that the next poll goes on from there. One that
+ * does not wait at all still reads what is there, for as long as a query may take.
+ *
  * A slow client: net holds at most stream_bytes, the subscription LIVE_QUEUE_DEFAULT, what comes on
  * top is dropped by live and told with the next entry. */
 #include <stdio.h>
@@ -43,8 +47,8 @@ struct tail {
     struct query *query;
     struct arena arena;
     bool gone, closing, closed, stalled, in_history, timed_out;
-    int hist_n; /* what the pool's live_take returned */
-    struct err hist_err;
+    int hist_n;          /* what the pool's live_take returned */
+    struct err hist_err; /* poll: a failure that is the answer when there are no entries */
     struct live_item items[TAKE];
     struct buf out; /* poll: the entries so far */
     uint32_t n;
@@ -181,10 +185,13 @@ static void end_poll(struct tail *t)
     struct buf out = t->out;
     void (*reply)(struct call *, str, uint32_t, uint64_t, uint64_t) = t->spec.poll_reply;
     uint32_t n = t->n;
+    struct err err = t->hist_err;
     buf_init(&t->out, OUT_MAX);
     c->req->on_abort = NULL;
     shut(t);
-    if (buf_ok(&out))
+    if (err.code && !n)
+        reply_err(c, &err);
+    else if (buf_ok(&out))
         reply(c, buf_str(&out), n, cursor, dropped);
     else
         reply_error(c, 503, "busy", "out of memory");
@@ -326,6 +333,8 @@ static void hist_back(struct net_task *task)
     t->in_history = false;
     bool over = t->gone || t->closing || (t->hist_n < 0 && t->hist_n != ERR_CANCELED);
     t->closing = false;
+    if (t->hist_n == ERR_CANCELED)
+        err_reset(&t->hist_err);
     if (t->hist_n > 0 && !t->gone)
         deliver(t, t->hist_n);
     if (over)
@@ -364,8 +373,9 @@ static void start_history(struct tail *t)
         if (t->timer)
             net_timer_cancel(t->timer);
         t->timer = net_timer_start(t->worker, RETRY_MS, on_timer, t);
-    } else if (!t->n) {
-        t->timed_out = true;
+    } else {
+        metric_add(&t->s->metrics.query_refused, 1);
+        err_set(&t->hist_err, ERR_BUSY, "too many queries are waiting, try again in a moment");
         finish(t);
     }
 }
@@ -404,7 +414,7 @@ static void pump(struct tail *t)
             break;
     }
     if (poll) {
-        if (t->n || t->timed_out)
+        if (t->n || t->timed_out || !t->spec.timeout_ms)
             end_poll(t);
         return;
     }
@@ -440,7 +450,7 @@ static void on_timer(void *arg)
     if (t->spec.kind == TAIL_POLL) {
         t->timed_out = true;
         if (t->in_history)
-            finish(t);
+            live_pause(t->sub);
         else
             pump(t);
     } else if (t->who.expires && server_now(t->s) >= t->who.expires) {
@@ -557,7 +567,8 @@ static void open_poll(struct tail *t)
 {
     t->c->tail = t;
     t->c->req->on_abort = on_abort;
-    t->timer = net_timer_start(t->worker, t->spec.timeout_ms, on_timer, t);
+    int64_t ms = t->spec.timeout_ms ? t->spec.timeout_ms : t->s->cfg.query_timeout_ms;
+    t->timer = net_timer_start(t->worker, ms, on_timer, t);
     t->timed_out = !t->timer;
 }
 

@@ -115,6 +115,9 @@ struct scan_plan {
     bool marks;         /* supply resolved, resolved_by, resolved_at, note columns */
     bool no_prune;      /* tests: read everything */
     const volatile int *cancel; /* non-zero: scan_next gives ERR_CANCELED */
+    /* With SCAN_SEQ, non-zero: the same, but between blocks, and not before scan_reached has passed
+     * seq_after: who goes on from there in another scan gets to the end. */
+    const volatile int *pause;
 };
 struct scan_cost {
     uint64_t segments_total, segments_pruned;
@@ -137,6 +140,8 @@ int store_scan(struct store *s, const struct scan_plan *plan, struct scan **ret,
 int scan_next(struct scan *sc, struct scan_block *ret, struct err *err);
 /* With SCAN_NEWEST: rows older than t are no longer wanted (SCAN_OLDEST: newer). */
 void scan_set_floor(struct scan *sc, ts_ns t);
+/* With SCAN_SEQ: every row with a lower seq was handed out or does not match. */
+uint64_t scan_reached(const struct scan *sc);
 /* highest sequence number this scan can see */
 uint64_t scan_watermark(const struct scan *sc);
 const struct scan_cost *scan_get_cost(const struct scan *sc);

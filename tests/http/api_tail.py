@@ -182,6 +182,20 @@ class TestPoll(Tail):
         r = self.poll(q="agent:p2", **{"from": r["cursor"]})
         self.assertEqual([e["message"] for e in r["entries"]], ["between"])
 
+    def test_no_timeout_answers_with_what_is_there(self):
+        for zero in ("0", "0s", "0ms"):
+            start = self.poll(timeout=zero)
+            self.assertEqual(start["entries"], [])
+            self.put("p0", "a", "b", "c")
+            r = self.poll(q="agent:p0", timeout=zero, limit=2, **{"from": start["cursor"]})
+            self.assertEqual([e["message"] for e in r["entries"]], ["a", "b"])
+            r = self.poll(q="agent:p0", timeout=zero, **{"from": r["cursor"]})
+            self.assertEqual([e["message"] for e in r["entries"]], ["c"])
+            r = self.poll(q="agent:nobody", timeout=zero, **{"from": start["cursor"]})
+            self.assertEqual(r["entries"], [])
+            self.assertEqual(int(r["cursor"]), int(start["cursor"]) + 3)
+        self.assertEqual(self.server.get("/tail?timeout=0").json(), {"entries": [], "count": 0})
+
     def test_it_answers_at_the_first_match(self):
         box = {}
         t = threading.Thread(target=lambda: box.update(r=self.poll(q="agent:p3", timeout="30s")))

@@ -40,7 +40,7 @@ struct scan {
     struct store *s;
     const struct scan_plan *plan;
     uint32_t at, nb;
-    uint64_t watermark;
+    uint64_t watermark, reached;
     struct arena arena;
     struct pred_run *run;
     struct block *block;
@@ -91,7 +91,9 @@ int scan_next(struct scan *sc, struct scan_block *ret, struct err *err)
         close_block(sc);
         if (sc->plan->cancel && __atomic_load_n(sc->plan->cancel, __ATOMIC_RELAXED))
             return err_set(err, ERR_CANCELED, "canceled");
-        uint64_t base = sc->s->b[sc->at].base;
+        uint64_t base = sc->reached = sc->s->b[sc->at].base;
+        if (sc->plan->pause && *sc->plan->pause && base > sc->plan->seq_after + 1)
+            return err_set(err, ERR_CANCELED, "paused");
         str payload = str_n(sc->s->b[sc->at].payload, sc->s->b[sc->at].n);
         int rc = payload_block(payload, 0, base, 1, &sc->arena, &sc->block, err);
         if (rc < 0)
@@ -113,6 +115,11 @@ int scan_next(struct scan *sc, struct scan_block *ret, struct err *err)
         }
     }
     return 1;
+}
+
+uint64_t scan_reached(const struct scan *sc)
+{
+    return sc->reached;
 }
 
 uint64_t scan_watermark(const struct scan *sc)
@@ -548,6 +555,33 @@ static void test_cancel_ends_a_read_of_history(void **state)
     live_unsubscribe(s);
 }
 
+/* Paused before it begins, a read of history gets on by a block; its position is what the next one
+ * begins with, and nothing is missed on the way. */
+static void test_a_paused_read_of_history_gets_on(void **state)
+{
+    struct fixture *f = *state;
+    struct bell bell;
+    struct arena a;
+    struct got g = { .only = "odd" };
+    bell_init(&bell);
+    arena_init(&a, 1 << 20);
+    for (int i = 0; i < 20; i++)
+        publish(f, 10, 10);
+    const struct pred *filters[] = { pred_eq(&a, F_AGENT, STR("nobody")),
+                                     pred_eq(&a, F_AGENT, STR("odd")) };
+    for (int round = 0; round < 2; round++)
+        for (uint64_t at = 0; at < 200;) {
+            struct live_sub *s = subscribe(f, &bell, filters[round], at, 0);
+            live_pause(s);
+            take_some(s, &g, 64);
+            assert_int_equal(live_position(s), at - at % 10 + 10);
+            at = live_position(s);
+            live_unsubscribe(s);
+        }
+    assert_int_equal(g.n, 66);
+    arena_deinit(&a);
+}
+
 static void test_a_resume_needs_a_store(void **state)
 {
     struct fixture *f = *state;
@@ -627,6 +661,7 @@ int main(void)
         T(test_many_come_and_go),
         T(test_many_subscribers),
         T(test_cancel_ends_a_read_of_history),
+        T(test_a_paused_read_of_history_gets_on),
         T(test_a_resume_needs_a_store),
         T(test_out_of_memory),
         T(test_ids_outlive_the_store),

@@ -249,6 +249,59 @@ static void test_a_query_past_its_time(void **state)
     }
 }
 
+/* A poll whose time is over before its history could be read: each of its kind gets on, so that a
+ * client comes through all that there is. */
+static void test_a_poll_past_its_time(void **state)
+{
+    (void)state;
+    static struct asking poll;
+    static struct answer a;
+    char target[128];
+    unsigned long long cursor = 0;
+    struct server *s = start(one_thread);
+    for (int i = 0; i < 3; i++) {
+        ask(&a, "POST", "/api/v1/ingest", i < 2 ? "{\"agent\":\"x\"}" : "{\"agent\":\"y\"}");
+        assert_int_equal(a.status, 200);
+    }
+    for (unsigned long long want = 1; want <= 3; want++) {
+        struct holder h;
+        hold(&h, s);
+        snprintf(target, sizeof target, "/api/v1/tail/poll?timeout=1ms&q=agent:y&from=%llu",
+                 cursor);
+        ask_behind(s, &poll, target);
+        until_timers_fired(1);
+        release(&h);
+        pthread_join(poll.thread, NULL);
+        assert_int_equal(poll.a.status, 200);
+        const char *told = strstr(poll.a.text, "\"cursor\":\"");
+        assert_non_null(told);
+        cursor = strtoull(told + 10, NULL, 10);
+        assert_int_equal(cursor, want);
+        assert_true(!strstr(poll.a.text, "\"agent\":\"y\"") == (want < 3));
+    }
+    server_stop(s);
+}
+
+/* history that cannot be read is no empty history */
+static void test_a_poll_without_a_thread(void **state)
+{
+    (void)state;
+    static struct asking waiting[2];
+    static struct answer a;
+    struct holder h;
+    struct server *s = start(few_threads);
+    hold(&h, s);
+    for (int i = 0; i < 2; i++)
+        ask_behind(s, &waiting[i], "/api/v1/query");
+    ask(&a, "GET", "/api/v1/tail/poll?timeout=0&from=0", "");
+    assert_int_equal(a.status, 503);
+    assert_non_null(strstr(a.text, "Retry-After: "));
+    release(&h);
+    for (int i = 0; i < 2; i++)
+        pthread_join(waiting[i].thread, NULL);
+    server_stop(s);
+}
+
 static void no_space(struct server_config *c)
 {
     c->store.reserve_bytes = (uint64_t)1 << 60;
@@ -324,10 +377,9 @@ int main(void)
     signal(SIGXFSZ, SIG_IGN);
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(test_too_many_queries),
-        T(test_a_query_past_its_time),
-        T(test_a_full_disk),
-        T(test_a_disk_that_cannot_be_written),
+        T(test_too_many_queries),     T(test_a_query_past_its_time),
+        T(test_a_poll_past_its_time), T(test_a_poll_without_a_thread),
+        T(test_a_full_disk),          T(test_a_disk_that_cannot_be_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -85,6 +85,56 @@ static void test_states(void **state)
     io_free(io);
 }
 
+/* notes the rows of a block by their numbers in the log */
+static void note_seqs(const struct scan_block *b, bool *have)
+{
+    struct err err = ERR_INIT;
+    for (uint32_t r = 0; r < b->block->n; r++) {
+        struct val v;
+        if (!bit_get(b->sel, r))
+            continue;
+        ok(block_get_field(b->block, r, F_SEQ, &v, &err), &err);
+        have[v.i] = true;
+    }
+}
+
+/* Scans by sequence number that are paused at once, each from where the one before had got to: all
+ * get on, and what they have passed they have given. */
+static void test_paused(void **state)
+{
+    (void)state;
+    static bool have[9011];
+    struct io *io = disk();
+    struct err err = ERR_INIT;
+    struct store *s = kit_open(io, 24u << 20);
+    const volatile int pause = 1;
+    uint64_t after = 0;
+    int scans = 0;
+    append(s, 0, 9000);
+    ok(store_flush(s, &err), &err);
+    for (uint64_t k = 9000; k < 9010; k++)
+        append(s, k, 1);
+    for (; after < 9010; scans++) {
+        struct scan_plan plan = { .order = SCAN_SEQ, .seq_after = after, .pause = &pause };
+        struct scan_block b;
+        struct scan *sc;
+        int rc;
+        memset(have, 0, sizeof have);
+        ok(store_scan(s, &plan, &sc, &err), &err);
+        while ((rc = scan_next(sc, &b, &err)) == 0)
+            note_seqs(&b, have);
+        assert_true(rc == 1 || rc == ERR_CANCELED);
+        err_reset(&err);
+        assert_true(scan_reached(sc) > after + 1);
+        while (after + 1 < scan_reached(sc))
+            assert_true(have[++after]);
+        scan_close(sc);
+    }
+    assert_true(scans > 10);
+    store_close(s);
+    io_free(io);
+}
+
 /* a small memtable: flushes and merges happen by themselves while rows come in */
 static void test_background(void **state)
 {
@@ -525,19 +575,13 @@ static void test_disk_full(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_states),
-        cmocka_unit_test(test_background),
-        cmocka_unit_test(test_filters),
-        cmocka_unit_test(test_delete),
-        cmocka_unit_test(test_marks),
-        cmocka_unit_test(test_idempotency),
-        cmocka_unit_test(test_repeat_in_failed_group),
-        cmocka_unit_test(test_append_list),
-        cmocka_unit_test(test_wal_room),
-        cmocka_unit_test(test_lock),
-        cmocka_unit_test(test_retention),
-        cmocka_unit_test(test_ids),
-        cmocka_unit_test(test_disk_full),
+        cmocka_unit_test(test_states),      cmocka_unit_test(test_background),
+        cmocka_unit_test(test_paused),      cmocka_unit_test(test_filters),
+        cmocka_unit_test(test_delete),      cmocka_unit_test(test_marks),
+        cmocka_unit_test(test_idempotency), cmocka_unit_test(test_repeat_in_failed_group),
+        cmocka_unit_test(test_append_list), cmocka_unit_test(test_wal_room),
+        cmocka_unit_test(test_lock),        cmocka_unit_test(test_retention),
+        cmocka_unit_test(test_ids),         cmocka_unit_test(test_disk_full),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,6 +28,7 @@ struct scan {
     const struct pred *filter; /* NULL: none */
     struct item *items;
     uint32_t n, cap, next;
+    uint64_t reached;        /* by seq: where the item in hand begins */
     uint64_t seq_lo, seq_hi; /* inclusive */
     ts_ns t_lo, t_hi;        /* inclusive; from the filter and the floor */
     struct arena arena;      /* of the current block */
@@ -343,7 +344,11 @@ int scan_next(struct scan *sc, struct scan_block *ret, struct err *err)
         drop_block(sc);
         if (sc->plan.cancel && *sc->plan.cancel)
             return err_set(err, ERR_CANCELED, "the query was cancelled");
-        const struct item *it = &sc->items[sc->next++];
+        const struct item *it = &sc->items[sc->next];
+        sc->reached = it->seq_min;
+        if (sc->plan.pause && *sc->plan.pause && it->seq_min > sc->plan.seq_after + 1)
+            return err_set(err, ERR_CANCELED, "the scan is to go on later");
+        sc->next++;
         if (!wanted(sc, it->t_min, it->t_max, it->seq_min, it->seq_max)) { /* the floor rose */
             sc->cost.blocks_pruned++;
             continue;
@@ -363,6 +368,7 @@ int scan_next(struct scan *sc, struct scan_block *ret, struct err *err)
         return 0;
     }
     drop_block(sc);
+    sc->reached = sc->sn.watermark + 1;
     return 1;
 }
 
@@ -372,6 +378,11 @@ void scan_set_floor(struct scan *sc, ts_ns t)
         sc->t_lo = t > sc->t_lo ? t : sc->t_lo;
     else if (sc->plan.order == SCAN_OLDEST)
         sc->t_hi = t < sc->t_hi ? t : sc->t_hi;
+}
+
+uint64_t scan_reached(const struct scan *sc)
+{
+    return sc->reached;
 }
 
 uint64_t scan_watermark(const struct scan *sc)
