@@ -99,15 +99,15 @@ static bool fraction_at(str s, size_t *i, int64_t *ret_nanos)
     return *i > from;
 }
 
-/* "+HH:MM" or "-HH:MM" filling the rest of s from i */
-static bool offset_at(str s, size_t i, int64_t *ret_secs)
+bool ts_parse_offset(str s, int32_t *ret_secs)
 {
-    if (s.n - i != 6 || s.p[i + 3] != ':' || (s.p[i] != '+' && s.p[i] != '-'))
+    bool colon = s.n == 6 && s.p[3] == ':';
+    if ((s.n != 3 && s.n != 5 && !colon) || (s.p[0] != '+' && s.p[0] != '-'))
         return false;
-    unsigned h = two(s.p + i + 1), m = two(s.p + i + 4);
+    unsigned h = two(s.p + 1), m = s.n == 3 ? 0 : two(s.p + 3 + colon);
     if (h > 23 || m > 59)
         return false;
-    *ret_secs = (int64_t)(h * 3600 + m * 60) * (s.p[i] == '-' ? -1 : 1);
+    *ret_secs = (int32_t)(h * 3600 + m * 60) * (s.p[0] == '-' ? -1 : 1);
     return true;
 }
 
@@ -130,7 +130,8 @@ bool ts_parse_iso(str s, ts_ns *ret)
 {
     if ((s.n == 24 || s.n == 20) && parse_common(s, ret))
         return true;
-    int64_t days, secs, nanos = 0, offset = 0;
+    int64_t days, secs, nanos = 0;
+    int32_t offset = 0;
     if (s.n < 10 || !date_at(s.p, &days))
         return false;
     if (s.n == 10)
@@ -148,7 +149,7 @@ bool ts_parse_iso(str s, ts_ns *ret)
         if (s.p[i] == 'Z' || s.p[i] == 'z') {
             if (i + 1 != s.n)
                 return false;
-        } else if (!offset_at(s, i, &offset)) {
+        } else if (!ts_parse_offset(str_skip(s, i), &offset)) {
             return false;
         }
     }

@@ -20,11 +20,13 @@ typedef int64_t ts_ns;
 #define TS_MAX INT64_MAX
 #define TS_TEXT_MAX 40 /* room for any formatted instant and its NUL */
 
-/* RFC 3339 with any offset ("T", "t" or a space between date and time, fraction of 1 to 9 digits,
- * more are cut; seconds 60 = next minute), and the same without offset = UTC, where the fraction
- * may also follow a comma: "YYYY-MM-DD HH:MM:SS[.frac|,frac]"; "YYYY-MM-DD" = 00:00 UTC. False
- * when s is none of these or out of range. */
+/* RFC 3339 with any offset, also as "+hhmm" or "+hh" ("T", "t" or a space between date and time,
+ * fraction of 1 to 9 digits, more are cut; seconds 60 = next minute), and the same without offset =
+ * UTC, where the fraction may also follow a comma: "YYYY-MM-DD HH:MM:SS[.frac|,frac]"; "YYYY-MM-DD"
+ * = 00:00 UTC. False when s is none of these or out of range. */
 bool ts_parse_iso(str s, ts_ns *ret);
+/* "+hh:mm", "+hhmm", "+hh", or with "-": seconds east of UTC, less than a day either way */
+bool ts_parse_offset(str s, int32_t *ret_secs);
 /* Epoch number by magnitude: |x| < 1e11 s, < 1e14 ms, < 1e17 us, else ns. */
 bool ts_from_epoch_i64(int64_t x, ts_ns *ret);
 bool ts_from_epoch_f64(double x, ts_ns *ret);

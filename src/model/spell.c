@@ -2,9 +2,8 @@
  *
  * Spellings of instants, by their first byte:
  *   T t ' '  RFC 3339 with that byte between date and time; then '.', ',' or '-' (no fraction), one
- *            digit (fraction digits), and the rest as it stood: "Z", "z", "+02:00" or nothing
- *   d        a date alone
- *   i f      a whole or a fractional number; then its unit: s m u n
+ *            digit (fraction digits), and the rest as it stood: "Z", "z", "+02:00", "+0200", "+02"
+ * or nothing d        a date alone i f      a whole or a fractional number; then its unit: s m u n
  *   q        the same, as text in quotes
  * Invariant: when exact is set, spell_put_time of the parsed instant gives the client's JSON value.
  */
@@ -141,7 +140,7 @@ static void iso_spelling(str s, ts_ns t, struct spelling *sp)
     spell_set(sp, c, 3);
     memcpy(sp->c + 3, s.p + i, tail);
     sp->n = (uint8_t)(3 + tail);
-    int64_t off = tail == 6 ? 86400 * NS_PER_S : 0, sum; /* room for any offset at both ends */
+    int64_t off = tail > 1 ? 86400 * NS_PER_S : 0, sum; /* room for any offset at both ends */
     sp->exact = !__builtin_add_overflow(t, off, &sum) && !__builtin_sub_overflow(t, off, &sum);
 }
 
@@ -170,16 +169,10 @@ static void put_iso(struct buf *b, ts_ns t, str sp)
 {
     char text[TS_TEXT_MAX];
     str tail = str_skip(sp, 3);
-    int64_t off = 0;
-    if (tail.n == 6) {
-        off = ((tail.p[1] - '0') * 600 + (tail.p[2] - '0') * 60 + (tail.p[4] - '0') * 10 +
-               (tail.p[5] - '0')) *
-              60 * NS_PER_S;
-        if (tail.p[0] == '-')
-            off = -off;
-    }
+    int32_t off = 0;
     int64_t local;
-    if (__builtin_add_overflow(t, off, &local))
+    ts_parse_offset(tail, &off);
+    if (__builtin_add_overflow(t, off * NS_PER_S, &local))
         local = t;
     ts_format(local, 9, text); /* YYYY-MM-DDTHH:MM:SS.nnnnnnnnnZ */
     text[10] = sp.p[0];

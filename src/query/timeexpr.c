@@ -1,6 +1,7 @@
 /* timeexpr.c: instants as people write them, and the buckets of time(5m).
  *
  *   now  now-15m  today  yesterday  2026  2026-11  2026-11-21  2026-11-21T10:30  ...Z  ...+02:00
+ * ...+0200  T10:30+02
  * 1763719200
  *
  * Every form names an interval: a date is its day, a minute its 60 seconds, an instant one
@@ -50,10 +51,11 @@ static bool day_start(int y, int m, int d, ts_ns *ret)
     return ts_parse_day((str){ z, 10 }, ret);
 }
 
-/* what is left of s at i is nothing, Z or an offset */
-static bool zone(str s, size_t i, int32_t tz, int64_t *ret_ns)
+/* what is left of s at i is nothing, Z or an offset; behind a mere date not one of two digits,
+ * which would look like more of the date */
+static bool zone(str s, size_t i, bool clock, int32_t tz, int64_t *ret_ns)
 {
-    int h, m;
+    int32_t secs;
     *ret_ns = (int64_t)tz * 60 * NS_PER_S;
     if (i == s.n)
         return true;
@@ -61,15 +63,9 @@ static bool zone(str s, size_t i, int32_t tz, int64_t *ret_ns)
         *ret_ns = 0;
         return true;
     }
-    bool minus = s.p[i] == '-';
-    if (!skip(s, &i, '+') && !skip(s, &i, '-'))
+    if ((!clock && s.n - i == 3) || !ts_parse_offset(str_skip(s, i), &secs))
         return false;
-    if (!digits(s, &i, 2, &h))
-        return false;
-    skip(s, &i, ':');
-    if (!digits(s, &i, 2, &m) || i != s.n || h > 23 || m > 59)
-        return false;
-    *ret_ns = (h * 60 + m) * 60 * NS_PER_S * (minus ? -1 : 1);
+    *ret_ns = secs * NS_PER_S;
     return true;
 }
 
@@ -124,7 +120,8 @@ static bool iso(str s, int32_t tz, ts_ns *from, ts_ns *to)
     if (has_day && (skip(s, &i, 'T') || skip(s, &i, 't') || skip(s, &i, ' ')) &&
         !clock_time(s, &i, &at, &unit))
         return false;
-    if ((!has_day && i != s.n) || !zone(s, i, tz, &offset) || !day_start(y, m, d, from))
+    if ((!has_day && i != s.n) || !zone(s, i, unit < NS_PER_DAY, tz, &offset) ||
+        !day_start(y, m, d, from))
         return false;
     if (!has_day) {
         int ny = has_month && m < 12 ? y : y + 1, nm = has_month ? m % 12 + 1 : 1;

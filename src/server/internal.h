@@ -194,7 +194,7 @@ bool param_bool(struct call *c, const char *name, bool *v);
 bool param_time(struct call *c, const char *name, ts_ns *v); /* ISO, epoch, now, now-15m */
 bool param_duration(struct call *c, const char *name, int64_t bare_unit, int64_t *v_ns);
 bool moment_parse(str s, ts_ns now, ts_ns *ret);
-bool offset_parse(str s, int32_t *ret_minutes); /* "+02:00", "Z", "-0330" */
+bool offset_parse(str s, int32_t *ret_minutes); /* "+02:00", "Z", "-0330", "+02" */
 
 /* a small JSON object as sent in a request body */
 struct jmember {

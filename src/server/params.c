@@ -143,7 +143,7 @@ bool param_time(struct call *c, const char *name, ts_ns *v)
     }
     /* "+02:00" unescaped in a URL arrives as a space */
     for (size_t i = 0; i < s.n && s.n < 64; i++) {
-        if (s.p[i] != ' ' || i + 6 != s.n)
+        if (s.p[i] != ' ')
             continue;
         char fixed[64];
         memcpy(fixed, s.p, s.n);
@@ -177,15 +177,16 @@ bool offset_parse(str s, int32_t *ret_minutes)
         *ret_minutes = 0;
         return true;
     }
-    if (s.n < 5 || (s.p[0] != '+' && s.p[0] != '-' && s.p[0] != ' '))
+    char signed_text[6];
+    int32_t secs;
+    if (s.n == 0 || s.n > sizeof signed_text)
         return false;
-    uint64_t h, m;
-    str minutes = s.p[3] == ':' ? str_skip(s, 4) : str_skip(s, 3);
-    if (minutes.n != 2 || !str_to_u64(str_sub(s, 1, 2), &h) || !str_to_u64(minutes, &m) || h > 18 ||
-        m > 59)
+    memcpy(signed_text, s.p, s.n);
+    if (s.p[0] == ' ') /* "+" unescaped in a URL */
+        signed_text[0] = '+';
+    if (!ts_parse_offset(str_n(signed_text, s.n), &secs) || secs >= 19 * 3600 || secs <= -19 * 3600)
         return false;
-    int32_t t = (int32_t)(h * 60 + m);
-    *ret_minutes = s.p[0] == '-' ? -t : t;
+    *ret_minutes = secs / 60;
     return true;
 }
 

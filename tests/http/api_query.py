@@ -94,6 +94,9 @@ class TestQuery(Query):
                                          explain="true")["explain"], dict)
 
     def test_timezone(self):
+        for tz in ("+02", "+0200", " 02:00"):
+            self.assertEqual(self.query("on:2023-11-15", tz=tz, limit=1)["rows"],
+                             self.query("on:2023-11-15", tz="+02:00", limit=1)["rows"], tz)
         got = self.query("on:2023-11-15", tz="+02:00", limit=1)
         self.assertEqual(len(got["rows"]), 1)
         self.assertEqual(self.query("on:2023-11-15", limit=1)["rows"], [])
