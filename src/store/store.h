@@ -219,7 +219,8 @@ struct store_status {
     uint64_t next_seq, watermark; /* watermark = highest durable seq */
     uint64_t segments, segment_rows, segment_bytes;
     uint64_t memtable_rows, memtable_bytes, frozen_bytes;
-    uint64_t wal_files, wal_bytes, wal_syncs, wal_groups;
+    uint64_t wal_files; /* there are now */
+    uint64_t wal_bytes, wal_syncs, wal_groups;
     uint64_t big_batches; /* of appended_batches: with a file of their own */
     uint64_t appended_rows, appended_batches, flushes, merges, deleted_rows, retired_segments;
     uint64_t corruptions, gaps;

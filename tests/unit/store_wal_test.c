@@ -203,6 +203,52 @@ static void test_idle(void **state)
     io_free(mem);
 }
 
+static void count_log(void *arg, const char *name, bool is_dir)
+{
+    *(uint64_t *)arg += !is_dir && strlen(name) > 4 && !strcmp(name + strlen(name) - 4, ".wal");
+}
+
+static void expect_files(struct store *s, struct io *io, uint64_t want)
+{
+    uint64_t n = 0;
+    ok(io->ops->list(io, "wal", count_log, &n, &err));
+    assert_int_equal(n, want);
+    assert_int_equal(status(s).wal_files, want);
+}
+
+/* The status counts the log's files: through flushes, failed ones, files that could not be removed,
+ * and starts. */
+static void test_files_are_counted(void **state)
+{
+    (void)state;
+    struct io *mem = disk(), *io;
+    ok(io_faulty_new(&io, mem, &err));
+    struct store *s = kit_open(io, 1u << 20);
+    expect_files(s, mem, 1);
+    ok(kit_append(s, 0, ROWS, &err));
+    ok(store_flush(s, &err));
+    expect_files(s, mem, 1);
+    ok(kit_append(s, ROWS, ROWS, &err));
+    io_faulty_set(io, IO_OP_RENAME, 1, ERR_IO, true);
+    assert_true(store_flush(s, &err) < 0);
+    err_reset(&err);
+    expect_files(s, mem, 2); /* the frozen entries' and the next one */
+    store_close(s);
+    io_faulty_set(io, IO_OP_RENAME, 0, 0, false);
+    s = kit_open(io, 1u << 20);
+    expect_files(s, mem, 3);
+    io_faulty_set(io, IO_OP_UNLINK, 1, ERR_IO, true);
+    ok(store_flush(s, &err));
+    expect_files(s, mem, 4);
+    io_faulty_set(io, IO_OP_UNLINK, 0, 0, false);
+    store_close(s);
+    s = kit_open(io, 1u << 20);
+    expect_files(s, mem, 2); /* the flushed are gone; the empty one of the last start stays */
+    store_close(s);
+    io_free(io);
+    io_free(mem);
+}
+
 /* A file that is gone is missed: by the one after it, or by the manifest. */
 static void test_missing(void **state)
 {
@@ -366,10 +412,15 @@ int main(int argc, char **argv)
         cmocka_set_test_filter(argv[1]);
     err = (struct err)ERR_INIT;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_after_close),      cmocka_unit_test(test_after_start),
-        cmocka_unit_test(test_last_group),       cmocka_unit_test(test_idle),
-        cmocka_unit_test(test_missing),          cmocka_unit_test(test_behind_the_end),
-        cmocka_unit_test(test_failed_roll),      cmocka_unit_test(test_names),
+        cmocka_unit_test(test_after_close),
+        cmocka_unit_test(test_after_start),
+        cmocka_unit_test(test_last_group),
+        cmocka_unit_test(test_idle),
+        cmocka_unit_test(test_files_are_counted),
+        cmocka_unit_test(test_missing),
+        cmocka_unit_test(test_behind_the_end),
+        cmocka_unit_test(test_failed_roll),
+        cmocka_unit_test(test_names),
         cmocka_unit_test(test_shown_is_durable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -445,12 +445,8 @@ static int save_state(struct store *s, uint64_t *ret_number, struct err *err)
 
 static void remove_wals(struct store *s, uint64_t from, uint64_t below)
 {
-    for (uint64_t i = from; i < below; i++) {
-        char path[PATH_MAX_STORE];
-        struct err e = ERR_INIT;
-        wal_path(i, path);
-        s->io->ops->unlink(s->io, path, &e); /* else the next start does it */
-    }
+    for (uint64_t i = from; i < below; i++)
+        wal_unlink(s, i);
 }
 
 static void remove_state(struct store *s, uint64_t number)

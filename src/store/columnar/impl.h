@@ -256,6 +256,8 @@ void wal_path(uint64_t number, char out[PATH_MAX_STORE]);
 /* prev: number of the file before it (0: none), all of it durable up to prev_end */
 int wal_create(struct store *s, uint64_t number, uint64_t prev, uint64_t prev_end, struct wal *ret,
                struct err *err);
+/* removes a file, or leaves that to the next start */
+void wal_unlink(struct store *s, uint64_t number);
 /* Fills in w's addresses and checksums and writes the 88 header bytes; updates w's chain. `at` is
  * the offset the frame will have. */
 void wal_frame_encode(struct store *s, struct wal *w, uint64_t at, struct wal_frame *f,

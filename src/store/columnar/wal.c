@@ -64,7 +64,22 @@ int wal_create(struct store *s, uint64_t number, uint64_t prev, uint64_t prev_en
     w.size = w.durable = WAL_HEADER;
     w.allocated = WAL_PREALLOC;
     *ret = w;
+    pthread_mutex_lock(&s->lock);
+    s->st.wal_files++;
+    pthread_mutex_unlock(&s->lock);
     return 0;
+}
+
+void wal_unlink(struct store *s, uint64_t number)
+{
+    char path[PATH_MAX_STORE];
+    struct err e = ERR_INIT;
+    wal_path(number, path);
+    if (s->io->ops->unlink(s->io, path, &e)) /* the next start does it */
+        return;
+    pthread_mutex_lock(&s->lock);
+    s->st.wal_files--;
+    pthread_mutex_unlock(&s->lock);
 }
 
 void wal_frame_encode(struct store *s, struct wal *w, uint64_t at, struct wal_frame *f,
@@ -602,12 +617,8 @@ static int recover_files(struct store *s, const struct file_nos *w, struct wal_r
 /* Already in segments; the last run did not get to remove them. */
 static void remove_flushed(struct store *s, const struct file_nos *w)
 {
-    for (uint32_t i = 0; i < w->n && w->v[i] < s->mf.wal_min; i++) {
-        char path[PATH_MAX_STORE];
-        struct err e = ERR_INIT;
-        wal_path(w->v[i], path);
-        s->io->ops->unlink(s->io, path, &e);
-    }
+    for (uint32_t i = 0; i < w->n && w->v[i] < s->mf.wal_min; i++)
+        wal_unlink(s, w->v[i]);
 }
 
 /* What was read is shown from now on, so it must not be lost with the power: after a kill some of
@@ -641,6 +652,7 @@ int wal_recover(struct store *s, struct wal_replay *ret, struct err *err)
         rc = 0;
     if (w->n)
         qsort(w->v, w->n, sizeof *w->v, by_number);
+    s->st.wal_files = w->n;
     if (!rc)
         rc = recover_files(s, w, ret, err);
     if (!rc && !s->cfg.read_only) {
