@@ -288,7 +288,7 @@ void native_values(struct call *c)
 /* ---- /timeline ---- */
 
 struct series {
-    str json; /* value as JSON text; empty: rows without one */
+    str json; /* an object key: strings as they are, other values as their text */
     uint64_t total;
     uint64_t *n; /* a bucket each */
 };
@@ -306,8 +306,8 @@ struct timeline {
     struct smap map;
     struct series *s;
     uint32_t ns, cap, max_series;
-    uint64_t *other;
-    struct buf tmp;
+    uint64_t *other, *missing; /* rows of further values; rows without the field */
+    struct buf tmp, key;
 };
 
 static int64_t nice_step(uint64_t width)
@@ -352,24 +352,34 @@ static int choose_buckets(struct job *j, struct timeline *x, struct err *err)
     return 0;
 }
 
-/* the counters of a value's series; *ret_total is NULL for those beyond max_series, which share one
- */
+/* the counters of a value's series; *ret_total is NULL for those beyond max_series, which share
+ * one, and for no value, which is not the empty one */
 static int find_series(struct timeline *x, struct val v, uint64_t **ret, uint64_t **ret_total,
                        struct err *err)
 {
+    *ret_total = NULL;
+    if (v.absent || v.t == V_NULL) {
+        *ret = x->missing;
+        return 0;
+    }
     buf_reset(&x->tmp);
-    if (!v.absent)
-        view_put_val(&x->tmp, x->f.field, v);
-    str key = x->tmp.n ? buf_str(&x->tmp) : STR("");
+    buf_reset(&x->key);
+    view_put_val(&x->tmp, x->f.field, v);
+    str key = buf_str(&x->tmp);
+    if (!key.n || key.p[0] != '"') {
+        json_put_bytes(&x->key, key);
+        key = buf_str(&x->key);
+    }
+    if (!buf_ok(&x->tmp) || !buf_ok(&x->key))
+        return err_nomem(err);
     uint64_t *at = smap_get(&x->map, key);
     if (!at && x->ns == x->max_series) {
         *ret = x->other;
-        *ret_total = NULL;
         return 0;
     }
     if (!at) {
         struct arena *a = &x->j->arena;
-        str copy = key.n ? arena_dup(a, key) : STR("");
+        str copy = arena_dup(a, key);
         uint64_t *n = arena_zalloc(a, x->nbuckets * sizeof *n);
         at = copy.p && n ? smap_put(&x->map, copy, NULL) : NULL;
         if (!at)
@@ -425,16 +435,6 @@ static int by_total(const void *a, const void *b)
     return str_cmp(x->json, y->json);
 }
 
-/* an object key: strings as they are, other values as their text */
-static void put_series_key(struct buf *b, const struct series *s)
-{
-    if (s->json.n && s->json.p[0] == '"')
-        buf_putstr(b, s->json);
-    else
-        json_put_bytes(b, s->json);
-    buf_putc(b, ':');
-}
-
 static void put_bucket(struct buf *b, const struct timeline *x, uint32_t i)
 {
     bool first = true, any = false;
@@ -449,7 +449,8 @@ static void put_bucket(struct buf *b, const struct timeline *x, uint32_t i)
         if (any)
             buf_putc(b, ',');
         any = true;
-        put_series_key(b, &x->s[k]);
+        buf_putstr(b, x->s[k].json);
+        buf_putc(b, ':');
         buf_put_u64(b, x->s[k].n[i]);
     }
     buf_putc(b, '}');
@@ -458,6 +459,8 @@ static void put_bucket(struct buf *b, const struct timeline *x, uint32_t i)
         rest += x->s[k].n[i];
     if (rest)
         json_kv_u64(b, &first, "other", rest);
+    if (x->missing[i])
+        json_kv_u64(b, &first, "missing", x->missing[i]);
     buf_putc(b, '}');
 }
 
@@ -489,8 +492,9 @@ static int count_timeline(struct timeline *x, struct err *err)
         x->max_series = SERIES_MAX;
     x->count = arena_zalloc(a, x->nbuckets * sizeof *x->count);
     x->other = arena_zalloc(a, x->nbuckets * sizeof *x->other);
+    x->missing = arena_zalloc(a, x->nbuckets * sizeof *x->missing);
     x->s = arena_array(a, x->max_series, sizeof *x->s);
-    if (!x->count || !x->other || !x->s)
+    if (!x->count || !x->other || !x->missing || !x->s)
         return err_nomem(err);
     int rc = range_filter(j, &x->range, &p, err);
     if (rc < 0)
@@ -498,9 +502,11 @@ static int count_timeline(struct timeline *x, struct err *err)
     struct scan_plan plan = { .filter = p, .order = SCAN_ANY, .marks = true };
     smap_init(&x->map, SMAP_BORROW);
     buf_init(&x->tmp, (size_t)64 << 20);
+    buf_init(&x->key, (size_t)64 << 20);
     rc = rows_each(j, &plan, count_times, x, NULL, err);
     smap_deinit(&x->map);
     buf_deinit(&x->tmp);
+    buf_deinit(&x->key);
     if (rc == 0 && x->ns)
         qsort(x->s, x->ns, sizeof *x->s, by_total);
     return rc;

@@ -194,11 +194,13 @@ const struct route route_table[] = {
         "`{entries, cursor, dropped}`; cursor goes into `from` of the next request, also when no "
         "entries came",
         p_poll),
-    NATIVE(HTTP_GET, "/api/v1/timeline", native_timeline, SCOPE_READ, REQ_QUERY, 0,
-           "Counts over time", NULL,
-           "`{start, end, step_ms, by, total, buckets:[{time, count, by:{value: n}}]}`, gaps are "
-           "zeros",
-           p_timeline),
+    NATIVE(
+        HTTP_GET, "/api/v1/timeline", native_timeline, SCOPE_READ, REQ_QUERY, 0, "Counts over time",
+        NULL,
+        "`{start, end, step_ms, by, total, buckets:[{time, count, by:{value: n}}]}`, gaps are "
+        "zeros; in a bucket `missing` counts the entries without the field (or with null), `other` "
+        "those with rarer values",
+        p_timeline),
     NATIVE(HTTP_GET, "/api/v1/fields", native_fields, SCOPE_READ, REQ_QUERY, 0, "Fields that occur",
            NULL, "`{fields:[{name, attribute, types, entries}]}`, most frequent first", p_fields),
     NATIVE(HTTP_GET, "/api/v1/fields/{name}/values", native_values, SCOPE_READ, REQ_QUERY, 0,

@@ -305,6 +305,16 @@ class TestTimeline(Query):
                 total[k] = total.get(k, 0) + n
         self.assertEqual(total, {"a%d" % i: 50 for i in range(4)})
 
+    def test_no_value_is_not_the_empty_one(self):
+        with Server() as s:
+            s.ingest([{"timestamp": BASE, "message": "m", **more} for more in
+                      ({}, {}, {"v": None}, {"v": ""}, {"v": "null"}, {"v": 5}, {"v": "5"}, {"v": [1]})])
+            bucket = s.get("/api/v1/timeline?by=v").json()["buckets"][0]
+            self.assertEqual(bucket["by"], {"": 1, "null": 1, "5": 2, "[1]": 1})
+            self.assertEqual((bucket["count"], bucket["missing"]), (8, 3))
+            rows = s.get("/api/v1/query", query={"q": "* | stats count() as n by v"}).json()["rows"]
+            self.assertEqual([r["n"] for r in rows if r["v"] is None], [3])
+
     def test_range_and_step_are_chosen(self):
         with Server() as s:
             self.assertEqual(s.get("/api/v1/timeline").json()["buckets"], [])
