@@ -277,8 +277,9 @@ static void draw(struct demo *d, bool last)
         return;
     d->drawn = now;
     fmt_duration_s((double)(now - d->began) / 1e9, passed);
-    snprintf(line, sizeof(line), "%s entries, %llu errors resolved, %s  %s", fmt_count(d->sent, n),
-             (unsigned long long)d->resolved, passed, live ? d->label : "");
+    snprintf(line, sizeof(line), "%s %s, %llu %s resolved, %s  %s", fmt_count(d->sent, n),
+             plural(d->sent, "entry", "entries"), (unsigned long long)d->resolved,
+             plural(d->resolved, "error", "errors"), passed, live ? d->label : "");
     struct out o;
     out_init(&o, t->fd, COLOR_NEVER);
     o.term.color = t->color;

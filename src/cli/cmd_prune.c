@@ -129,8 +129,8 @@ static bool agreed(struct cli *c, uint64_t n, int64_t days)
     char count[32], answer[16] = "";
     if (!n || opt_on(c, "yes") || !isatty(STDIN_FILENO) || !c->err.tty)
         return true;
-    dprintf(STDERR_FILENO, "Delete %s entries older than %" PRId64 " days? [y/N] ",
-            fmt_count(n, count), days);
+    dprintf(STDERR_FILENO, "Delete %s %s older than %" PRId64 " %s? [y/N] ", fmt_count(n, count),
+            plural(n, "entry", "entries"), days, plural((uint64_t)days, "day", "days"));
     ssize_t got = read(STDIN_FILENO, answer, sizeof(answer) - 1);
     return got > 0 && (answer[0] == 'y' || answer[0] == 'Y');
 }
@@ -170,11 +170,10 @@ static int run(struct cli *c)
         out_printf(&c->out,
                    "{\"%s\": %" PRIu64 ", \"retention_days\": %" PRId64 ", \"dry_run\": %s}\n",
                    dry ? "pruned\": 0, \"would_prune" : "pruned", n, days, dry ? "true" : "false");
-    else if (rc == 0 && dry)
-        out_printf(&c->out, "Would prune %" PRIu64 " entries older than %" PRId64 " days.\n", n,
-                   days);
     else if (rc == 0)
-        out_printf(&c->out, "Pruned %" PRIu64 " entries older than %" PRId64 " days.\n", n, days);
+        out_printf(&c->out, "%s %" PRIu64 " %s older than %" PRId64 " %s.\n",
+                   dry ? "Would prune" : "Pruned", n, plural(n, "entry", "entries"), days,
+                   plural((uint64_t)days, "day", "days"));
     buf_deinit(&words);
     target_close(&t);
     return rc;

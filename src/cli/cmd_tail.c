@@ -159,7 +159,8 @@ static void report_drop(struct tail *t, str data)
     int64_t n = doc_parse(&v, &a, data, &err) == 0 ? jv_int(jv_get(v, "dropped"), 0) : 0;
     arena_deinit(&a);
     t->dropped += n > 0 ? (uint64_t)n : 0;
-    cli_note(t->c, "%lld entries were dropped: this reader is too slow", (long long)n);
+    cli_note(t->c, "%lld %s dropped: this reader is too slow", (long long)n,
+             plural((uint64_t)n, "entry was", "entries were"));
 }
 
 static bool on_event(void *ctx, const struct sse_event *ev)

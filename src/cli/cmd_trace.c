@@ -365,12 +365,13 @@ static void put_head(struct out *o, struct trace *t, str id)
     out_puts(o, "trace ");
     out_safe(o, id);
     out_style(o, STYLE_NONE);
-    out_printf(o, "  %u entries, %u spans, %u agents, %s", t->n, t->spans, agents.n,
+    out_printf(o, "  %u %s, %u %s, %u %s, %s", t->n, plural(t->n, "entry", "entries"), t->spans,
+               plural(t->spans, "span", "spans"), agents.n, plural(agents.n, "agent", "agents"),
                fmt_ms((double)(end - t->items[0].at) / 1e6, ms));
     if (errors) {
         out_puts(o, ", ");
         out_style(o, STYLE_RED);
-        out_printf(o, "%u error%s", errors, errors == 1 ? "" : "s");
+        out_printf(o, "%u %s", errors, plural(errors, "error", "errors"));
         out_style(o, STYLE_NONE);
     }
     out_line(o);

@@ -50,11 +50,12 @@ static int check(struct cli *c, struct io *io)
         out_puts(o, rep.problems ? "damaged" : "sound");
         out_style(o, STYLE_NONE);
         char n[32], b[32];
-        out_printf(o, ": %s entries, %s in %llu files", fmt_count(rep.rows, n),
-                   fmt_bytes(rep.bytes, b), (unsigned long long)rep.files);
+        out_printf(o, ": %s %s, %s in %llu %s", fmt_count(rep.rows, n),
+                   plural(rep.rows, "entry", "entries"), fmt_bytes(rep.bytes, b),
+                   (unsigned long long)rep.files, plural(rep.files, "file", "files"));
         if (rep.problems)
-            out_printf(o, ", %llu problem%s", (unsigned long long)rep.problems,
-                       rep.problems == 1 ? "" : "s");
+            out_printf(o, ", %llu %s", (unsigned long long)rep.problems,
+                       plural(rep.problems, "problem", "problems"));
         out_line(o);
     }
     buf_deinit(&text);

@@ -69,6 +69,11 @@ str safe_cut(str s, int columns);
 
 /* "1,234,567" */
 const char *fmt_count(uint64_t n, char buf[32]);
+/* the word for n of something: plural(n, "entry", "entries") */
+static inline const char *plural(uint64_t n, const char *one, const char *many)
+{
+    return n == 1 ? one : many;
+}
 const char *fmt_bytes(uint64_t n, char buf[32]); /* "12.3 MiB" */
 const char *fmt_ms(double ms, char buf[32]);     /* "850 ms", "2.4 s", "3m 12s" */
 const char *fmt_duration_s(double s, char buf[32]);

@@ -126,7 +126,9 @@ class Play(CliTest):
         code, out = run_in_terminal("demo", "--port", "0", "--duration", "2", env=env)
         self.assertEqual(code, 0, out)
         self.assertRegex(out, r"open\s+\S*http://127\.0\.0\.1:\d+")
-        self.assertRegex(re.sub(r"\x1b\[[\d;]*m", "", out), r"▶ [\d,]+ entries, \d+ errors resolved, \d")
+        self.assertRegex(re.sub(r"\x1b\[[\d;]*m", "", out), r"▶ [\d,]+ entr(y|ies), \d+ errors? resolved, \d")
+        counts = re.findall(r"([\d,]+) (entry|entries|error|errors)\b", out)
+        self.assertEqual([c for c in counts if (c[0] == "1") != (c[1] in ("entry", "error"))], [])
         self.assertEqual(os.listdir(self.dir), [])
 
 

@@ -114,5 +114,15 @@ class Asking(WithServer):
         self.assertIn("shown this once", out)
 
 
+class One(WithServer):
+    server_entries = [{"timestamp": 1000, "trace_id": "single", "span_id": "s", "agent": "a",
+                       "kind": "span", "duration_ms": 5, "message": "m"}]
+
+    def test_one_is_no_plural(self):
+        self.assertRegex(self.at("trace", "single").out, r"  1 entry, 1 span, 1 agent, ")
+        self.assertEqual(self.at("prune", "--days", "18000", "--dry-run").out,
+                         "Would prune 1 entry older than 18000 days.\n")
+
+
 if __name__ == "__main__":
     unittest.main()
