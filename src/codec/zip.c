@@ -141,9 +141,22 @@ static int too_long(const struct buf *out, struct err *err)
 typedef enum libdeflate_result (*inflate_fn)(struct libdeflate_decompressor *, const void *, size_t,
                                              void *, size_t, size_t *, size_t *);
 
+/* room for n bytes at the end of out, which are within its ceiling */
+static int make_room(struct buf *out, size_t n, const struct zip_quota *q, char **ret,
+                     struct err *err)
+{
+    size_t before = out->p ? out->cap : 0;
+    *ret = buf_reserve(out, n);
+    if (!*ret)
+        return err_nomem(err);
+    if (q && out->cap > before && !q->take(q->arg, out->cap))
+        return err_set(err, ERR_BUSY, "too many bodies in memory");
+    return 0;
+}
+
 /* One stream at the beginning of in, appended to out. *ret_used: bytes of in it took. */
-static int inflate_one(inflate_fn inflate, str in, size_t guess, struct buf *out, size_t *ret_used,
-                       struct err *err)
+static int inflate_one(inflate_fn inflate, str in, size_t guess, struct buf *out,
+                       const struct zip_quota *q, size_t *ret_used, struct err *err)
 {
     struct libdeflate_decompressor *d = deflate_in();
     if (!d)
@@ -152,9 +165,10 @@ static int inflate_one(inflate_fn inflate, str in, size_t guess, struct buf *out
     for (size_t room = guess;; room *= 2) {
         if (room > left)
             room = left;
-        char *to = buf_reserve(out, room);
-        if (!to)
-            return err_nomem(err); /* room was within the ceiling */
+        char *to;
+        int rc = make_room(out, room, q, &to, err);
+        if (rc)
+            return rc;
         size_t got = 0;
         enum libdeflate_result r = inflate(d, in.p, in.n, to, room, ret_used, &got);
         buf_advance(out, r == LIBDEFLATE_SUCCESS ? got : 0);
@@ -173,7 +187,7 @@ static size_t room_for(size_t n)
     return n > SIZE_MAX / 8 ? n : n * 4 < ROOM_MIN ? ROOM_MIN : n * 4;
 }
 
-static int gzip_decode(str in, struct buf *out, struct err *err)
+static int gzip_decode(str in, struct buf *out, const struct zip_quota *q, struct err *err)
 {
     do {
         size_t guess = room_for(in.n), used = 0;
@@ -181,7 +195,7 @@ static int gzip_decode(str in, struct buf *out, struct err *err)
         size_t hint = in.n >= 18 ? get_le32(in.p + in.n - 4) : 0;
         if (hint > guess && hint / 1032 <= in.n)
             guess = hint;
-        int r = inflate_one(libdeflate_gzip_decompress_ex, in, guess, out, &used, err);
+        int r = inflate_one(libdeflate_gzip_decompress_ex, in, guess, out, q, &used, err);
         if (r)
             return r;
         in = str_skip(in, used);
@@ -190,16 +204,16 @@ static int gzip_decode(str in, struct buf *out, struct err *err)
 }
 
 /* "deflate" means zlib by the book and raw deflate by habit */
-static int deflate_decode(str in, struct buf *out, struct err *err)
+static int deflate_decode(str in, struct buf *out, const struct zip_quota *q, struct err *err)
 {
     size_t used = 0, before = out->n;
     int r = ERR_INVALID;
     bool zlib = in.n >= 2 && (in.p[0] & 0x0f) == 8 &&
                 ((unsigned char)in.p[0] << 8 | (unsigned char)in.p[1]) % 31 == 0;
     if (zlib)
-        r = inflate_one(libdeflate_zlib_decompress_ex, in, room_for(in.n), out, &used, err);
+        r = inflate_one(libdeflate_zlib_decompress_ex, in, room_for(in.n), out, q, &used, err);
     if (r == ERR_INVALID)
-        r = inflate_one(libdeflate_deflate_decompress_ex, in, room_for(in.n), out, &used, err);
+        r = inflate_one(libdeflate_deflate_decompress_ex, in, room_for(in.n), out, q, &used, err);
     if (!r && used != in.n) {
         buf_truncate(out, before);
         r = err_set(err, ERR_INVALID, "the compressed body has bytes after its end");
@@ -217,7 +231,7 @@ static int zstd_error(size_t code, struct err *err)
     return err_set(err, ERR_INVALID, "the compressed body is damaged: %s", name);
 }
 
-static int zstd_decode(str in, struct buf *out, struct err *err)
+static int zstd_decode(str in, struct buf *out, const struct zip_quota *q, struct err *err)
 {
     ZSTD_DCtx *d = zstd_in();
     if (!d)
@@ -228,9 +242,10 @@ static int zstd_decode(str in, struct buf *out, struct err *err)
     while (src.pos < src.size || more) {
         size_t left = out->max - out->n, room = step < left ? step : left;
         /* at the ceiling one byte of our own tells a full end from one too many */
-        char spare, *to = room ? buf_reserve(out, room) : &spare;
-        if (!to)
-            return err_nomem(err);
+        char spare, *to = &spare;
+        int rc = room ? make_room(out, room, q, &to, err) : 0;
+        if (rc)
+            return rc;
         ZSTD_outBuffer dst = { to, room ? room : 1, 0 };
         size_t read_before = src.pos;
         more = ZSTD_decompressStream(d, &dst, &src);
@@ -247,7 +262,8 @@ static int zstd_decode(str in, struct buf *out, struct err *err)
     return 0;
 }
 
-int zip_decode(enum zip_kind kind, str in, struct buf *out, struct err *err)
+int zip_decode(enum zip_kind kind, str in, struct buf *out, const struct zip_quota *quota,
+               struct err *err)
 {
     size_t before = out->n;
     int r = 0;
@@ -260,9 +276,9 @@ int zip_decode(enum zip_kind kind, str in, struct buf *out, struct err *err)
     if (in.n == 0)
         return err_set(err, ERR_INVALID, "the compressed body is empty");
     switch (kind) {
-    case ZIP_GZIP: r = gzip_decode(in, out, err); break;
-    case ZIP_DEFLATE: r = deflate_decode(in, out, err); break;
-    default: r = zstd_decode(in, out, err); break;
+    case ZIP_GZIP: r = gzip_decode(in, out, quota, err); break;
+    case ZIP_DEFLATE: r = deflate_decode(in, out, quota, err); break;
+    default: r = zstd_decode(in, out, quota, err); break;
     }
     if (r)
         buf_truncate(out, before);

@@ -15,9 +15,17 @@ enum zip_kind { ZIP_NONE, ZIP_GZIP, ZIP_DEFLATE, ZIP_ZSTD };
 
 /* "gzip", "x-gzip", "deflate", "zstd", "identity" or "" (any case); false for others */
 bool zip_by_name(str name, enum zip_kind *ret);
+/* Told how many bytes out holds room for each time it has grown, before they are written to;
+ * false ends the decoding with ERR_BUSY. */
+struct zip_quota {
+    bool (*take)(void *arg, size_t total);
+    void *arg;
+};
 /* Decodes a whole body into out (its max is the ceiling). gzip: several members; deflate: zlib,
- * then raw; zstd: several frames, window <= 8 MiB. ERR_INVALID bad data, ERR_LIMIT, ERR_NOMEM. */
-int zip_decode(enum zip_kind kind, str in, struct buf *out, struct err *err);
+ * then raw; zstd: several frames, window <= 8 MiB. quota may be NULL. ERR_INVALID bad data,
+ * ERR_LIMIT, ERR_BUSY, ERR_NOMEM. */
+int zip_decode(enum zip_kind kind, str in, struct buf *out, const struct zip_quota *quota,
+               struct err *err);
 /* Encodes a response body. ERR_UNSUPPORTED for ZIP_NONE. */
 int zip_encode(enum zip_kind kind, str in, struct buf *out, struct err *err);
 

@@ -33,6 +33,7 @@ typedef struct ssl_ctx_st SSL_CTX;
 #define NET_UNCOUNTED_BODY 4096              /* smaller ones are not worth counting */
 #define NET_FLUSH_NOW ((size_t)64 << 10)     /* a stream with this much queued is written at once */
 #define NET_OFFLOAD ((size_t)256 << 10)      /* (de)compress bodies from this size in the pool */
+#define NET_TRIM ((size_t)64 << 10)          /* spare room worth giving back */
 #define NET_INLINE_INFLATE ((size_t)1 << 20) /* inflate at most this much on a loop */
 #define NET_DISCARD_MAX 65536                /* unread body skipped to keep a connection */
 #define NET_LINGER_MS 3000
@@ -73,6 +74,9 @@ struct net {
     bool acceptor_running;
     atomic_bool stopping;
     stat_u64 refused; /* by the acceptor */
+    /* bytes that bodies being inflated have room for; any thread. Those of a body that is done are
+     * in a worker's inflight before they leave here. */
+    _Atomic uint64_t inflating;
     pthread_mutex_t tls_lock;
     SSL_CTX *tls; /* NULL: plain */
     char *cert, *key;
@@ -108,6 +112,7 @@ struct request {
     size_t body_n, body_want, heap_cap;
     struct buf inflated;
     size_t accounted; /* bytes of this request in stats.inflight */
+    size_t inflating; /* and in net.inflating; the thread's that inflates it */
     int inflate_rc;
     size_t inflate_max;
     struct deflating *deflating;

@@ -5,7 +5,8 @@
  * The head, and a body of at most NET_SMALL_BODY announced by Content-Length, share one arena
  * allocation, so the usual small POST costs no heap call. Larger and chunked bodies grow on the
  * heap as bytes arrive: memory follows what was received, not what was promised, and counts
- * against limits.inflight_bytes. Compressed bodies of NET_OFFLOAD bytes or more, and those that
+ * against limits.inflight_bytes; so does what a compressed one inflates to, from each time that it
+ * grows. Compressed bodies of NET_OFFLOAD bytes or more, and those that
  * turn out to inflate past NET_INLINE_INFLATE, are inflated in libuv's thread pool. */
 #include <string.h>
 
@@ -89,12 +90,18 @@ static void hand_over(struct conn *c, struct request *r)
 static void fail_inflate(struct conn *c, struct request *r, int rc)
 {
     r->phase = REQ_READING; /* conn_fail releases it */
-    if (rc == ERR_LIMIT && r->inflate_max >= c->w->net->lim.inflated_bytes)
+    if (rc == ERR_LIMIT)
         conn_fail(c, 413, "the body is too large after decompression", NULL);
-    else if (rc == ERR_LIMIT || rc == ERR_NOMEM)
+    else if (rc == ERR_BUSY || rc == ERR_NOMEM)
         conn_fail(c, 503, "too many bodies in memory", "Retry-After: 1\r\n");
     else
         conn_fail(c, 400, "the body does not match its Content-Encoding", NULL);
+}
+
+static void stop_inflating(struct request *r)
+{
+    atomic_fetch_sub_explicit(&r->w->net->inflating, r->inflating, memory_order_release);
+    r->inflating = 0;
 }
 
 static void take_inflated(struct request *r)
@@ -106,15 +113,52 @@ static void take_inflated(struct request *r)
     r->pub.body = buf_str(&r->inflated);
     r->arena.max = NET_ARENA + 4 * NET_SMALL_BODY + r->inflated.n;
     request_account(r, r->inflated.cap);
+    stop_inflating(r);
+}
+
+static uint64_t accounted(struct net *n)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < n->nworkers; i++)
+        sum += stat_get(&n->workers[i]->st.inflight);
+    return sum;
+}
+
+static uint64_t inflight(struct net *n)
+{
+    uint64_t inflating = atomic_load_explicit(&n->inflating, memory_order_acquire);
+    return inflating + accounted(n);
+}
+
+/* The body has grown: is there room beside the others? Its bytes as sent do not count: they go when
+ * it is inflated, and a body that can never fit must hear 413, not 503. */
+static bool take_room(void *arg, size_t total)
+{
+    struct request *r = arg;
+    struct net *n = r->w->net;
+    uint64_t more = total - r->inflating;
+    uint64_t had = atomic_load_explicit(&n->inflating, memory_order_acquire);
+    do { /* nobody else has taken the same room meanwhile */
+        if (accounted(n) - r->accounted + had + more > n->lim.inflight_bytes)
+            return false;
+    } while (!atomic_compare_exchange_weak_explicit(&n->inflating, &had, had + more,
+                                                    memory_order_acq_rel, memory_order_acquire));
+    r->inflating = total;
+    return true;
 }
 
 static void inflate(struct request *r)
 {
     struct err err = ERR_INIT;
+    struct zip_quota quota = { take_room, r };
     buf_init(&r->inflated, r->inflate_max);
-    r->inflate_rc = zip_decode(r->encoding, r->pub.body, &r->inflated, &err);
-    if (r->inflate_rc)
+    r->inflate_rc = zip_decode(r->encoding, r->pub.body, &r->inflated, &quota, &err);
+    if (r->inflate_rc) {
         buf_deinit(&r->inflated);
+        stop_inflating(r);
+    } else if (r->inflated.cap - r->inflated.n > NET_TRIM) {
+        buf_trim(&r->inflated); /* others need the room */
+    }
 }
 
 static void inflate_work(uv_work_t *work)
@@ -127,6 +171,7 @@ static void inflate_done(uv_work_t *work, int status)
     struct request *r = work->data;
     struct conn *c = request_conn(r);
     if (!c) {
+        stop_inflating(r);
         request_release(r);
         return;
     }
@@ -138,26 +183,9 @@ static void inflate_done(uv_work_t *work, int status)
     hand_over(c, r);
 }
 
-static uint64_t inflight(struct net *n)
-{
-    uint64_t sum = 0;
-    for (uint32_t i = 0; i < n->nworkers; i++)
-        sum += stat_get(&n->workers[i]->st.inflight);
-    return sum;
-}
-
-/* The most this body may inflate to: its own limit or what the others leave. Its bytes as sent do
- * not count: they go when it is inflated, and a body that can never fit must hear 413, not 503. */
-static size_t inflate_ceiling(struct net *n, const struct request *r)
-{
-    uint64_t used = inflight(n) - r->accounted, all = n->lim.inflight_bytes;
-    uint64_t left = used < all ? all - used : 0;
-    return left < n->lim.inflated_bytes ? (size_t)left : n->lim.inflated_bytes;
-}
-
 static void start_inflate(struct conn *c, struct request *r)
 {
-    size_t ceiling = inflate_ceiling(c->w->net, r);
+    size_t ceiling = c->w->net->lim.inflated_bytes;
     if (r->pub.body.n < NET_OFFLOAD) {
         r->inflate_max = ceiling < NET_INLINE_INFLATE ? ceiling : NET_INLINE_INFLATE;
         inflate(r);

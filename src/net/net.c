@@ -427,7 +427,8 @@ int net_tls_reload(struct net *n, struct err *err)
 
 void net_get_stats(struct net *n, struct net_stats *ret)
 {
-    *ret = (struct net_stats){ .connections_refused = stat_get(&n->refused) };
+    *ret = (struct net_stats){ .connections_refused = stat_get(&n->refused),
+                               .inflight_body_bytes = stat_get(&n->inflating) };
     for (uint32_t i = 0; i < n->nworkers; i++) {
         struct worker_stats *s = &n->workers[i]->st;
         ret->connections_open += atomic_load_explicit(&n->workers[i]->load, memory_order_relaxed);

@@ -1,6 +1,8 @@
 """Each limit at its edge and one past it; timeouts; overload."""
 import gzip
 import random
+import select
+import signal
 import unittest
 
 from echo import OK, EchoCase, Server, get, post, statuses, wait_until
@@ -118,6 +120,54 @@ class Inflight(EchoCase):
     def test_inflating_past_what_is_left(self):
         request = post("/echo", gzip.compress(bytes(400000)), "Content-Encoding: gzip")
         self.assertEqual(statuses(self.server.exchange(request + OK)), [503])
+
+
+class Inflating(EchoCase):
+    FLAGS = ("--workers", "2", "--limit", "inflight_bytes=64000000", "--limit",
+             "inflated_bytes=60000000")
+
+    def together(self, requests):
+        """All of them are waiting when the server looks."""
+        conns = [self.server.connect() for _ in requests]
+        for c in conns:
+            self.assertEqual(c.send(OK).answer().status, 200)
+        self.server.proc.send_signal(signal.SIGSTOP)
+        try:
+            for c, request in zip(conns, requests):
+                c.send(request)
+        finally:
+            self.server.proc.send_signal(signal.SIGCONT)
+        return conns
+
+    def test_bodies_that_inflate_at_the_same_time_share_the_room(self):
+        # noise in front: the length at the end of the body is believed, so that each asks for all it
+        # needs at once
+        body = random.Random(1).randbytes(100000) + bytes(48000000)
+        request = post("/hold?deaf=1", gzip.compress(body, 1), "Content-Encoding: gzip")
+        conns = self.together([request] * 4)
+        refused = []
+        for _ in range(3):  # the one that got the room has no answer yet
+            ready = select.select([c.sock for c in conns if c not in refused], [], [], 60)[0]
+            self.assertTrue(ready)
+            c = [c for c in conns if c.sock is ready[0]][0]
+            self.assertIn(b"Retry-After: ", c.rest())
+            refused.append(c)
+        wait_until(lambda: self.server.held()["held"] == 1, "the held request")
+        self.assertLessEqual(self.server.stats()["inflight"], 64000000)
+        self.server.ask(get("/release"))
+        for c in conns:
+            if c not in refused:
+                self.assertEqual(c.answer().status, 200)
+            c.close()
+        wait_until(lambda: self.server.stats()["inflight"] == 0, "no bodies in memory")
+
+    def test_the_usual_ones_all_fit(self):
+        body = b"a line of some log, as usual\n" * 35000  # 1 MB, inflated in the pool
+        request = post("/info", gzip.compress(body), "Content-Encoding: gzip")
+        for c in self.together([request] * 24):
+            self.assertIn(b'"body":%d' % len(body), c.answer().body)
+            c.close()
+        wait_until(lambda: self.server.stats()["inflight"] == 0, "no bodies in memory")
 
 
 class Connections(EchoCase):

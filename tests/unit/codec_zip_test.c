@@ -52,12 +52,12 @@ static void round_trip(void **state)
             buf_init(&out, raw.n + 3);
             buf_puts(&out, "pre"); /* decoding appends */
             assert_int_equal(zip_encode(kinds[k], buf_str(&raw), &zip, &e), 0);
-            assert_int_equal(zip_decode(kinds[k], buf_str(&zip), &out, &e), 0);
+            assert_int_equal(zip_decode(kinds[k], buf_str(&zip), &out, NULL, &e), 0);
             assert_true(str_eq(str_skip(buf_str(&out), 3), buf_str(&raw)));
             if (raw.n) { /* one byte less is too little */
                 buf_deinit(&out);
                 buf_init(&out, raw.n - 1);
-                assert_int_equal(zip_decode(kinds[k], buf_str(&zip), &out, &e), ERR_LIMIT);
+                assert_int_equal(zip_decode(kinds[k], buf_str(&zip), &out, NULL, &e), ERR_LIMIT);
                 assert_int_equal(out.n, 0);
                 assert_true(out.cap < raw.n);
             }
@@ -65,6 +65,49 @@ static void round_trip(void **state)
             buf_deinit(&zip);
             buf_deinit(&out);
         }
+}
+
+struct quota_log {
+    const struct buf *out;
+    size_t total, limit;
+    unsigned asked;
+};
+
+static bool quota_take(void *arg, size_t total)
+{
+    struct quota_log *q = arg;
+    assert_true(total > q->total);
+    assert_int_equal(total, q->out->cap);
+    q->total = total;
+    q->asked++;
+    return total <= q->limit;
+}
+
+/* The quota hears of every growth, and a no ends it at once. */
+static void growth_is_told(void **state)
+{
+    (void)state;
+    struct err e = ERR_INIT;
+    struct buf raw, zip;
+    fill(&raw, 3000000, 4);
+    for (size_t k = 0; k < 3; k++) {
+        buf_init(&zip, MAX);
+        assert_int_equal(zip_encode(kinds[k], buf_str(&raw), &zip, &e), 0);
+        for (int allowed = 0; allowed < 2; allowed++) {
+            struct buf out;
+            struct quota_log log = { &out, 0, allowed ? SIZE_MAX : 100000, 0 };
+            struct zip_quota quota = { quota_take, &log };
+            buf_init(&out, MAX);
+            assert_int_equal(zip_decode(kinds[k], buf_str(&zip), &out, &quota, &e),
+                             allowed ? 0 : ERR_BUSY);
+            assert_true(log.asked > 0);
+            assert_int_equal(log.total, out.cap);
+            assert_int_equal(out.n, allowed ? raw.n : 0);
+            buf_deinit(&out);
+        }
+        buf_deinit(&zip);
+    }
+    buf_deinit(&raw);
 }
 
 static void several_members(void **state)
@@ -77,7 +120,7 @@ static void several_members(void **state)
         buf_init(&out, MAX);
         for (int i = 0; i < 3; i++)
             assert_int_equal(zip_encode(kinds[k], STR("member\n"), &zip, &e), 0);
-        assert_int_equal(zip_decode(kinds[k], buf_str(&zip), &out, &e), 0);
+        assert_int_equal(zip_decode(kinds[k], buf_str(&zip), &out, NULL, &e), 0);
         assert_true(str_eq(buf_str(&out), STR("member\nmember\nmember\n")));
         buf_deinit(&zip);
         buf_deinit(&out);
@@ -92,9 +135,9 @@ static void raw_deflate(void **state)
     buf_init(&out, 100);
     /* a stored block: "hello" */
     str raw = STR("\x01\x05\x00\xfa\xffhello");
-    assert_int_equal(zip_decode(ZIP_DEFLATE, raw, &out, &e), 0);
+    assert_int_equal(zip_decode(ZIP_DEFLATE, raw, &out, NULL, &e), 0);
     assert_true(str_eq(buf_str(&out), STR("hello")));
-    assert_int_equal(zip_decode(ZIP_DEFLATE, STR("\x01\x05\x00\xfa\xffhelloX"), &out, &e),
+    assert_int_equal(zip_decode(ZIP_DEFLATE, STR("\x01\x05\x00\xfa\xffhelloX"), &out, NULL, &e),
                      ERR_INVALID);
     assert_int_equal(out.n, 5);
     buf_deinit(&out);
@@ -111,13 +154,14 @@ static void damaged(void **state)
         buf_init(&out, MAX);
         assert_int_equal(zip_encode(kinds[k], buf_str(&raw), &zip, &e), 0);
         for (size_t n = 0; n < zip.n; n++) { /* every prefix */
-            int r = zip_decode(kinds[k], str_sub(buf_str(&zip), 0, n), &out, &e);
+            int r = zip_decode(kinds[k], str_sub(buf_str(&zip), 0, n), &out, NULL, &e);
             assert_int_equal(r, ERR_INVALID);
             assert_int_equal(out.n, 0);
         }
         buf_putc(&zip, 'x');
-        assert_int_equal(zip_decode(kinds[k], buf_str(&zip), &out, &e), ERR_INVALID);
-        assert_int_equal(zip_decode(kinds[k], STR("not compressed at all"), &out, &e), ERR_INVALID);
+        assert_int_equal(zip_decode(kinds[k], buf_str(&zip), &out, NULL, &e), ERR_INVALID);
+        assert_int_equal(zip_decode(kinds[k], STR("not compressed at all"), &out, NULL, &e),
+                         ERR_INVALID);
         buf_deinit(&raw);
         buf_deinit(&zip);
         buf_deinit(&out);
@@ -132,7 +176,7 @@ static void window(void **state)
     struct err e = ERR_INIT;
     struct buf out;
     buf_init(&out, MAX);
-    assert_int_equal(zip_decode(ZIP_ZSTD, frame, &out, &e), ERR_INVALID);
+    assert_int_equal(zip_decode(ZIP_ZSTD, frame, &out, NULL, &e), ERR_INVALID);
     assert_non_null(strstr(e.msg, "8 MiB"));
     buf_deinit(&out);
 }
@@ -143,8 +187,8 @@ static void plain(void **state)
     struct err e = ERR_INIT;
     struct buf out;
     buf_init(&out, 4);
-    assert_int_equal(zip_decode(ZIP_NONE, STR("abcd"), &out, &e), 0);
-    assert_int_equal(zip_decode(ZIP_NONE, STR("e"), &out, &e), ERR_LIMIT);
+    assert_int_equal(zip_decode(ZIP_NONE, STR("abcd"), &out, NULL, &e), 0);
+    assert_int_equal(zip_decode(ZIP_NONE, STR("e"), &out, NULL, &e), ERR_LIMIT);
     assert_true(buf_ok(&out));
     assert_int_equal(zip_encode(ZIP_NONE, STR("e"), &out, &e), ERR_UNSUPPORTED);
     assert_int_equal(zip_encode(ZIP_GZIP, STR("e"), &out, &e), ERR_LIMIT);
@@ -194,10 +238,11 @@ static void pages(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names),           cmocka_unit_test(round_trip),
-        cmocka_unit_test(several_members), cmocka_unit_test(raw_deflate),
-        cmocka_unit_test(damaged),         cmocka_unit_test(window),
-        cmocka_unit_test(plain),           cmocka_unit_test(pages),
+        cmocka_unit_test(names),          cmocka_unit_test(round_trip),
+        cmocka_unit_test(growth_is_told), cmocka_unit_test(several_members),
+        cmocka_unit_test(raw_deflate),    cmocka_unit_test(damaged),
+        cmocka_unit_test(window),         cmocka_unit_test(plain),
+        cmocka_unit_test(pages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
