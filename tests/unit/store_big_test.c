@@ -17,16 +17,7 @@ static struct err err;
 
 static void ok(int rc)
 {
-    if (rc)
-        fail_msg("%s", err.msg);
-}
-
-static struct io *disk(void)
-{
-    struct io *io;
-    ok(io_mem_new(&io, 1, &err));
-    io_mem_advance(io, KIT_T0);
-    return io;
+    kit_ok(rc, &err);
 }
 
 static char said[4096]; /* what the store told its operator since it was opened */
@@ -78,13 +69,6 @@ static void expect_rows(struct store *s, uint64_t n)
     if (got < 0)
         fail_msg("read: %s", err.msg);
     assert_int_equal(got, n);
-}
-
-static struct store_status status(struct store *s)
-{
-    struct store_status st;
-    store_get_status(s, &st);
-    return st;
 }
 
 /* ---- appends that do not wait ---- */
@@ -141,7 +125,7 @@ static int await(struct sent *w)
  * it comes behind them, whole, when its sync returns. */
 static void overtaken(enum io_op held)
 {
-    struct io *mem = disk(), *io;
+    struct io *mem = kit_disk(), *io;
     ok(io_faulty_new(&io, mem, &err));
     io_faulty_hold(io, held, ".big");
     struct store *s = open_store(io);
@@ -152,15 +136,15 @@ static void overtaken(enum io_op held)
         ok(kit_append(s, i, 1, &err));
     assert_false(is_done(&big));
     expect_rows(s, 50);
-    assert_int_equal(status(s).queue_batches, 1);
-    assert_true(status(s).queue_bytes >= big.a.payload_n);
+    assert_int_equal(kit_status(s).queue_batches, 1);
+    assert_true(kit_status(s).queue_bytes >= big.a.payload_n);
     io_faulty_hold(io, held, NULL);
     assert_int_equal(await(&big), 0);
     assert_int_equal(big.a.base_seq, 51);
     expect_rows(s, 2050);
-    assert_int_equal(status(s).big_batches, 1);
-    assert_int_equal(status(s).queue_batches, 0);
-    assert_int_equal(status(s).queue_bytes, 0);
+    assert_int_equal(kit_status(s).big_batches, 1);
+    assert_int_equal(kit_status(s).queue_batches, 0);
+    assert_int_equal(kit_status(s).queue_bytes, 0);
     store_close(s);
     s = open_store(io);
     expect_rows(s, 2050);
@@ -180,7 +164,7 @@ static void test_overtaken(void **state)
 static void test_true_size(void **state)
 {
     (void)state;
-    struct io *mem = disk(), *io;
+    struct io *mem = kit_disk(), *io;
     ok(io_faulty_new(&io, mem, &err));
     io_faulty_hold(io, IO_OP_SYNC, ".big");
     struct store *s = kit_open(io, 24u << 20);
@@ -213,7 +197,7 @@ static void test_true_size(void **state)
     io_faulty_hold(io, IO_OP_SYNC, NULL);
     assert_int_equal(await(&w), 0);
     assert_int_equal(w.a.base_seq, 10001);
-    assert_int_equal(status(s).big_batches, 1);
+    assert_int_equal(kit_status(s).big_batches, 1);
     store_close(s);
     s = kit_open(io, 24u << 20);
     uint64_t entries, agents;
@@ -237,14 +221,14 @@ static void test_true_size(void **state)
 static void test_life(void **state)
 {
     (void)state;
-    struct io *io = disk();
+    struct io *io = kit_disk();
     struct store *s = open_store(io);
     ok(kit_append(s, 0, 5, &err));
     ok(kit_append(s, 5, ROWS, &err));
     ok(kit_append(s, 5 + ROWS, 5, &err));
     ok(kit_append(s, 10 + ROWS, 600, &err));
     uint64_t n = 610 + ROWS;
-    assert_int_equal(status(s).big_batches, 2);
+    assert_int_equal(kit_status(s).big_batches, 2);
     store_close(s);
     assert_true(exists(io, BIG_1) && exists(io, BIG_2));
     ok(open_with(io, true, false, &s));
@@ -256,7 +240,7 @@ static void test_life(void **state)
     assert_int_equal(rep.rows, n);
     s = open_store(io);
     expect_rows(s, n);
-    assert_int_equal(status(s).next_seq, n + 1);
+    assert_int_equal(kit_status(s).next_seq, n + 1);
     assert_true(exists(io, BIG_1) && exists(io, BIG_2));
     ok(store_flush(s, &err));
     assert_false(exists(io, BIG_1) || exists(io, BIG_2));
@@ -274,7 +258,7 @@ static void test_life(void **state)
 static void test_close(void **state)
 {
     (void)state;
-    struct io *io = disk();
+    struct io *io = kit_disk();
     struct store *s = open_store(io);
     struct sent w[5];
     for (uint64_t i = 0; i < 5; i++)
@@ -291,7 +275,7 @@ static void test_close(void **state)
 static void test_idempotency(void **state)
 {
     (void)state;
-    struct io *io = disk();
+    struct io *io = kit_disk();
     struct store *s = open_store(io);
     struct sent w[3];
     send(s, &w[0], 0, ROWS, "0123456789abcdef", 7); /* three at once: one is stored */
@@ -326,7 +310,7 @@ static void test_idempotency(void **state)
 static void test_orphan(void **state)
 {
     (void)state;
-    struct io *mem = disk(), *io;
+    struct io *mem = kit_disk(), *io;
     ok(io_faulty_new(&io, mem, &err));
     struct store *s = open_store(io);
     ok(kit_append(s, 0, 5, &err));
@@ -396,7 +380,7 @@ static void test_damage(void **state)
 {
     (void)state;
     for (int d = 0; d < DAMAGES; d++) {
-        struct io *io = disk();
+        struct io *io = kit_disk();
         struct store *s = open_store(io);
         ok(kit_append(s, 0, 5, &err));
         ok(kit_append(s, 5, ROWS, &err));
@@ -411,7 +395,7 @@ static void test_damage(void **state)
             assert_non_null(strstr(said, "batch file 1"));
             expect_rows(s, 5 + ROWS);
             assert_false(seen[5]);
-            assert_int_equal(status(s).corruptions, 1);
+            assert_int_equal(kit_status(s).corruptions, 1);
             struct arena a;
             struct store_gap *g;
             uint32_t n;
@@ -425,7 +409,7 @@ static void test_damage(void **state)
             store_close(s);
         }
         s = open_store(io);
-        assert_int_equal(status(s).next_seq, 6 + 2 * ROWS);
+        assert_int_equal(kit_status(s).next_seq, 6 + 2 * ROWS);
         ok(store_flush(s, &err));
         assert_false(exists(io, BIG_1) || exists(io, BIG_2));
         store_close(s);
@@ -440,7 +424,7 @@ static void test_damage(void **state)
 static void test_damaged_reference(void **state)
 {
     (void)state;
-    struct io *io = disk();
+    struct io *io = kit_disk();
     struct store *s = open_store(io);
     ok(kit_append(s, 0, ROWS, &err));
     ok(kit_append(s, ROWS, 5, &err));
@@ -464,18 +448,18 @@ static void test_write_fails(void **state)
     for (enum io_op op = 0; op < IO_OP__N; op++) {
         if (op != IO_OP_OPEN && op != IO_OP_WRITE && op != IO_OP_SYNC && op != IO_OP_SYNCDIR)
             continue;
-        struct io *mem = disk(), *io;
+        struct io *mem = kit_disk(), *io;
         ok(io_faulty_new(&io, mem, &err));
         struct store *s = open_store(io);
         ok(kit_append(s, 0, 5, &err));
         io_faulty_set(io, op, 1, ERR_IO, false);
         assert_int_equal(kit_append(s, 5, ROWS, &err), ERR_IO);
         bool final = op == IO_OP_SYNC || op == IO_OP_SYNCDIR;
-        assert_int_equal(status(s).writer_failed, final);
+        assert_int_equal(kit_status(s).writer_failed, final);
         assert_int_equal(kit_append(s, 5, 3, &err), final ? ERR_IO : 0);
         assert_int_equal(kit_append(s, 8, ROWS, &err), final ? ERR_IO : 0);
         expect_rows(s, final ? 5 : 8 + ROWS);
-        assert_int_equal(status(s).queue_bytes, 0);
+        assert_int_equal(kit_status(s).queue_bytes, 0);
         assert_false(exists(mem, BIG_1));
         store_close(s);
         s = open_store(io);
@@ -491,7 +475,7 @@ static void test_write_fails(void **state)
 static void test_reserve(void **state)
 {
     (void)state;
-    struct io *io = disk();
+    struct io *io = kit_disk();
     struct store_config cfg;
     struct store *s;
     store_config_default(&cfg);
@@ -502,7 +486,7 @@ static void test_reserve(void **state)
     ok(store_open(&s, io, &cfg, &err));
     ok(kit_append(s, 0, ROWS, &err));
     assert_int_equal(kit_append(s, ROWS, 3000, &err), ERR_FULL);
-    assert_false(status(s).disk_full);
+    assert_false(kit_status(s).disk_full);
     ok(kit_append(s, ROWS, 5, &err));
     io_mem_set_space(io, 64u << 20);
     ok(kit_append(s, ROWS + 5, 3000, &err));
@@ -515,7 +499,7 @@ static void test_reserve(void **state)
 static void test_queue(void **state)
 {
     (void)state;
-    struct io *mem = disk(), *io;
+    struct io *mem = kit_disk(), *io;
     ok(io_faulty_new(&io, mem, &err));
     io_faulty_hold(io, IO_OP_SYNC, ".big");
     struct store *s = open_store(io);
@@ -534,13 +518,13 @@ static void test_queue(void **state)
     assert_true(is_done(&w[3]));
     assert_int_equal(w[3].a.rc, ERR_BUSY);
     ok(kit_append(s, 0, 5, &err));
-    assert_int_equal(status(s).queue_batches, 3);
-    assert_int_equal(status(s).queue_bytes, 3 * n);
+    assert_int_equal(kit_status(s).queue_batches, 3);
+    assert_int_equal(kit_status(s).queue_bytes, 3 * n);
     io_faulty_set(io, IO_OP_WRITE, 1, ERR_IO, true); /* noise is no batch: let them fail */
     io_faulty_hold(io, IO_OP_SYNC, NULL);
     for (int i = 0; i < 3; i++)
         assert_int_equal(await(&w[i]), ERR_IO);
-    assert_int_equal(status(s).queue_bytes, 0);
+    assert_int_equal(kit_status(s).queue_bytes, 0);
     store_close(s);
     io_free(io);
     io_free(mem);

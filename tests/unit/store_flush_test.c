@@ -8,26 +8,11 @@
 #define MAX 20000
 static uint8_t seen[MAX];
 
-static void ok(int rc, const struct err *err)
-{
-    if (rc)
-        fail_msg("%s", err->msg);
-}
-
-static struct io *disk(void)
-{
-    struct io *io;
-    struct err err = ERR_INIT;
-    ok(io_mem_new(&io, 1, &err), &err);
-    io_mem_advance(io, 1700000000ll * NS_PER_S);
-    return io;
-}
-
 static struct io *faulty(struct io *inner)
 {
     struct io *io;
     struct err err = ERR_INIT;
-    ok(io_faulty_new(&io, inner, &err), &err);
+    kit_ok(io_faulty_new(&io, inner, &err), &err);
     return io;
 }
 
@@ -40,10 +25,10 @@ static char *payload(uint64_t first, uint32_t n, size_t *ret_n)
     struct err err = ERR_INIT;
     arena_init(&a, 1u << 30);
     buf_init(&out, 1u << 30);
-    ok(batch_new(&b, &a, &err), &err);
+    kit_ok(batch_new(&b, &a, &err), &err);
     for (uint32_t i = 0; i < n; i++)
         assert_true(kit_row(b, &a, first + i));
-    ok(batch_encode(b, &out, &err), &err);
+    kit_ok(batch_encode(b, &out, &err), &err);
     arena_deinit(&a);
     return buf_take(&out, ret_n);
 }
@@ -84,7 +69,7 @@ static struct store *open_watched(struct io *io, struct watch *w)
     cfg.on_durable = on_durable;
     cfg.on_durable_ctx = w;
     *w = (struct watch){ 0 };
-    ok(store_open(&w->s, io, &cfg, &err), &err);
+    kit_ok(store_open(&w->s, io, &cfg, &err), &err);
     return w->s;
 }
 
@@ -97,7 +82,7 @@ static int append_copy(struct store *s, const char *bytes, size_t n, uint32_t ro
     memcpy(copy, bytes, n);
     int rc = store_append_wait(s, copy, n, rows, NULL, &err);
     if (rc != ERR_BUSY)
-        ok(rc, &err);
+        kit_ok(rc, &err);
     return rc;
 }
 
@@ -105,7 +90,7 @@ static int append_copy(struct store *s, const char *bytes, size_t n, uint32_t ro
 static void test_bound(void **state)
 {
     (void)state;
-    struct io *io = disk();
+    struct io *io = kit_disk();
     struct err err = ERR_INIT;
     struct watch w;
     struct store *s = open_watched(io, &w);
@@ -118,7 +103,7 @@ static void test_bound(void **state)
     assert_true(w.most < 2 * MEMTABLE + 2 * n);
     store_counts(s, &entries, &agents);
     assert_int_equal(entries, rows);
-    ok(store_flush(s, &err), &err);
+    kit_ok(store_flush(s, &err), &err);
     store_counts(s, &entries, &agents);
     assert_int_equal(entries, rows);
     assert_int_equal(in_memory(s), 0);
@@ -132,7 +117,7 @@ static void test_bound(void **state)
 static void test_refused(void **state)
 {
     (void)state;
-    struct io *mem = disk(), *io = faulty(mem);
+    struct io *mem = kit_disk(), *io = faulty(mem);
     struct err err = ERR_INIT;
     struct watch w;
     struct store *s = open_watched(io, &w);
@@ -147,7 +132,7 @@ static void test_refused(void **state)
     assert_true(w.most > MEMTABLE);
     assert_true(w.most < 2 * MEMTABLE + 2 * n);
     io_faulty_set(io, IO_OP_RENAME, 0, 0, false);
-    ok(store_flush(s, &err), &err);
+    kit_ok(store_flush(s, &err), &err);
     assert_int_equal(append_copy(s, bytes, n, 500), 0);
     store_counts(s, &entries, &agents);
     assert_int_equal(entries, rows + 500);
@@ -208,14 +193,14 @@ static void expect_all(struct store *s, uint64_t n)
 static void test_cut_short(void **state)
 {
     (void)state;
-    struct io *mem = disk(), *io = faulty(mem);
+    struct io *mem = kit_disk(), *io = faulty(mem);
     struct err err = ERR_INIT;
     struct sent w;
     struct store_status st;
     struct store *s = kit_open(io, 900u << 10);
     send_keyed(s, "0123456789abcdef", 0, 5000, &w);
     for (uint64_t k = 5000; k < 12000; k += 1000)
-        ok(kit_append(s, k, 1000, &err), &err);
+        kit_ok(kit_append(s, k, 1000, &err), &err);
     assert_true(in_memory(s) < 900u << 10); /* nothing was flushed so far */
     assert_true(in_memory(s) > 450u << 10);
     io_faulty_set(io, IO_OP_RENAME, 2, ERR_IO, true);
@@ -233,7 +218,7 @@ static void test_cut_short(void **state)
         send_keyed(s, "0123456789abcdef", 0, 5000, &w);
         assert_true(w.a.duplicate);
         err_reset(&err);
-        ok(store_flush(s, &err), &err);
+        kit_ok(store_flush(s, &err), &err);
         expect_all(s, 12000);
         store_close(s);
     }
@@ -247,16 +232,16 @@ static void test_cut_short(void **state)
 static void test_large_is_left(void **state)
 {
     (void)state;
-    struct io *io = disk();
+    struct io *io = kit_disk();
     struct err err = ERR_INIT;
     struct store *s = kit_open(io, 24u << 20);
     struct store_status st;
-    ok(kit_append(s, 0, 70000, &err), &err);
+    kit_ok(kit_append(s, 0, 70000, &err), &err);
     for (uint64_t k = 0; k < 8; k++) {
-        ok(store_flush(s, &err), &err);
-        ok(kit_append(s, 70000 + k * 10, 10, &err), &err);
+        kit_ok(store_flush(s, &err), &err);
+        kit_ok(kit_append(s, 70000 + k * 10, 10, &err), &err);
     }
-    ok(store_flush(s, &err), &err);
+    kit_ok(store_flush(s, &err), &err);
     do { /* the background thread was woken by the flush */
         store_get_status(s, &st);
         sched_yield();

@@ -22,6 +22,29 @@
 
 #define KIT_T0 (1700000000ll * NS_PER_S)
 
+static inline void kit_ok(int rc, const struct err *err)
+{
+    if (rc)
+        fail_msg("%s", err->msg);
+}
+
+/* a disk in memory whose clock shows KIT_T0 */
+static inline struct io *kit_disk(void)
+{
+    struct io *io;
+    struct err err = ERR_INIT;
+    kit_ok(io_mem_new(&io, 1, &err), &err);
+    io_mem_advance(io, KIT_T0);
+    return io;
+}
+
+static inline struct store_status kit_status(struct store *s)
+{
+    struct store_status st;
+    store_get_status(s, &st);
+    return st;
+}
+
 static inline void kit_text(char *out, size_t n, const char *fmt, uint64_t k)
 {
     snprintf(out, n, fmt, (unsigned long long)k);

@@ -30,26 +30,11 @@ static void append(struct store *s, uint64_t first, uint32_t n)
         fail_msg("append: %s", err.msg);
 }
 
-static void ok(int rc, const struct err *err)
-{
-    if (rc)
-        fail_msg("%s", err->msg);
-}
-
-static struct io *disk(void)
-{
-    struct io *io;
-    struct err err = ERR_INIT;
-    ok(io_mem_new(&io, 1, &err), &err);
-    io_mem_advance(io, 1700000000ll * NS_PER_S);
-    return io;
-}
-
 /* the same rows, whatever has become of them */
 static void test_states(void **state)
 {
     (void)state;
-    struct io *io = disk();
+    struct io *io = kit_disk();
     struct err err = ERR_INIT;
     struct store *s = kit_open(io, 24u << 20);
     expect_all(s, 0);
@@ -58,17 +43,17 @@ static void test_states(void **state)
     for (uint64_t k = 10000; k < 11500; k++)
         append(s, k, 1);
     expect_all(s, 11500);
-    ok(store_flush(s, &err), &err);
+    kit_ok(store_flush(s, &err), &err);
     expect_all(s, 11500);
     append(s, 11500, 20000);
-    ok(store_flush(s, &err), &err);
+    kit_ok(store_flush(s, &err), &err);
     append(s, 31500, 500);
     expect_all(s, 32000);
     store_close(s);
     s = kit_open(io, 24u << 20);
     expect_all(s, 32000);
-    ok(store_flush(s, &err), &err);
-    ok(store_merge(s, &err), &err);
+    kit_ok(store_flush(s, &err), &err);
+    kit_ok(store_merge(s, &err), &err);
     expect_all(s, 32000);
     struct store_status st;
     store_get_status(s, &st);
@@ -79,7 +64,7 @@ static void test_states(void **state)
     expect_all(s, 32000);
     store_close(s);
     struct verify_report rep = { 0 };
-    ok(store_verify(io, &rep, &err), &err);
+    kit_ok(store_verify(io, &rep, &err), &err);
     assert_int_equal(rep.rows, 32000);
     assert_int_equal(rep.problems, 0);
     io_free(io);
@@ -93,7 +78,7 @@ static void note_seqs(const struct scan_block *b, bool *have)
         struct val v;
         if (!bit_get(b->sel, r))
             continue;
-        ok(block_get_field(b->block, r, F_SEQ, &v, &err), &err);
+        kit_ok(block_get_field(b->block, r, F_SEQ, &v, &err), &err);
         have[v.i] = true;
     }
 }
@@ -104,14 +89,14 @@ static void test_paused(void **state)
 {
     (void)state;
     static bool have[9011];
-    struct io *io = disk();
+    struct io *io = kit_disk();
     struct err err = ERR_INIT;
     struct store *s = kit_open(io, 24u << 20);
     const volatile int pause = 1;
     uint64_t after = 0;
     int scans = 0;
     append(s, 0, 9000);
-    ok(store_flush(s, &err), &err);
+    kit_ok(store_flush(s, &err), &err);
     for (uint64_t k = 9000; k < 9010; k++)
         append(s, k, 1);
     for (; after < 9010; scans++) {
@@ -120,7 +105,7 @@ static void test_paused(void **state)
         struct scan *sc;
         int rc;
         memset(have, 0, sizeof have);
-        ok(store_scan(s, &plan, &sc, &err), &err);
+        kit_ok(store_scan(s, &plan, &sc, &err), &err);
         while ((rc = scan_next(sc, &b, &err)) == 0)
             note_seqs(&b, have);
         assert_true(rc == 1 || rc == ERR_CANCELED);
@@ -139,18 +124,18 @@ static void test_paused(void **state)
 static void test_background(void **state)
 {
     (void)state;
-    struct io *io = disk();
+    struct io *io = kit_disk();
     struct store *s = kit_open(io, 64u << 10);
     for (uint64_t k = 0; k < 50000; k += 500) {
         struct err err = ERR_INIT;
         int rc;
         while ((rc = kit_append(s, k, 500, &err)) == ERR_BUSY)
             err_reset(&err);
-        ok(rc, &err);
+        kit_ok(rc, &err);
     }
     expect_all(s, 50000);
     struct err err = ERR_INIT;
-    ok(store_flush(s, &err), &err);
+    kit_ok(store_flush(s, &err), &err);
     struct store_status st;
     store_get_status(s, &st);
     assert_true(st.flushes > 3);
@@ -165,7 +150,7 @@ static void test_background(void **state)
 static void test_filters(void **state)
 {
     (void)state;
-    struct io *io = disk();
+    struct io *io = kit_disk();
     struct err err = ERR_INIT;
     struct store *s = kit_open(io, 24u << 20);
     append(s, 0, 30000);
@@ -185,7 +170,7 @@ static void test_filters(void **state)
             in_second += kit_time(k) < KIT_T0 + NS_PER_S;
         assert_int_equal(kit_read_all(s, pred_time(&a, KIT_T0, KIT_T0 + NS_PER_S), seen, MAX, &err),
                          in_second);
-        ok(store_flush(s, &err), &err);
+        kit_ok(store_flush(s, &err), &err);
     }
     arena_deinit(&a);
     store_close(s);
@@ -195,19 +180,19 @@ static void test_filters(void **state)
 static void test_delete(void **state)
 {
     (void)state;
-    struct io *io = disk();
+    struct io *io = kit_disk();
     struct err err = ERR_INIT;
     struct store *s = kit_open(io, 24u << 20);
     append(s, 0, 20000);
-    ok(store_flush(s, &err), &err);
+    kit_ok(store_flush(s, &err), &err);
     append(s, 20000, 1000);
     struct arena a;
     arena_init(&a, 1u << 20);
     struct pred *p = pred_eq(&a, F_AGENT, STR("agent-3"));
     uint64_t would, did, left = 0;
-    ok(store_delete(s, p, true, &would, &err), &err);
+    kit_ok(store_delete(s, p, true, &would, &err), &err);
     assert_int_equal(kit_read_all(s, NULL, seen, MAX, &err), 21000);
-    ok(store_delete(s, p, false, &did, &err), &err);
+    kit_ok(store_delete(s, p, false, &did, &err), &err);
     assert_int_equal(would, 3000);
     assert_int_equal(did, 3000);
     for (int round = 0; round < 3; round++) {
@@ -217,11 +202,11 @@ static void test_delete(void **state)
         store_counts(s, &left, &would);
         assert_int_equal(left, 18000);
         if (round == 1)
-            ok(store_merge(s, &err), &err);
+            kit_ok(store_merge(s, &err), &err);
         store_close(s);
         s = kit_open(io, 24u << 20);
     }
-    ok(store_delete(s, pred_true(&a), false, &did, &err), &err);
+    kit_ok(store_delete(s, pred_true(&a), false, &did, &err), &err);
     assert_int_equal(did, 18000);
     store_close(s);
     s = kit_open(io, 24u << 20);
@@ -236,7 +221,7 @@ static void test_delete(void **state)
 static void test_marks(void **state)
 {
     (void)state;
-    struct io *io = disk();
+    struct io *io = kit_disk();
     struct err err = ERR_INIT;
     struct store *s = kit_open(io, 24u << 20);
     append(s, 0, 100);
@@ -245,10 +230,10 @@ static void test_marks(void **state)
     struct mark m[2] = { { 10, true, STR("ann"), STR("known"), 5 },
                          { 20, true, STR("bob"), STR_NULL, 6 } };
     uint32_t applied;
-    ok(store_mark(s, m, 2, &applied, &err), &err);
+    kit_ok(store_mark(s, m, 2, &applied, &err), &err);
     assert_int_equal(applied, 2);
     m[0].by = STR("eve");
-    ok(store_mark(s, m, 1, &applied, &err), &err);
+    kit_ok(store_mark(s, m, 1, &applied, &err), &err);
     assert_int_equal(applied, 0);
     for (int round = 0; round < 4; round++) {
         struct mark got;
@@ -258,9 +243,9 @@ static void test_marks(void **state)
         assert_int_equal(kit_read_all(s, pred_resolved(&a, true), seen, MAX, &err), 2);
         assert_int_equal(kit_read_all(s, pred_resolved(&a, false), seen, MAX, &err), 98);
         if (round == 1)
-            ok(store_flush(s, &err), &err);
+            kit_ok(store_flush(s, &err), &err);
         if (round == 2)
-            ok(store_merge(s, &err), &err);
+            kit_ok(store_merge(s, &err), &err);
         store_close(s);
         s = kit_open(io, 24u << 20);
     }
@@ -288,10 +273,10 @@ static void make_append(uint64_t body, struct idem_wait *w)
     struct err err = ERR_INIT;
     arena_init(&ar, 1u << 24);
     buf_init(&out, 1u << 24);
-    ok(batch_new(&b, &ar, &err), &err);
+    kit_ok(batch_new(&b, &ar, &err), &err);
     for (uint64_t k = 0; k < 3; k++)
         assert_true(kit_row(b, &ar, body * 3 + k));
-    ok(batch_encode(b, &out, &err), &err);
+    kit_ok(batch_encode(b, &out, &err), &err);
     *w = (struct idem_wait){ .a = { .rows = 3, .done = idem_done } };
     w->a.payload = buf_take(&out, &w->a.payload_n);
     arena_deinit(&ar);
@@ -322,7 +307,7 @@ static void send_idem(struct store *s, const char *key, uint64_t body, struct id
 static void test_append_list(void **state)
 {
     (void)state;
-    struct io *io = disk();
+    struct io *io = kit_disk();
     struct err err = ERR_INIT;
     struct store *s = kit_open(io, 24u << 20);
     struct idem_wait w[20];
@@ -356,10 +341,10 @@ static void test_append_list(void **state)
 static void test_repeat_in_failed_group(void **state)
 {
     (void)state;
-    struct io *mem = disk(), *io;
+    struct io *mem = kit_disk(), *io;
     struct err err = ERR_INIT;
     struct idem_wait before, first, again, other;
-    ok(io_faulty_new(&io, mem, &err), &err);
+    kit_ok(io_faulty_new(&io, mem, &err), &err);
     io_faulty_hold(io, IO_OP_OPEN, "1.wal"); /* the store itself opens unhindered */
     struct store *s = kit_open(io, 24u << 20);
     io_faulty_hold(io, IO_OP_SYNC, "1.wal");
@@ -386,7 +371,7 @@ static void test_repeat_in_failed_group(void **state)
 static void test_idempotency(void **state)
 {
     (void)state;
-    struct io *io = disk();
+    struct io *io = kit_disk();
     struct err err = ERR_INIT;
     struct store *s = kit_open(io, 24u << 20);
     struct idem_wait first, again;
@@ -402,7 +387,7 @@ static void test_idempotency(void **state)
         assert_int_equal(again.a.rc, ERR_CONFLICT);
         assert_int_equal(kit_read_all(s, NULL, seen, MAX, &err), 3);
         if (round == 1)
-            ok(store_flush(s, &err), &err);
+            kit_ok(store_flush(s, &err), &err);
         store_close(s);
         s = kit_open(io, 24u << 20);
     }
@@ -419,8 +404,8 @@ static uint64_t wal_bytes(struct io *io)
     struct io_file *f;
     struct err err = ERR_INIT;
     uint64_t n;
-    ok(io->ops->open(io, &f, "wal/000000000001.wal", IO_READ, &err), &err);
-    ok(f->io->ops->size(f, &n, &err), &err);
+    kit_ok(io->ops->open(io, &f, "wal/000000000001.wal", IO_READ, &err), &err);
+    kit_ok(f->io->ops->size(f, &n, &err), &err);
     io_close(f);
     return n;
 }
@@ -431,17 +416,17 @@ static void test_wal_room(void **state)
 {
     (void)state;
     const uint64_t room = 256u << 10;
-    struct io *io = disk(), *faulty;
+    struct io *io = kit_disk(), *faulty;
     struct err err = ERR_INIT;
-    ok(io_faulty_new(&faulty, io, &err), &err);
+    kit_ok(io_faulty_new(&faulty, io, &err), &err);
     struct store *s = kit_open(faulty, 24u << 20);
     io_faulty_set(faulty, IO_OP_WRITE, 2, ERR_IO, false); /* 1: the frames, 2: the zeros */
-    ok(kit_append(s, 0, 10, &err), &err);
+    kit_ok(kit_append(s, 0, 10, &err), &err);
     assert_true(wal_bytes(io) < room);
     io_faulty_set(faulty, IO_OP_WRITE, 0, 0, false);
-    ok(kit_append(s, 10, 10, &err), &err);
+    kit_ok(kit_append(s, 10, 10, &err), &err);
     assert_int_equal(wal_bytes(io), room);
-    ok(kit_append(s, 20, 10, &err), &err);
+    kit_ok(kit_append(s, 20, 10, &err), &err);
     assert_int_equal(io_faulty_count(faulty), 3); /* there was room: one write */
     assert_int_equal(wal_bytes(io), room);
     io_mem_crash(io, 5);
@@ -459,13 +444,13 @@ static void test_wal_room(void **state)
 static void test_lock(void **state)
 {
     (void)state;
-    struct io *io = disk();
+    struct io *io = kit_disk();
     struct err err = ERR_INIT;
     struct store *s = kit_open(io, 1u << 20), *t = NULL;
     struct store_config cfg;
     store_config_default(&cfg);
     cfg.reserve_bytes = 0;
-    ok(store_set_url(s, "http://127.0.0.1:1", &err), &err);
+    kit_ok(store_set_url(s, "http://127.0.0.1:1", &err), &err);
     assert_int_equal(store_open(&t, io, &cfg, &err), ERR_BUSY);
     assert_non_null(strstr(err.msg, "http://127.0.0.1:1"));
     struct buf url;
@@ -480,7 +465,7 @@ static void test_lock(void **state)
     append(s, 0, 10);
     store_close(s);
     cfg.read_only = true;
-    ok(store_open(&s, io, &cfg, &err), &err);
+    kit_ok(store_open(&s, io, &cfg, &err), &err);
     assert_int_equal(kit_read_all(s, NULL, seen, MAX, &err), 10);
     assert_int_equal(kit_append(s, 0, 1, &err), ERR_UNSUPPORTED);
     store_close(s);
@@ -490,23 +475,23 @@ static void test_lock(void **state)
 static void test_retention(void **state)
 {
     (void)state;
-    struct io *io = disk();
+    struct io *io = kit_disk();
     struct err err = ERR_INIT;
     struct store *s = kit_open(io, 24u << 20);
     for (uint64_t day = 0; day < 5; day++) {
         append(s, day * 100, 100);
-        ok(store_flush(s, &err), &err);
+        kit_ok(store_flush(s, &err), &err);
         io_mem_advance(io, NS_PER_DAY);
     }
     store_set_retention(s, 2 * NS_PER_DAY, 0);
-    ok(store_retention_run(s, &err), &err);
+    kit_ok(store_retention_run(s, &err), &err);
     assert_int_equal(kit_read_all(s, NULL, seen, MAX, &err), 200);
     assert_true(seen[499] && seen[300] && !seen[299]);
     store_close(s);
     s = kit_open(io, 24u << 20);
     assert_int_equal(kit_read_all(s, NULL, seen, MAX, &err), 200);
     store_set_retention(s, 0, 1);
-    ok(store_retention_run(s, &err), &err);
+    kit_ok(store_retention_run(s, &err), &err);
     assert_int_equal(kit_read_all(s, NULL, seen, MAX, &err), 0);
     store_close(s);
     io_free(io);
@@ -515,22 +500,22 @@ static void test_retention(void **state)
 static void test_ids(void **state)
 {
     (void)state;
-    struct io *io = disk();
+    struct io *io = kit_disk();
     struct err err = ERR_INIT;
     struct store *s = kit_open(io, 24u << 20);
     append(s, 0, 50);
     for (int round = 0; round < 2; round++) {
         struct scan *sc;
         struct scan_block sb;
-        ok(store_scan(s, &(struct scan_plan){ 0 }, &sc, &err), &err);
+        kit_ok(store_scan(s, &(struct scan_plan){ 0 }, &sc, &err), &err);
         while (scan_next(sc, &sb, &err) == 0)
             for (uint32_t i = 0; i < sb.block->n; i++) {
                 struct val id, seq;
                 uint64_t found;
-                ok(block_get_field(sb.block, i, F_ID, &id, &err), &err);
-                ok(block_get_field(sb.block, i, F_SEQ, &seq, &err), &err);
+                kit_ok(block_get_field(sb.block, i, F_ID, &id, &err), &err);
+                kit_ok(block_get_field(sb.block, i, F_SEQ, &seq, &err), &err);
                 assert_int_equal(id.s.n, ID_TEXT);
-                ok(store_find_id(s, id.s, &found, &err), &err);
+                kit_ok(store_find_id(s, id.s, &found, &err), &err);
                 assert_int_equal(found, seq.i);
             }
         scan_close(sc);
@@ -538,7 +523,7 @@ static void test_ids(void **state)
         assert_int_equal(
             store_find_id(s, STR("01890000-0000-7000-8000-000000000000"), &found, &err),
             ERR_NOTFOUND);
-        ok(store_flush(s, &err), &err);
+        kit_ok(store_flush(s, &err), &err);
     }
     store_close(s);
     io_free(io);
@@ -547,7 +532,7 @@ static void test_ids(void **state)
 static void test_disk_full(void **state)
 {
     (void)state;
-    struct io *io = disk();
+    struct io *io = kit_disk();
     struct err err = ERR_INIT;
     io_mem_set_space(io, 12u << 20);
     struct store *s = kit_open(io, 1u << 20);
@@ -564,7 +549,7 @@ static void test_disk_full(void **state)
     assert_int_equal(kit_read_all(s, NULL, seen, MAX, &err), k);
     io_mem_set_space(io, 1u << 30);
     err_reset(&err);
-    ok(kit_append(s, k, 1, &err), &err); /* resumes by itself */
+    kit_ok(kit_append(s, k, 1, &err), &err); /* resumes by itself */
     store_close(s);
     s = kit_open(io, 1u << 20);
     assert_int_equal(kit_read_all(s, NULL, seen, MAX, &err), k + 1);

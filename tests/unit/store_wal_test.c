@@ -20,16 +20,7 @@ static struct err err;
 
 static void ok(int rc)
 {
-    if (rc)
-        fail_msg("%s", err.msg);
-}
-
-static struct io *disk(void)
-{
-    struct io *io;
-    ok(io_mem_new(&io, 1, &err));
-    io_mem_advance(io, KIT_T0);
-    return io;
+    kit_ok(rc, &err);
 }
 
 /* kills it: nothing it does on the way out reaches the disk */
@@ -38,13 +29,6 @@ static void die(struct store *s, struct io *io)
     io_faulty_set(io, IO_OP__N, 1, ERR_IO, true);
     store_close(s);
     io_faulty_set(io, IO_OP__N, 0, 0, false);
-}
-
-static struct store_status status(struct store *s)
-{
-    struct store_status st;
-    store_get_status(s, &st);
-    return st;
 }
 
 static void expect_rows(struct store *s, uint64_t n)
@@ -64,7 +48,7 @@ static void expect_gap(struct store *s, uint64_t first, uint64_t last, const cha
     arena_init(&a, 1u << 20);
     ok(store_gaps(s, &a, &g, &n, &err));
     assert_int_equal(n, 1);
-    assert_int_equal(status(s).gaps, 1);
+    assert_int_equal(kit_status(s).gaps, 1);
     assert_int_equal(g[0].first_seq, first);
     assert_int_equal(g[0].last_seq, last);
     assert_string_equal(g[0].reason, why);
@@ -96,7 +80,7 @@ static void test_after_close(void **state)
 {
     (void)state;
     for (int part = IN_HEADER; part <= IN_PAYLOAD; part++) {
-        struct io *io = disk();
+        struct io *io = kit_disk();
         struct store *s = kit_open(io, 1u << 20);
         ok(kit_append(s, 0, ROWS, &err));
         store_close(s);
@@ -110,7 +94,7 @@ static void test_after_close(void **state)
         assert_int_equal(store_verify(io, &rep, &err), ERR_CORRUPT);
         for (int round = 0; round < 3; round++) {
             s = kit_open(io, 1u << 20);
-            assert_int_equal(status(s).corruptions, 1);
+            assert_int_equal(kit_status(s).corruptions, 1);
             expect_rows(s, round ? 1 : 0);
             expect_gap(s, 1, ROWS, DAMAGED);
             if (round == 0)
@@ -126,7 +110,7 @@ static void test_after_start(void **state)
 {
     (void)state;
     for (int part = IN_HEADER; part <= IN_PAYLOAD; part++) {
-        struct io *mem = disk(), *io;
+        struct io *mem = kit_disk(), *io;
         ok(io_faulty_new(&io, mem, &err));
         struct store *s = kit_open(io, 1u << 20);
         ok(kit_append(s, 0, ROWS, &err));
@@ -140,7 +124,7 @@ static void test_after_start(void **state)
         uint64_t last = part == IN_PAYLOAD ? ROWS : 1ull << 32; /* its header tells its rows */
         for (int round = 0; round < 3; round++) {
             s = kit_open(io, 1u << 20);
-            assert_int_equal(status(s).corruptions, 1);
+            assert_int_equal(kit_status(s).corruptions, 1);
             expect_rows(s, round == 2 ? 1 : 0);
             expect_gap(s, 1, last, DAMAGED);
             if (round == 1)
@@ -157,7 +141,7 @@ static void test_after_start(void **state)
 static void test_last_group(void **state)
 {
     (void)state;
-    struct io *mem = disk(), *io;
+    struct io *mem = kit_disk(), *io;
     ok(io_faulty_new(&io, mem, &err));
     struct store *s = kit_open(io, 1u << 20);
     ok(kit_append(s, 0, ROWS, &err));
@@ -173,7 +157,7 @@ static void test_last_group(void **state)
     assert_true(io_mem_flip(mem, WAL_1, second + FRAME + 20, 0)); /* in its payload */
     s = kit_open(io, 1u << 20);
     expect_rows(s, ROWS);
-    assert_int_equal(status(s).corruptions, 0);
+    assert_int_equal(kit_status(s).corruptions, 0);
     expect_gap(s, ROWS + 1, ROWS + 65536, "unacknowledged tail of the log");
     store_close(s);
     io_free(io);
@@ -184,19 +168,19 @@ static void test_last_group(void **state)
 static void test_idle(void **state)
 {
     (void)state;
-    struct io *mem = disk(), *io;
+    struct io *mem = kit_disk(), *io;
     ok(io_faulty_new(&io, mem, &err));
     struct store *s = kit_open(io, 1u << 20);
     ok(kit_append(s, 0, ROWS, &err));
-    assert_int_equal(status(s).wal_groups, 1);
+    assert_int_equal(kit_status(s).wal_groups, 1);
     io_mem_advance(mem, 2 * NS_PER_S);
-    while (status(s).wal_groups < 2)
+    while (kit_status(s).wal_groups < 2)
         sched_yield();
     die(s, io);
     io_mem_crash(mem, 1);
     damage_first(mem, WAL_1, IN_PAYLOAD);
     s = kit_open(io, 1u << 20);
-    assert_int_equal(status(s).corruptions, 1);
+    assert_int_equal(kit_status(s).corruptions, 1);
     expect_gap(s, 1, ROWS, DAMAGED);
     store_close(s);
     io_free(io);
@@ -213,7 +197,7 @@ static void expect_files(struct store *s, struct io *io, uint64_t want)
     uint64_t n = 0;
     ok(io->ops->list(io, "wal", count_log, &n, &err));
     assert_int_equal(n, want);
-    assert_int_equal(status(s).wal_files, want);
+    assert_int_equal(kit_status(s).wal_files, want);
 }
 
 /* The status counts the log's files: through flushes, failed ones, files that could not be removed,
@@ -221,7 +205,7 @@ static void expect_files(struct store *s, struct io *io, uint64_t want)
 static void test_files_are_counted(void **state)
 {
     (void)state;
-    struct io *mem = disk(), *io;
+    struct io *mem = kit_disk(), *io;
     ok(io_faulty_new(&io, mem, &err));
     struct store *s = kit_open(io, 1u << 20);
     expect_files(s, mem, 1);
@@ -253,7 +237,7 @@ static void test_files_are_counted(void **state)
 static void test_missing(void **state)
 {
     (void)state;
-    struct io *io = disk();
+    struct io *io = kit_disk();
     struct store *s = kit_open(io, 1u << 20);
     ok(kit_append(s, 0, ROWS, &err));
     store_close(s);
@@ -263,14 +247,14 @@ static void test_missing(void **state)
     ok(io->ops->unlink(io, WAL_1, &err));
     for (int round = 0; round < 2; round++) {
         s = kit_open(io, 1u << 20);
-        assert_int_equal(status(s).corruptions, 1);
+        assert_int_equal(kit_status(s).corruptions, 1);
         expect_rows(s, ROWS);
         expect_gap(s, 1, ROWS, MISSING);
         store_close(s);
     }
     io_free(io);
 
-    io = disk();
+    io = kit_disk();
     s = kit_open(io, 1u << 20);
     ok(kit_append(s, 0, ROWS, &err));
     ok(store_flush(s, &err));
@@ -278,7 +262,7 @@ static void test_missing(void **state)
     store_close(s);
     ok(io->ops->unlink(io, WAL_2, &err));
     s = kit_open(io, 1u << 20);
-    assert_int_equal(status(s).corruptions, 1);
+    assert_int_equal(kit_status(s).corruptions, 1);
     expect_rows(s, ROWS);
     expect_gap(s, ROWS + 1, ROWS + (1ull << 32), MISSING);
     assert_true(next_base(s) > 2 * ROWS);
@@ -291,7 +275,7 @@ static void test_missing(void **state)
 static void test_behind_the_end(void **state)
 {
     (void)state;
-    struct io *mem = disk(), *io;
+    struct io *mem = kit_disk(), *io;
     ok(io_faulty_new(&io, mem, &err));
     struct store *s = kit_open(io, 1u << 20);
     ok(kit_append(s, 0, ROWS, &err));
@@ -315,7 +299,7 @@ static void test_behind_the_end(void **state)
     s = kit_open(io, 1u << 20);
     expect_rows(s, 2 * ROWS);
     assert_true(seen[0] && !seen[ROWS] && seen[2 * ROWS]);
-    assert_int_equal(status(s).corruptions, 0);
+    assert_int_equal(kit_status(s).corruptions, 0);
     store_close(s);
     io_free(io);
     io_free(mem);
@@ -326,7 +310,7 @@ static void test_behind_the_end(void **state)
 static void test_failed_roll(void **state)
 {
     (void)state;
-    struct io *mem = disk(), *io;
+    struct io *mem = kit_disk(), *io;
     ok(io_faulty_new(&io, mem, &err));
     struct store *s = kit_open(io, 1u << 20);
     ok(kit_append(s, 0, ROWS, &err));
@@ -344,7 +328,7 @@ static void test_failed_roll(void **state)
     mem_free(p);
     assert_true(io_mem_flip(mem, WAL_1, second + FRAME + 100, 0));
     s = kit_open(io, 1u << 20);
-    assert_int_equal(status(s).corruptions, 1); /* the file of the second start tells */
+    assert_int_equal(kit_status(s).corruptions, 1); /* the file of the second start tells */
     expect_rows(s, ROWS);
     expect_gap(s, ROWS + 1, 2 * ROWS, DAMAGED);
     store_close(s);
@@ -358,7 +342,7 @@ static void test_names(void **state)
     (void)state;
     static const char *const others[] = { "wal/0000000000001.wal", "wal/1.wal",
                                           "wal/000000000001.wal.bak", "wal/00000000000x.wal" };
-    struct io *io = disk();
+    struct io *io = kit_disk();
     struct store *s = kit_open(io, 1u << 20);
     ok(kit_append(s, 0, ROWS, &err));
     store_close(s);
@@ -384,7 +368,7 @@ static void test_shown_is_durable(void **state)
 {
     (void)state;
     for (uint64_t seed = 1; seed < 20; seed++) {
-        struct io *mem = disk(), *io;
+        struct io *mem = kit_disk(), *io;
         ok(io_faulty_new(&io, mem, &err));
         struct store_config cfg;
         struct store *s;
