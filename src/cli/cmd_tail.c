@@ -126,7 +126,7 @@ static bool keep(void *ctx, str line)
 static int history(struct tail *t, struct target *target, const struct data_query *base)
 {
     struct data_query q = *base;
-    struct data_result res;
+    struct data_result res = { 0 };
     struct jrow row;
     struct err err = ERR_INIT;
     q.limit = (uint32_t)opt_num(t->c, "lines");
@@ -134,7 +134,7 @@ static int history(struct tail *t, struct target *target, const struct data_quer
     q.ctx = t;
     arena_init(&t->past, 512u << 20);
     int rc = q.limit ? data_query(t->c, target, &q, &res) : 0;
-    if (rc == 0 && q.limit && res.watermark) { /* nothing between past and stream is missed */
+    if (rc == 0 && res.has_watermark) { /* nothing between past and stream is missed */
         t->last_seq = res.watermark;
         t->have_seq = true;
     }

@@ -352,6 +352,7 @@ static int query_whole(struct cli *c, struct target *t, const struct data_query 
             cli_note(c, "the answer is incomplete: %.*s",
                      STR_FMT(jv_get_str(root, "incomplete_why")));
         s->ret->truncated = jv_is(jv_get(root, "truncated"), JSON_TRUE);
+        s->ret->has_watermark = jv_is(jv_get(root, "watermark"), JSON_NUM);
         s->ret->watermark = (uint64_t)jv_int(jv_get(root, "watermark"), 0);
         JV_EACH(row, jv_get(root, "rows"))
         if (!emit(s, row->text))
@@ -422,6 +423,7 @@ static int query_dir(struct cli *c, struct target *t, const struct data_query *q
     for (uint32_t i = 0; i < res.nwarnings; i++)
         cli_note(c, "%s", res.warnings[i]);
     s->ret->truncated = res.truncated;
+    s->ret->has_watermark = true;
     s->ret->watermark = res.watermark;
     if (r == 0 && res.cost.incomplete)
         cli_note(c, "the answer is incomplete: %s", res.cost.incomplete_why);

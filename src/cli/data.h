@@ -21,7 +21,8 @@ struct data_query {
 struct data_result {
     uint64_t rows;
     bool truncated;     /* a default limit cut the answer */
-    uint64_t watermark; /* highest sequence number the answer could see; 0 when unknown */
+    bool has_watermark; /* bounded answers have one */
+    uint64_t watermark; /* highest sequence number the answer could see; 0 in an empty store */
 };
 /* 0 or an exit code, having said what is wrong; warnings of the answer become notes. */
 int data_query(struct cli *c, struct target *t, const struct data_query *q,
