@@ -123,6 +123,17 @@ struct seg_key {
     enum vtype type;
 };
 
+/* Typed parts of a footer (version 2): never renumber. */
+enum seg_section {
+    SECTION_SIGNATURES = 1, /* where the trigram signatures are */
+    SECTION_VALUES = 2,     /* where the maps from value to blocks are */
+    SECTION_GROUPS = 3,     /* entries by hour and level */
+    SECTION_TEMPLATES = 4,  /* of messages */
+    SECTION_BLOBS = 5,      /* large values and the files that hold them */
+    SECTION__COUNT
+};
+enum { SECTION_CRITICAL = 0x80, SECTION_KIND = 0x7f };
+
 struct seg {
     _Atomic uint32_t refs;
     struct store *s;
@@ -137,12 +148,16 @@ struct seg {
     uint32_t nkeys;
     struct seg_block *blocks;
     str rollup_bytes;
+    uint32_t format;              /* version of the file */
+    str sections[SECTION__COUNT]; /* of the footer; empty where there is none */
 };
 void seg_path(const struct seg_meta *m, char out[PATH_MAX_STORE]);
 void seg_dir(const struct seg_meta *m, char out[PATH_MAX_STORE]);
 struct seg *seg_new(struct store *s, const struct seg_meta *m);
 void seg_ref(struct seg *g);
 void seg_unref(struct seg *g);
+/* exactly n bytes at off, unchecked */
+int seg_read_at(struct seg *g, void *p, size_t n, uint64_t off, struct err *err);
 int seg_open(struct seg *g, struct err *err); /* idempotent; ERR_CORRUPT, ERR_IO */
 
 /* A block of a segment; b first. Stats for pruning come with it. */
