@@ -209,6 +209,20 @@ struct field_stat {
 int store_fields(struct store *s, struct arena *a, uint32_t max, struct field_stat **ret,
                  uint32_t *ret_n, struct err *err);
 
+struct template_stat {
+    uint64_t id; /* template_id of the text: the same in every segment and for ever */
+    str text;    /* codec/template.h; template_show makes it readable */
+    uint64_t entries, levels[LV__COUNT];
+    ts_ns first, last;    /* by timestamp */
+    uint64_t example_seq; /* the first entry of it that was stored */
+};
+/* The templates of all messages by falling number of entries, at most max, in the arena;
+ * *ret_other: entries with a message whose template is not among them, or that have none. Entries
+ * count as they were stored: those deleted since are in here until their segments are written
+ * anew. */
+int store_templates(struct store *s, uint32_t max, struct arena *a, struct template_stat **ret,
+                    uint32_t *ret_n, uint64_t *ret_other, struct err *err);
+
 /* ---- state ---- */
 struct store_gap {
     uint64_t first_seq, last_seq, bytes;

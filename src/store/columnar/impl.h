@@ -97,6 +97,17 @@ int rollup_merge(struct rollup *into, const struct rollup *from, struct err *err
 void rollup_encode(const struct rollup *r, struct buf *out);
 int rollup_decode(struct rollup *r, str in, struct err *err); /* adds to r */
 
+/* ---- templates of messages (templates.c) ---- */
+
+struct templates;
+struct templates *templates_new(void);
+void templates_free(struct templates *t);
+/* The message's place among the templates, for templates_count; 0: it has none. */
+int templates_find(struct templates *t, str message, uint32_t *ret, struct err *err);
+void templates_count(struct templates *t, uint32_t slot, ts_ns time, uint64_t seq, int64_t level);
+void templates_encode(struct templates *t, struct buf *out); /* t cannot be counted on after it */
+int templates_add(struct templates *t, str section, struct err *err);
+
 /* ---- segments (segment.c reads, seg_write.c writes) ---- */
 
 struct seg_meta { /* what the manifest knows of a segment */

@@ -79,14 +79,17 @@ int seg_writer_new(struct seg_writer **ret, struct store *s, int64_t day, int zs
     arena_init(&w->arena, ARENA_MAX);
     arena_init(&w->tmp_arena, ARENA_MAX);
     w->sums = rollup_new();
+    w->tmpl = templates_new();
+    w->tmpl_of = mem_array(BLOCK_ROWS_MAX, sizeof *w->tmpl_of);
     w->scratch = page_scratch_new();
     w->g = mem_alloc(sizeof *w->g);
     w->set = mem_zarray(SEG_TOKEN_SET, sizeof *w->set);
     w->set_slots = mem_array(SEG_TOKEN_SET / 2 + 2, sizeof *w->set_slots);
     w->order = mem_array(BLOCK_ROWS_MAX, sizeof *w->order);
-    int rc = w->sums && w->scratch && w->g && w->set && w->set_slots && w->order
-                 ? start_file(w, err)
-                 : err_nomem(err);
+    int rc =
+        w->sums && w->tmpl && w->tmpl_of && w->scratch && w->g && w->set && w->set_slots && w->order
+            ? start_file(w, err)
+            : err_nomem(err);
     if (rc) {
         seg_writer_free(w);
         return rc;
@@ -111,6 +114,8 @@ void seg_writer_free(struct seg_writer *w)
     arena_deinit(&w->arena);
     arena_deinit(&w->tmp_arena);
     rollup_free(w->sums);
+    templates_free(w->tmpl);
+    mem_free(w->tmpl_of);
     page_scratch_free(w->scratch);
     mem_free(w->g);
     mem_free(w->set);
@@ -355,6 +360,39 @@ static int keep_column(struct seg_writer *w, uint32_t n, struct colinfo *info,
     return 0;
 }
 
+/* Notes the template of every gathered message. */
+static int find_templates(struct seg_writer *w, struct err *err)
+{
+    const struct gathered *g = w->g;
+    int rc = 0;
+    for (uint32_t i = 0; i < g->nvals && !rc; i++) {
+        uint32_t *to = &w->tmpl_of[g->rows[i]];
+        if (i && g->text[i].p == g->text[i - 1].p && g->text[i].n == g->text[i - 1].n)
+            *to = w->tmpl_of[g->rows[i - 1]];
+        else
+            rc = templates_find(w->tmpl, g->text[i], to, err);
+    }
+    return rc;
+}
+
+static const struct colv *kept_column(const struct block *view, enum field f)
+{
+    for (uint32_t i = 0; i < view->ncols; i++)
+        if (view->loaded[i] && str_eq(view->cols[i].key, field_table[f].name))
+            return view->loaded[i];
+    return NULL;
+}
+
+static void count_templates(struct seg_writer *w, const struct block *view)
+{
+    const struct colv *time = kept_column(view, F_TIMESTAMP), *seq = kept_column(view, F_SEQ),
+                      *level = kept_column(view, F_LEVEL);
+    for (uint32_t i = 0; time && seq && i < view->n; i++)
+        if (w->tmpl_of[i] != SEG_NO_MESSAGE)
+            templates_count(w->tmpl, w->tmpl_of[i], time->i64[i], (uint64_t)seq->i64[i],
+                            level && colv_has(level, i) ? level->i64[i] : LV_INFO);
+}
+
 static bool rollup_wants(str key, enum vtype type)
 {
     return (type == V_I64 && (str_eq(key, STR("timestamp")) || str_eq(key, STR("seq")) ||
@@ -496,6 +534,8 @@ int seg_writer_add(struct seg_writer *w, const struct rowref *rows, uint32_t n,
         return rc;
     struct seg_block b = { .n = n, .t_min = TS_MAX, .t_max = TS_MIN, .seq_min = UINT64_MAX };
     uint32_t ncols = 0;
+    for (uint32_t i = 0; i < n; i++)
+        w->tmpl_of[i] = SEG_NO_MESSAGE;
     struct block view = { .n = n, .arena = &w->tmp_arena };
     struct colinfo *info = arena_array(&w->tmp_arena, w->nkeys + 1, sizeof *info);
     view.loaded = arena_zalloc(&w->tmp_arena, (w->nkeys + 1) * sizeof *view.loaded);
@@ -516,6 +556,8 @@ int seg_writer_add(struct seg_writer *w, const struct rowref *rows, uint32_t n,
                 note_bounds(w, k->key, n, &b);
             rc = keep_column(w, n, &info[ncols], &view.loaded[ncols], err);
         }
+        if (!rc && k->type == V_STR && str_eq(k->key, field_table[F_MESSAGE].name))
+            rc = find_templates(w, err);
         if (!rc)
             rc = put_column(w, key, n, err);
         if (rc)
@@ -528,6 +570,7 @@ int seg_writer_add(struct seg_writer *w, const struct rowref *rows, uint32_t n,
     view.cols = info;
     view.t_min = b.t_min;
     view.t_max = b.t_max;
+    count_templates(w, &view);
     rc = rollup_add_block(w->sums, &view, err);
     return rc ? rc : seg_close_block(w, &b, ncols, err);
 }

@@ -8,6 +8,7 @@
 #include "store/columnar/seg_format.h"
 
 #define SEG_WRITE_CHUNK (1u << 20)
+#define SEG_NO_MESSAGE UINT32_MAX
 #define SEG_TOKEN_SET (1u << 17) /* slots of the set of distinct hashes; fuller: no filter */
 
 struct gathered { /* one output column of the block being written */
@@ -40,6 +41,7 @@ struct seg_writer {
     struct seg_block *blocks;
     uint32_t cap_blocks;
     struct rollup *sums;
+    struct templates *tmpl;
     struct page_scratch *scratch;
     struct gathered *g;
     uint64_t *set;       /* TOKEN_SET slots */
@@ -51,8 +53,9 @@ struct seg_writer {
     uint32_t nsections;
     /* per block */
     struct buf dir;
-    uint32_t *heads; /* per key: first source_col + 1 */
-    uint32_t *order; /* output positions by source */
+    uint32_t *heads;   /* per key: first source_col + 1 */
+    uint32_t *order;   /* output positions by source */
+    uint32_t *tmpl_of; /* per row: place among the templates; SEG_NO_MESSAGE: has none */
     struct arena tmp_arena;
 };
 
