@@ -27,6 +27,7 @@ struct io;
 
 struct store_config {
     bool read_only;       /* no writer lock, nothing is changed; WAL is replayed in memory */
+    bool segments_only;   /* with read_only: no lock, no log, no marks; beside a running writer */
     bool create;          /* make a new store in an empty directory */
     bool recovery_strict; /* corruption before the durable offset: refuse to open (ERR_CORRUPT) */
     bool no_fsync;        /* WAL not synced: for benchmarks and for judging the crash judge only */

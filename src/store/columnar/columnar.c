@@ -329,7 +329,7 @@ static int open_files(struct store *s, struct err *err)
     bool fresh = !exists(s, "CURRENT");
     if (fresh && (s->cfg.read_only || !s->cfg.create))
         return err_set(err, ERR_NOTFOUND, "there is no fleetlog store in this directory");
-    int rc = take_lock(s, err);
+    int rc = s->cfg.segments_only ? 0 : take_lock(s, err);
     if (rc)
         return rc;
     rc = fresh ? create_store(s, err) : identity_load(s, err);
@@ -337,7 +337,7 @@ static int open_files(struct store *s, struct err *err)
         rc = manifest_load(s, err);
     if (!rc)
         rc = build_version(s, err);
-    if (!rc)
+    if (!rc && !s->cfg.segments_only)
         rc = recover(s, err);
     if (rc || s->cfg.read_only)
         return rc;

@@ -155,6 +155,7 @@ struct seg {
     char broken_why[160];
     struct io_file *f;
     char *footer; /* keys point into it */
+    size_t footer_n;
     struct seg_key *keys;
     uint32_t nkeys;
     struct seg_block *blocks;

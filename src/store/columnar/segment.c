@@ -199,6 +199,7 @@ static int read_footer(struct seg *g, struct err *err)
     if (len > FOOTER_MAX || off > size || len > size - off)
         return broken(g, err, "footer out of range");
     g->footer = mem_alloc((size_t)len + 1);
+    g->footer_n = (size_t)len;
     if (!g->footer)
         return err_nomem(err);
     rc = seg_read_at(g, g->footer, (size_t)len, off, err);
