@@ -312,10 +312,9 @@ static void fill(struct run *r, struct kept *const *rows, uint32_t n, const uint
             cols[c].off[cols[c].next++] = (uint32_t)cols[c].text;
 }
 
-int kept_block(struct run *r, struct kept *const *rows, uint32_t n, struct block **ret,
-               struct err *err)
+int kept_block(struct run *r, struct arena *a, struct kept *const *rows, uint32_t n,
+               struct block **ret, struct err *err)
 {
-    struct arena *a = &r->batch;
     uint32_t *at = arena_array(a, r->keys->n + 1, sizeof *at);
     struct kblock *kb = arena_zalloc(a, sizeof *kb);
     if (!at || !kb)
@@ -364,7 +363,7 @@ static int push_batch(struct run *r, struct op *next, struct kept *const *rows, 
     struct chunk c = { .sel = sel, .nsel = n };
     arena_reset(&r->batch);
     bits_fill(sel, n);
-    int rc = kept_block(r, rows, n, &c.b, err);
+    int rc = kept_block(r, &r->batch, rows, n, &c.b, err);
     return rc ? rc : op_push(next, &c, err);
 }
 

@@ -214,12 +214,8 @@ static int open_scan(struct source *s, const struct plan *plan, const struct pre
     return store_scan(s->r->store, &sp, ret, err);
 }
 
-static void add_cost(struct scan_cost *to, const struct scan_cost *c, bool first)
+void cost_add(struct scan_cost *to, const struct scan_cost *c)
 {
-    if (first) {
-        *to = *c;
-        return;
-    }
     to->blocks_read += c->blocks_read;
     to->rows_scanned += c->rows_scanned;
     to->bytes_read += c->bytes_read;
@@ -264,7 +260,10 @@ static int pass(struct source *s, const struct plan *plan, const struct pred *fi
         rc = got;
     if (rc == 0)
         r->res->total_known |= count;
-    add_cost(&r->res->cost, scan_get_cost(sc), s->first_pass);
+    if (s->first_pass)
+        r->res->cost = *scan_get_cost(sc);
+    else
+        cost_add(&r->res->cost, scan_get_cost(sc));
     scan_close(sc);
     s->first_pass = false;
     return rc;
@@ -312,7 +311,7 @@ int source_run(struct run *r, const struct plan *plan, uint64_t need, struct err
     };
     int rc = 0;
     s.count = q->want_total && plan->ordered;
-    s.max_seq = q->paged ? q->page_max_seq : 0;
+    s.max_seq = q->paged ? q->page_max_seq : q->max_seq;
     s.need = q->first && plan->ordered ? q->first->out : NULL;
     if (q->first && q->first->def != &pipe_fields)
         s.need = NULL;
