@@ -225,6 +225,7 @@ static void add_cost(struct scan_cost *to, const struct scan_cost *c, bool first
     to->bytes_read += c->bytes_read;
     to->bytes_decoded += c->bytes_decoded;
     to->pages_decoded += c->pages_decoded;
+    to->pages_cached += c->pages_cached;
     to->gave_up += c->gave_up;
     if (c->incomplete && !to->incomplete) {
         to->incomplete = true;

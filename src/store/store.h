@@ -123,7 +123,7 @@ struct scan_cost {
     uint64_t segments_total, segments_pruned;
     uint64_t blocks_total, blocks_pruned, blocks_read;
     uint64_t rows_scanned, rows_matched, bytes_read, bytes_decoded;
-    uint64_t pages_decoded;
+    uint64_t pages_decoded, pages_cached; /* the latter were found decoded */
     uint64_t gave_up; /* rows on which a regular expression gave up: they do not match */
     bool incomplete;  /* some range could not be read */
     char incomplete_why[200];

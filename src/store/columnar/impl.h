@@ -126,6 +126,7 @@ struct seg_key {
 struct seg {
     _Atomic uint32_t refs;
     struct store *s;
+    uint64_t serial; /* of this object: no other ever has it */
     struct seg_meta m;
     _Atomic bool dead;    /* out of the manifest: unlink with the last reference */
     pthread_mutex_t lock; /* guards opening */
@@ -148,6 +149,9 @@ int seg_open(struct seg *g, struct err *err); /* idempotent; ERR_CORRUPT, ERR_IO
 /* A block of a segment; b first. Stats for pruning come with it. */
 struct sblock;
 int sblock_open(struct seg *g, uint32_t i, struct arena *a, struct sblock **ret, struct err *err);
+/* The same; directory and pages by way of the store's cache. For scans. */
+int sblock_open_cached(struct seg *g, uint32_t i, struct arena *a, struct sblock **ret,
+                       struct err *err);
 struct block *sblock_block(struct sblock *b);
 void sblock_stats(struct sblock *b, struct block_stats *ret);
 struct seg_col; /* seg_format.h */
@@ -343,6 +347,7 @@ struct store {
     struct id_gen ids;
     struct manifest mf;
     struct late *late;
+    struct pcache *pages; /* of scans; pcache.h */
 
     pthread_mutex_t lock;
     struct memtable *active, *frozen; /* frozen may be NULL */

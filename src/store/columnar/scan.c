@@ -269,7 +269,7 @@ static int open_item(struct scan *sc, const struct item *it, struct sblock **ret
             sc->block->ids = &sc->s->ids;
         return rc;
     }
-    int rc = sblock_open(it->seg, it->index, &sc->arena, ret_sb, err);
+    int rc = sblock_open_cached(it->seg, it->index, &sc->arena, ret_sb, err);
     if (!rc)
         sc->block = sblock_block(*ret_sb);
     return rc;

@@ -13,6 +13,7 @@
 #include "base/hash.h"
 #include "base/rd.h"
 #include "codec/filter.h"
+#include "store/columnar/pcache.h"
 
 #define FOOTER_MAX (256u << 20)
 
@@ -49,8 +50,10 @@ struct seg *seg_new(struct store *s, const struct seg_meta *m)
     struct seg *g = mem_zalloc(sizeof *g);
     if (!g)
         return NULL;
+    static _Atomic uint64_t made;
     g->s = s;
     g->m = *m;
+    g->serial = atomic_fetch_add_explicit(&made, 1, memory_order_relaxed);
     atomic_init(&g->refs, 1);
     atomic_init(&g->dead, false);
     pthread_mutex_init(&g->lock, NULL);
@@ -236,7 +239,8 @@ struct sblock {
     struct seg *g;
     uint32_t index;
     struct seg_col *cols;
-    uint64_t bytes_read, bytes_decoded, pages;
+    bool cached; /* pages come from the store's cache and go into it */
+    uint64_t bytes_read, bytes_decoded, pages, pages_cached;
 };
 
 static int damaged(const struct sblock *sb, struct err *err, const char *what)
@@ -295,12 +299,35 @@ static int sblock_load(struct block *b, uint32_t c, struct colv *ret, struct err
     return 0;
 }
 
+/* The same by way of the cache. */
+static int sblock_load_cached(struct block *b, uint32_t c, struct colv *ret, struct err *err)
+{
+    struct sblock *sb = (struct sblock *)b;
+    struct pcache *pc = sb->cached ? sb->g->s->pages : NULL;
+    struct pcache_key key = { sb->g->serial, sb->index, c };
+    struct pentry *e = pc ? pcache_get(pc, key) : NULL;
+    if (!e) {
+        int rc = sblock_load(b, c, ret, err);
+        if (!rc && pc)
+            pcache_put_page(pc, key, ret);
+        return rc;
+    }
+    if (!arena_own(b->arena, pentry_unref, e)) {
+        pentry_unref(e);
+        return err_nomem(err);
+    }
+    sb->pages_cached++;
+    *ret = e->v;
+    ret->key = b->cols[c].key;
+    return 0;
+}
+
 static void sblock_close(struct block *b)
 {
     seg_unref(((struct sblock *)b)->g);
 }
 
-static const struct block_ops sblock_ops = { sblock_load, sblock_close };
+static const struct block_ops sblock_ops = { sblock_load_cached, sblock_close };
 
 static void parse_stats(struct rd *r, enum vtype type, struct seg_col *c)
 {
@@ -367,7 +394,78 @@ static int parse_directory(struct sblock *sb, str dir, struct err *err)
     return 0;
 }
 
-int sblock_open(struct seg *g, uint32_t i, struct arena *a, struct sblock **ret, struct err *err)
+/* A directory taken apart, in the cache: an arena of its own holds it. */
+struct directory {
+    struct arena arena;
+    const struct colinfo *info;
+    struct seg_col *cols;
+    uint32_t ncols;
+};
+
+static void directory_free(void *what)
+{
+    struct directory *d = what;
+    arena_deinit(&d->arena);
+    mem_free(d);
+}
+
+/* Reads and parses the directory into sb->b.arena. */
+static int read_directory(struct sblock *sb, struct err *err)
+{
+    const struct seg_block *e = &sb->g->blocks[sb->index];
+    char *dir;
+    int rc = read_checked(sb, e->dir_off, e->dir_len, e->dir_crc, &dir, err);
+    return rc ? rc : parse_directory(sb, str_n(dir, e->dir_len), err);
+}
+
+static struct pentry *directory_get(struct sblock *sb, struct pcache *pc, int *rc, struct err *err)
+{
+    struct pcache_key key = { sb->g->serial, sb->index, PCACHE_DIRECTORY };
+    struct pentry *e = pcache_get(pc, key);
+    if (e)
+        return e;
+    struct directory *d = mem_zalloc(sizeof *d);
+    struct arena *own = sb->b.arena;
+    if (!d) {
+        *rc = err_nomem(err);
+        return NULL;
+    }
+    arena_init(&d->arena, ARENA_MAX);
+    sb->b.arena = &d->arena;
+    *rc = read_directory(sb, err);
+    sb->b.arena = own;
+    d->info = sb->b.cols;
+    d->cols = sb->cols;
+    d->ncols = sb->b.ncols;
+    if (!*rc) {
+        e = pcache_put_other(pc, key, d, sizeof *d + d->arena.used, directory_free);
+        *rc = e ? 0 : err_nomem(err);
+    }
+    if (!e)
+        directory_free(d);
+    return e;
+}
+
+static int cached_directory(struct sblock *sb, struct err *err)
+{
+    int rc = 0;
+    struct pentry *e = directory_get(sb, sb->g->s->pages, &rc, err);
+    if (!e)
+        return rc;
+    if (!arena_own(sb->b.arena, pentry_unref, e)) {
+        pentry_unref(e);
+        return err_nomem(err);
+    }
+    const struct directory *d = e->what;
+    sb->b.cols = d->info;
+    sb->cols = d->cols;
+    sb->b.ncols = d->ncols;
+    sb->b.loaded = arena_zalloc(sb->b.arena, (d->ncols + 1) * sizeof *sb->b.loaded);
+    return sb->b.loaded ? 0 : err_nomem(err);
+}
+
+static int open_block(struct seg *g, uint32_t i, bool cached, struct arena *a, struct sblock **ret,
+                      struct err *err)
 {
     struct sblock *sb = arena_zalloc(a, sizeof *sb);
     if (!sb)
@@ -375,6 +473,7 @@ int sblock_open(struct seg *g, uint32_t i, struct arena *a, struct sblock **ret,
     const struct seg_block *e = &g->blocks[i];
     sb->g = g;
     sb->index = i;
+    sb->cached = cached && g->s->pages;
     sb->b = (struct block){ .n = e->n,
                             .arena = a,
                             .t_min = e->t_min,
@@ -383,15 +482,23 @@ int sblock_open(struct seg *g, uint32_t i, struct arena *a, struct sblock **ret,
                             .seq_max = e->seq_max,
                             .ids = &g->s->ids,
                             .ops = &sblock_ops };
-    char *dir;
-    int rc = read_checked(sb, e->dir_off, e->dir_len, e->dir_crc, &dir, err);
-    if (!rc)
-        rc = parse_directory(sb, str_n(dir, e->dir_len), err);
+    int rc = sb->cached ? cached_directory(sb, err) : read_directory(sb, err);
     if (rc)
         return rc;
     seg_ref(g);
     *ret = sb;
     return 0;
+}
+
+int sblock_open(struct seg *g, uint32_t i, struct arena *a, struct sblock **ret, struct err *err)
+{
+    return open_block(g, i, false, a, ret, err);
+}
+
+int sblock_open_cached(struct seg *g, uint32_t i, struct arena *a, struct sblock **ret,
+                       struct err *err)
+{
+    return open_block(g, i, true, a, ret, err);
 }
 
 struct block *sblock_block(struct sblock *b)
@@ -409,6 +516,7 @@ void sblock_cost(const struct sblock *b, struct scan_cost *c)
     c->bytes_read += b->bytes_read;
     c->bytes_decoded += b->bytes_decoded;
     c->pages_decoded += b->pages;
+    c->pages_cached += b->pages_cached;
 }
 
 /* ---- statistics for pruning ---- */
