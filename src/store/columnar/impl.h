@@ -149,15 +149,14 @@ int seg_open(struct seg *g, struct err *err); /* idempotent; ERR_CORRUPT, ERR_IO
 /* A block of a segment; b first. Stats for pruning come with it. */
 struct sblock;
 int sblock_open(struct seg *g, uint32_t i, struct arena *a, struct sblock **ret, struct err *err);
-/* The same; directory and pages by way of the store's cache. For scans. */
-int sblock_open_cached(struct seg *g, uint32_t i, struct arena *a, struct sblock **ret,
-                       struct err *err);
+/* The same for scans: directory and pages by way of the store's cache, and what they cost is added
+ * to *cost, which must outlive the block. */
+int sblock_open_cached(struct seg *g, uint32_t i, struct scan_cost *cost, struct arena *a,
+                       struct sblock **ret, struct err *err);
 struct block *sblock_block(struct sblock *b);
 void sblock_stats(struct sblock *b, struct block_stats *ret);
 struct seg_col; /* seg_format.h */
 const struct seg_col *sblock_cols(const struct sblock *b);
-/* bytes read and decoded so far through this block */
-void sblock_cost(const struct sblock *b, struct scan_cost *c);
 /* decodes every page and checks every checksum; counts into rep */
 int sblock_verify(struct sblock *b, struct verify_report *rep, struct err *err);
 

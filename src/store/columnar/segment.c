@@ -239,8 +239,9 @@ struct sblock {
     struct seg *g;
     uint32_t index;
     struct seg_col *cols;
-    bool cached; /* pages come from the store's cache and go into it */
-    uint64_t bytes_read, bytes_decoded, pages, pages_cached;
+    bool cached;            /* pages come from the store's cache and go into it */
+    struct scan_cost *cost; /* where its work is counted; may be `uncounted` */
+    struct scan_cost uncounted;
 };
 
 static int damaged(const struct sblock *sb, struct err *err, const char *what)
@@ -262,7 +263,7 @@ static int read_checked(struct sblock *sb, uint64_t off, uint32_t n, uint32_t cr
     if (rc)
         return rc;
     memset(p + n, 0, 8);
-    sb->bytes_read += n;
+    sb->cost->bytes_read += n;
     if (crc_differs(crc, addr_crc(sb->g->s, sb->g->m.id, off, p, n)))
         return damaged(sb, err, "checksum does not match");
     *ret = p;
@@ -282,8 +283,8 @@ static int sblock_load(struct block *b, uint32_t c, struct colv *ret, struct err
                      sc->raw_n, b->n, sc->nvals, b->arena, &po, err);
     if (rc)
         return rc;
-    sb->bytes_decoded += sc->raw_n;
-    sb->pages++;
+    sb->cost->bytes_decoded += sc->raw_n;
+    sb->cost->pages_decoded++;
     *ret = (struct colv){ .key = b->cols[c].key,
                           .type = b->cols[c].type,
                           .n = b->n,
@@ -316,7 +317,7 @@ static int sblock_load_cached(struct block *b, uint32_t c, struct colv *ret, str
         pentry_unref(e);
         return err_nomem(err);
     }
-    sb->pages_cached++;
+    sb->cost->pages_cached++;
     *ret = e->v;
     ret->key = b->cols[c].key;
     return 0;
@@ -464,8 +465,8 @@ static int cached_directory(struct sblock *sb, struct err *err)
     return sb->b.loaded ? 0 : err_nomem(err);
 }
 
-static int open_block(struct seg *g, uint32_t i, bool cached, struct arena *a, struct sblock **ret,
-                      struct err *err)
+static int open_block(struct seg *g, uint32_t i, struct scan_cost *cost, struct arena *a,
+                      struct sblock **ret, struct err *err)
 {
     struct sblock *sb = arena_zalloc(a, sizeof *sb);
     if (!sb)
@@ -473,7 +474,8 @@ static int open_block(struct seg *g, uint32_t i, bool cached, struct arena *a, s
     const struct seg_block *e = &g->blocks[i];
     sb->g = g;
     sb->index = i;
-    sb->cached = cached && g->s->pages;
+    sb->cached = cost && g->s->pages;
+    sb->cost = cost ? cost : &sb->uncounted;
     sb->b = (struct block){ .n = e->n,
                             .arena = a,
                             .t_min = e->t_min,
@@ -492,13 +494,13 @@ static int open_block(struct seg *g, uint32_t i, bool cached, struct arena *a, s
 
 int sblock_open(struct seg *g, uint32_t i, struct arena *a, struct sblock **ret, struct err *err)
 {
-    return open_block(g, i, false, a, ret, err);
+    return open_block(g, i, NULL, a, ret, err);
 }
 
-int sblock_open_cached(struct seg *g, uint32_t i, struct arena *a, struct sblock **ret,
-                       struct err *err)
+int sblock_open_cached(struct seg *g, uint32_t i, struct scan_cost *cost, struct arena *a,
+                       struct sblock **ret, struct err *err)
 {
-    return open_block(g, i, true, a, ret, err);
+    return open_block(g, i, cost, a, ret, err);
 }
 
 struct block *sblock_block(struct sblock *b)
@@ -509,14 +511,6 @@ struct block *sblock_block(struct sblock *b)
 const struct seg_col *sblock_cols(const struct sblock *b)
 {
     return b->cols;
-}
-
-void sblock_cost(const struct sblock *b, struct scan_cost *c)
-{
-    c->bytes_read += b->bytes_read;
-    c->bytes_decoded += b->bytes_decoded;
-    c->pages_decoded += b->pages;
-    c->pages_cached += b->pages_cached;
 }
 
 /* ---- statistics for pruning ---- */
