@@ -228,6 +228,7 @@ static int columns_push(struct op *o, const struct chunk *c, struct err *err)
     if (o->pipe->out)
         return op_push(o->next, c, err);
     struct chunk next = *c;
+    next.has_ref = false; /* its columns are others */
     int rc = view_make((struct columns_op *)o, c->b, &next.b, err);
     return rc ? rc : op_push(o->next, &next, err);
 }

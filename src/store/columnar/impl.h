@@ -148,6 +148,7 @@ enum { SECTION_CRITICAL = 0x80, SECTION_KIND = 0x7f };
 struct seg {
     _Atomic uint32_t refs;
     struct store *s;
+    uint64_t serial; /* of this object: no other ever has it */
     struct seg_meta m;
     _Atomic bool dead;    /* out of the manifest: unlink with the last reference */
     pthread_mutex_t lock; /* guards opening */
@@ -175,12 +176,14 @@ int seg_open(struct seg *g, struct err *err); /* idempotent; ERR_CORRUPT, ERR_IO
 /* A block of a segment; b first. Stats for pruning come with it. */
 struct sblock;
 int sblock_open(struct seg *g, uint32_t i, struct arena *a, struct sblock **ret, struct err *err);
+/* The same for scans: directory and pages by way of the store's cache, and what they cost is added
+ * to *cost, which must outlive the block. */
+int sblock_open_cached(struct seg *g, uint32_t i, struct scan_cost *cost, struct arena *a,
+                       struct sblock **ret, struct err *err);
 struct block *sblock_block(struct sblock *b);
 void sblock_stats(struct sblock *b, struct block_stats *ret);
 struct seg_col; /* seg_format.h */
 const struct seg_col *sblock_cols(const struct sblock *b);
-/* bytes read and decoded so far through this block */
-void sblock_cost(const struct sblock *b, struct scan_cost *c);
 /* decodes every page and checks every checksum; counts into rep */
 int sblock_verify(struct sblock *b, struct verify_report *rep, struct err *err);
 
@@ -370,6 +373,7 @@ struct store {
     struct id_gen ids;
     struct manifest mf;
     struct late *late;
+    struct pcache *pages; /* of scans; pcache.h */
 
     pthread_mutex_t lock;
     struct memtable *active, *frozen; /* frozen may be NULL */
