@@ -356,7 +356,9 @@ static int start_threads(struct store *s, struct err *err)
         s->big_started = pthread_create(&s->big, NULL, big_main, s) == 0;
     if (s->big_started)
         s->background_started = pthread_create(&s->background, NULL, background_main, s) == 0;
-    return s->background_started ? 0 : err_set(err, ERR_NOMEM, "cannot start the store's threads");
+    if (s->background_started)
+        s->merger_started = pthread_create(&s->merger, NULL, merge_main, s) == 0;
+    return s->merger_started ? 0 : err_set(err, ERR_NOMEM, "cannot start the store's threads");
 }
 
 int store_open(struct store **ret, struct io *io, const struct store_config *cfg, struct err *err)
@@ -372,10 +374,12 @@ int store_open(struct store **ret, struct io *io, const struct store_config *cfg
     pthread_mutex_init(&s->sums_lock, NULL);
     pthread_mutex_init(&s->qlock, NULL);
     pthread_mutex_init(&s->mlock, NULL);
+    pthread_mutex_init(&s->merge_lock, NULL);
     pthread_cond_init(&s->qcond, NULL);
     pthread_cond_init(&s->big_cond, NULL);
     pthread_cond_init(&s->bg_cond, NULL);
     pthread_cond_init(&s->flush_cond, NULL);
+    pthread_cond_init(&s->merge_cond, NULL);
     s->st.opened_at = io->ops->now(io);
     s->active = memtable_new();
     int rc = s->active ? late_new(&s->late, err) : err_nomem(err);
@@ -413,9 +417,12 @@ void store_close(struct store *s)
     s->bg_stop = true;
     pthread_cond_signal(&s->bg_cond);
     pthread_cond_broadcast(&s->flush_cond);
+    pthread_cond_broadcast(&s->merge_cond);
     pthread_mutex_unlock(&s->lock);
     if (s->background_started)
         pthread_join(s->background, NULL);
+    if (s->merger_started)
+        pthread_join(s->merger, NULL);
     io_close(s->wal.f);
     memtable_free(s->active);
     memtable_free(s->frozen);
@@ -429,10 +436,12 @@ void store_close(struct store *s)
     pthread_mutex_destroy(&s->sums_lock);
     pthread_mutex_destroy(&s->qlock);
     pthread_mutex_destroy(&s->mlock);
+    pthread_mutex_destroy(&s->merge_lock);
     pthread_cond_destroy(&s->qcond);
     pthread_cond_destroy(&s->big_cond);
     pthread_cond_destroy(&s->bg_cond);
     pthread_cond_destroy(&s->flush_cond);
+    pthread_cond_destroy(&s->merge_cond);
     mem_free(s);
 }
 
@@ -447,10 +456,7 @@ int store_flush(struct store *s, struct err *err)
          round++) { /* what is frozen already, then what is active */
         if (round)
             rc = writer_freeze(s, err);
-        pthread_mutex_lock(&s->lock);
-        bool any = s->frozen != NULL;
-        pthread_mutex_unlock(&s->lock);
-        if (!rc && any)
+        if (!rc) /* also when the background thread is at it: until it is through */
             rc = flush_frozen(s, err);
     }
     return rc;

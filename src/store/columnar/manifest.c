@@ -65,6 +65,7 @@ static void put_seg(struct buf *out, const struct seg_meta *m)
     buf_le64(&b, m->seq_max);
     buf_le32(&b, m->level_mask);
     buf_le32(&b, m->nblocks);
+    buf_le32(&b, m->pass);
     if (!buf_ok(&b))
         out->bad = b.bad;
     buf_putc(out, TAG_ADD);
@@ -88,6 +89,7 @@ static bool get_seg(str v, struct seg_meta *m)
     m->seq_max = rd_le64(&r);
     m->level_mask = rd_le32(&r);
     m->nblocks = rd_le32(&r);
+    m->pass = rd_left(&r) ? rd_le32(&r) : PASS_FLUSHED; /* older versions end before it */
     return rd_ok(&r);
 }
 
