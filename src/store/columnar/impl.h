@@ -208,6 +208,8 @@ struct edit {
     uint64_t next_seq;
     const struct store_gap *gap;
 };
+/* *ret: there is no store here yet. ERR_CORRUPT: CURRENT is missing from one. */
+int manifest_is_new(struct store *s, bool *ret, struct err *err);
 int manifest_load(struct store *s, struct err *err);
 int manifest_create(struct store *s, struct err *err);
 /* Durable on return; the caller holds mlock. On failure *ret_doubtful tells whether the edit may be
@@ -228,6 +230,7 @@ enum wal_type {
     WAL_CLOCK = 8
 };
 enum { WAL_FLAG_LZ4 = 1, WAL_FLAG_IDEM = 2 };
+#define WAL_TORN "unacknowledged tail of the log" /* reason of its gap record */
 #define WAL_HEADER 64
 #define WAL_FRAME 88
 #define WAL_PREALLOC (8u << 20)

@@ -367,6 +367,16 @@ static int replay_frame(struct store *s, const struct wal_frame *f, const char *
     return rc;
 }
 
+/* The torn tail behind the numbers read so far was found by an earlier start, too. */
+static bool tail_on_record(const struct store *s, const struct wal_replay *rep)
+{
+    for (uint32_t i = 0; i < s->mf.ngaps; i++)
+        if (s->mf.gaps[i].first_seq <= rep->expect && rep->expect <= s->mf.gaps[i].last_seq &&
+            strcmp(s->mf.gaps[i].reason, WAL_TORN) == 0)
+            return true;
+    return false;
+}
+
 /* How far later files say that one was durable. */
 struct wal_end {
     uint64_t at; /* 0: none does */
@@ -392,7 +402,8 @@ static int replay_file(struct store *s, uint64_t number, const char *p, size_t n
                 rep->last_end = known > at ? known : at;
             }
             if (known <= at) { /* torn tail, or simply the end */
-                for (uint64_t i = at; i < n; i++)
+                bool news = !tail_on_record(s, rep);
+                for (uint64_t i = at; i < n && news; i++)
                     if (p[i]) {
                         rep->torn_bytes += n - i;
                         break;
@@ -603,7 +614,8 @@ static int recover_files(struct store *s, const struct file_nos *w, struct wal_r
     for (uint32_t i = 0; i < w->n && !rc; i++) {
         if (w->v[i] < s->mf.wal_min)
             continue;
-        rep->torn_bytes = 0; /* only the last file's tail is news; the others' is on record */
+        if (heads[i].begun) /* what was written after it knew of the tail before */
+            rep->torn_bytes = 0;
         if (heads[i].prev_end > WAL_HEADER)
             rc = check_missing(s, w, heads[i].prev, heads[i].prev_end - WAL_HEADER, rep, err);
         if (!rc)
