@@ -1,6 +1,6 @@
 /* main.c: the seeded simulator of the store.
  *
- *   store-sim [--first S] [--seeds N] [-v] [--plant no-fsync|ack-early] [--twice]
+ *   store-sim [--first S] [--seeds N] [-v] [--twice] [--plant no-fsync|ack-early] [--must-object]
  *
  * One seed is one run: several lives of one store on a simulated disk (disk.h), each with clients
  * at work (work.h) and a fate: closed, killed, or without power, at a call that the seed draws,
@@ -8,7 +8,8 @@
  * anew and compared with the model (model.h); at the end it is healed, compared, rewritten,
  * compared, and verified. Exit 0: all seeds held. 1: one did not, with the reason. -v prints every
  * call.
- * --twice runs each seed twice and compares the hash over all its calls. */
+ * --twice runs each seed twice and compares the hash over all its calls. --must-object turns the
+ * exit status round: with a planted bug the run has to find it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +21,7 @@
 
 static struct model m;
 static uint64_t seed;
-static bool verbose;
+static bool verbose, must_object;
 static struct totals {
     uint64_t calls, ops, scans, rows, lives, power, kills, faults, starved, failed_opens;
 } sum;
@@ -35,7 +36,7 @@ void object(const char *fmt, ...)
     va_end(ap);
     printf("\nreplay: ./dev sim --first %llu --seeds 1 -v\n", (unsigned long long)seed);
     fflush(stdout);
-    _Exit(1);
+    _Exit(must_object ? 0 : 1);
 }
 
 static void stuck(const char *why)
@@ -56,12 +57,14 @@ static void on_event(void *ctx, int level, const char *text)
 
 /* ---- plans ---- */
 
-static uint64_t some_call(void) /* early ones more often */
+/* A call of a life: opening takes the first 50 or so, work some hundreds more. */
+static uint64_t some_call(void)
 {
-    uint64_t most = 10;
-    for (int i = (int)draw_n(&m, 7); i > 0; i--)
-        most = most * 5 / 2;
-    return 1 + draw_n(&m, most);
+    uint64_t most = draw_n(&m, 4) ? 50 : 0;
+    uint64_t span = 60;
+    for (uint64_t i = draw_n(&m, 5); i > 0 && most; i--)
+        span = span * 5 / 2;
+    return 1 + most + draw_n(&m, span);
 }
 
 static void draw_rule(struct rule *r)
@@ -74,7 +77,7 @@ static void draw_rule(struct rule *r)
     if (draw_n(&m, 4) == 0)
         r->odds = 4 + (uint32_t)draw_n(&m, 60);
     else
-        r->nth = 1 + some_call() / 4;
+        r->nth = 1 + some_call() / (1 + draw_n(&m, 12));
     r->forever = draw_n(&m, 4) == 0;
 }
 
@@ -250,6 +253,8 @@ int main(int argc, char **argv)
             verbose = true;
         else if (strcmp(argv[i], "--twice") == 0)
             twice = true;
+        else if (strcmp(argv[i], "--must-object") == 0)
+            must_object = true;
         else if (strcmp(argv[i], "--plant") == 0 && i + 1 < argc)
             no_fsync = strcmp(argv[++i], "no-fsync") == 0, ack_early = !no_fsync;
         else

@@ -327,6 +327,7 @@ struct idem_entry {
 bool late_idem_find(struct late *l, const uint8_t key[16], ts_ns now, struct idem_entry *ret);
 int late_idem_add(struct late *l, const struct idem_entry *e, struct err *err);
 bool late_dirty(struct late *l);
+void late_unsaved(struct late *l); /* what was saved last did not come into force */
 /* drops marks of entries below min_seq, then writes STATE-<number> */
 int late_save(struct late *l, struct store *s, uint64_t number, uint64_t min_seq, struct err *err);
 int late_load(struct late *l, struct store *s, uint64_t number, struct err *err);
