@@ -100,8 +100,8 @@ static void look(void *arg, const char *name, bool is_dir)
         d->others++;
 }
 
-/* A directory without STORE: made into a store only when nothing of value can be in it. CURRENT is
- * written last, so a store whose creation was cut short is simply created again. */
+/* A directory without CURRENT: made into a store only when nothing of value can be in it. CURRENT
+ * is written last, so a store whose creation was cut short is simply created again. */
 static int create_store(struct store *s, struct err *err)
 {
     struct dir_look d = { 0 };
@@ -120,16 +120,6 @@ static int create_store(struct store *s, struct err *err)
     if (!rc)
         rc = identity_load(s, err);
     return rc ? rc : manifest_create(s, err);
-}
-
-static bool exists(struct store *s, const char *path)
-{
-    struct io_file *f;
-    struct err e = ERR_INIT;
-    if (s->io->ops->open(s->io, &f, path, IO_READ, &e))
-        return false;
-    io_close(f);
-    return true;
 }
 
 /* ---- lock ---- */
@@ -315,7 +305,7 @@ static int recover(struct store *s, struct err *err)
                                .last_seq = s->next_seq + SEQ_SKIP - 1,
                                .bytes = rep.torn_bytes,
                                .at = s->io->ops->now(s->io),
-                               .reason = "unacknowledged tail of the log" };
+                               .reason = WAL_TORN };
         s->next_seq += SEQ_SKIP;
         s->watermark = s->next_seq - 1;
         rc = manifest_note(s, &(struct edit){ .gap = &g, .next_seq = s->next_seq }, err);
@@ -327,10 +317,13 @@ static int recover(struct store *s, struct err *err)
 
 static int open_files(struct store *s, struct err *err)
 {
-    bool fresh = !exists(s, "CURRENT");
+    bool fresh;
+    int rc = manifest_is_new(s, &fresh, err);
+    if (rc)
+        return rc;
     if (fresh && (s->cfg.read_only || !s->cfg.create))
         return err_set(err, ERR_NOTFOUND, "there is no fleetlog store in this directory");
-    int rc = s->cfg.segments_only ? 0 : take_lock(s, err);
+    rc = s->cfg.segments_only ? 0 : take_lock(s, err);
     if (rc)
         return rc;
     rc = fresh ? create_store(s, err) : identity_load(s, err);

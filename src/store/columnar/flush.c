@@ -300,6 +300,8 @@ static int flush_piece(struct store *s, struct memtable *m, uint32_t n, bool all
                                              .next_seq = last + 1 },
                              n, err); /* m may be gone now */
     mem_free(metas);
+    if (rc && state)
+        late_unsaved(s->late);
     if (rc || !all)
         return rc;
     remove_wals(s, wal_from, wal_to);

@@ -249,6 +249,8 @@ struct edit {
     uint64_t next_seq;
     const struct store_gap *gap;
 };
+/* *ret: there is no store here yet. ERR_CORRUPT: CURRENT is missing from one. */
+int manifest_is_new(struct store *s, bool *ret, struct err *err);
 int manifest_load(struct store *s, struct err *err);
 int manifest_create(struct store *s, struct err *err);
 /* Durable on return; the caller holds mlock. On failure *ret_doubtful tells whether the edit may be
@@ -269,6 +271,7 @@ enum wal_type {
     WAL_CLOCK = 8
 };
 enum { WAL_FLAG_LZ4 = 1, WAL_FLAG_IDEM = 2 };
+#define WAL_TORN "unacknowledged tail of the log" /* reason of its gap record */
 #define WAL_HEADER 64
 #define WAL_FRAME 88
 #define WAL_PREALLOC (8u << 20)
@@ -365,6 +368,7 @@ struct idem_entry {
 bool late_idem_find(struct late *l, const uint8_t key[16], ts_ns now, struct idem_entry *ret);
 int late_idem_add(struct late *l, const struct idem_entry *e, struct err *err);
 bool late_dirty(struct late *l);
+void late_unsaved(struct late *l); /* what was saved last did not come into force */
 /* drops marks of entries below min_seq, then writes STATE-<number> */
 int late_save(struct late *l, struct store *s, uint64_t number, uint64_t min_seq, struct err *err);
 int late_load(struct late *l, struct store *s, uint64_t number, struct err *err);
