@@ -70,7 +70,7 @@ static int parse_source(struct parser *p, struct lookup_args *a, struct qname *c
 {
     struct query *outer = p->q;
     const struct schema *schema = p->schema;
-    bool renamed = p->renamed;
+    bool renamed = p->renamed, dropped = p->dropped;
     struct qname key;
     if (!lex_word(p, "from"))
         return parse_error(p, (int64_t)p->pos, "expected `from (query)` behind the columns");
@@ -82,10 +82,10 @@ static int parse_source(struct parser *p, struct lookup_args *a, struct qname *c
         rc = parse_error(p, open, "the parenthesis is never closed");
     const struct schema *inner_schema = p->schema;
     bool inner_renamed = p->renamed;
-    struct query *inner = p->q;
     p->q = outer;
     p->schema = schema;
     p->renamed = renamed;
+    p->dropped = dropped;
     if (!rc && !lex_word(p, "on"))
         rc = parse_error(p, (int64_t)p->pos, "expected `on` and the fields that are equal");
     if (!rc)
@@ -98,7 +98,7 @@ static int parse_source(struct parser *p, struct lookup_args *a, struct qname *c
         rc = lex_name(p, &cols[0], "a field of the other rows");
     if (rc)
         return rc;
-    p->q = inner;
+    p->q = a->other;
     p->schema = inner_schema;
     p->renamed = inner_renamed;
     rc = parse_inner_end(p, a->other, cols, n + 1);
@@ -126,7 +126,8 @@ static int lookup_parse(struct parser *p, struct pipe *pipe)
     for (uint32_t i = 0; i < a->n && !rc; i++)
         rc = schema_set(p, &as[i], &a->set[i]);
     a->narrow = a->other->first && !a->other->first->next;
-    a->other_key = a->other->first->out->cols[0].ref;
+    if (a->narrow)
+        a->other_key = a->other->first->out->cols[0].ref;
     pipe->args = a;
     pipe->out = p->schema;
     p->renamed = true;
