@@ -21,9 +21,9 @@
 
 struct lookup_args {
     struct query *other;
-    struct fieldref key;   /* a */
+    struct fieldref key;       /* a */
     struct fieldref other_key; /* b */
-    struct fieldref *set;  /* what the columns become */
+    struct fieldref *set;      /* what the columns become */
     uint32_t n;
     bool narrow; /* the keys can be asked for */
 };
@@ -34,12 +34,12 @@ struct lookup_op {
     uint32_t n;
     size_t bytes;
     struct intern keys;
-    bool keyed;         /* keys is set up */
-    uint32_t *found;    /* by key: its row of vals, plus 1; 0 = none */
+    bool keyed;      /* keys is set up */
+    uint32_t *found; /* by key: its row of vals, plus 1; 0 = none */
     uint32_t cap;
-    uint32_t asked;     /* keys below it have been looked up */
-    bool whole;         /* the other query was run as a whole */
-    struct val **vals;  /* of each row found */
+    uint32_t asked;    /* keys below it have been looked up */
+    bool whole;        /* the other query was run as a whole */
+    struct val **vals; /* of each row found */
     uint32_t nvals, cap_vals;
     struct arena batch;
     struct scan_cost cost;
@@ -320,7 +320,8 @@ static int push_piece(struct lookup_op *l, struct kept *const *rows, uint32_t n,
             rc = key_number(l, v, &id, err);
         if (rc)
             return rc;
-        const struct val *row = id == UINT32_MAX || !l->found[id] ? NULL : l->vals[l->found[id] - 1];
+        const struct val *row =
+            id == UINT32_MAX || !l->found[id] ? NULL : l->vals[l->found[id] - 1];
         for (uint32_t k = 0; k < a->n; k++)
             vals[(size_t)k * n + i] = row && row[k].t != V_NULL ? row[k] : VAL_ABSENT;
     }
