@@ -26,6 +26,16 @@ def text(r):
     return " ".join(r.choice(PIECES) for _ in range(r.randint(0, 5)))
 
 
+def pair(r):
+    """an input and an output; now and then they make a phrase only together"""
+    if r.random() < 0.9:
+        return text(r), text(r)
+    words = r.choice(["unable to open", "retry budget depleted", "transient upstream failure",
+                      "timeout awaiting headers", "Connector Timeout"]).split()
+    k = r.randint(1, len(words) - 1)
+    return " ".join([text(r) or ""] + words[:k]), " ".join(words[k:] + [text(r) or ""])
+
+
 def make(n, seed):
     """n rows in the order of their sending"""
     r = random.Random(seed)
@@ -49,6 +59,7 @@ def make(n, seed):
         if r.random() < 0.5:
             payload["provider"] = {"stop_reason": r.choice(["end", "tool_use", None]),
                                    "cache_hit": r.choice([True, False, None])}
+        sent, got = pair(r)
         parent = r.choice([None, "obs_%d" % r.randint(0, n - 1), "obs_%d" % r.randint(0, n - 1), "obs_x"])
         rows.append({
             "event_time": "2026-03-%02d %02d:%02d:%02d" % (day, r.randint(0, 2), r.randint(0, 59),
@@ -59,7 +70,7 @@ def make(n, seed):
             "app": "app_%d" % r.randint(1, 2), "environment": r.choice(["prod", "dev"]),
             "model": r.choice(["m1", "m2", None]),
             "tool_name": r.choice(["sh", "grep", None]) if kind == "TOOL" else None,
-            "input": text(r), "output": text(r), "input_tokens": r.randint(0, 9000),
+            "input": sent, "output": got, "input_tokens": r.randint(0, 9000),
             "output_tokens": r.randint(0, 900), "total_cost": r.randint(0, 10 ** 6) / 10 ** 6,
             "latency_ms": r.randint(0, 400), "payload": payload})
     return rows
@@ -76,14 +87,15 @@ def key(value):
 
 
 class Answers:
-    def __init__(self, rows, params):
+    """joiner: what stands between input and output"""
+
+    def __init__(self, rows, params, joiner=" "):
         self.p = params
         self.rows = []
         for row in rows:
             a = row["payload"].get("attr", {})
             texts = [(row[k] or "").lower() for k in ("input", "output")]
-            more = {"text": " ".join(texts), "low_in": texts[0], "low_out": texts[1],
-                    "event_date": row["biz_date"]}
+            more = {"text": joiner.join(texts), "low_in": texts[0], "low_out": texts[1]}
             for k in ("release_ring", "customer_tier", "retrieval_strategy", "surface", "request_key",
                       "prompt_template_version", "traffic_cluster", "workflow_variant", "policy_pack",
                       "deployment_channel"):

@@ -105,6 +105,8 @@ class SmallRows(unittest.TestCase):
         want = agentlogs_rows.Answers(rows, agentlogs_rows.PARAMS).all()
         for name, answer in want.items():
             self.assertTrue(answer and answer != [[0, 0, None]], name + " finds nothing")
+        apart = agentlogs_rows.Answers(rows, agentlogs_rows.PARAMS, "|").all()
+        self.assertNotEqual(want["Q13"], apart["Q13"], "no phrase lies across input and output")
         lines = [json.dumps(r).encode() + b"\n" for r in rows]
         for where, server in states(lambda: lines, 200, "256MiB", "256KiB", "64KiB"):
             self.check(want, server, where)
