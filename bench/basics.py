@@ -1,9 +1,10 @@
-"""./dev bench [--quick] [--entries N] [--only NAME...]: the figures of one server on this machine.
+"""./dev bench [--quick] [--entries N] [--only NAME...]: the figures of one server on this
+machine.
 
-Each figure is taken on a fresh data directory, with durability as shipped, and says what it counts.
-Peers, when present: nginx (answers 204 to everything: the floor of any HTTP server) and
-fleet-logger (--fleet-logger DIR, a clone of its public repository); beside a peer stands the ratio.
-The result is printed as it comes and written as JSON to --out.
+Each figure is taken on a fresh data directory, with durability as shipped, and says what it
+counts. Peers, when present: nginx (answers 204 to everything: the floor of any HTTP server) and
+fleet-logger (--fleet-logger DIR, a clone of its public repository); beside a peer stands the
+ratio. The result is printed as it comes and written as JSON to --out.
 """
 import argparse
 import json
@@ -72,7 +73,8 @@ class Bench:
             at_ack = memory(pid)
             self.report("ingest", entries=n, raw_bytes=raw, rows_per_s=n / r["seconds"],
                         rows_per_cpu_s=n / max(cpu, 1 / TICK), p50_ms=r["p50_us"] / 1000,
-                        p99_ms=r["p99_us"] / 1000, rss_mib=at_ack["VmRSS"], peak_mib=at_ack["VmHWM"])
+                        p99_ms=r["p99_us"] / 1000, rss_mib=at_ack["VmRSS"],
+                        peak_mib=at_ack["VmHWM"])
             self.searches(s, "hot")
             m = memory(pid)
             self.report("memory", rss_mib=m["VmRSS"], anon_mib=m["RssAnon"], peak_mib=m["VmHWM"])
@@ -114,7 +116,7 @@ class Bench:
         self.report("search_" + when, **figures)
 
     def singles(self):
-        """Single-entry durable POSTs on 64 connections, in turns with nginx answering 204; medians."""
+        """Single-entry durable POSTs on 64 connections, in turns with nginx's 204; medians."""
         seconds, rounds = (2, 1) if self.args.quick else (5, 5)
         peer = bool(shutil.which("nginx"))
         ours, theirs = [], []

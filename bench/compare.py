@@ -1,9 +1,10 @@
-"""./dev bench peers: fleetlog and every peer that is here, on the same observations, one after another.
+"""./dev bench peers: fleetlog and every peer that is here, on the same observations, one after
+another.
 
-For each engine: load all rows (time, CPU seconds, peak memory, bytes on disk), then the 20 queries.
-Every answer is compared with the oracle's first; only right ones are timed. hot: median after a
-warm-up, in the process that answered it. cold: the engine stopped, the page cache dropped, the
-engine started and asked something trivial, then the query.
+For each engine: load all rows (time, CPU seconds, peak memory, bytes on disk), then the 20
+queries. Every answer is compared with the oracle's first; only right ones are timed. hot: median
+after a warm-up, in the process that answered it. cold: the engine stopped, the page cache
+dropped, the engine started and asked something trivial, then the query.
 
 ./dev bench sets: the same loads, without the queries, of log lines: `line`, `loghub`, `web`.
 """
@@ -91,7 +92,7 @@ def load(e, table, path, rows, directory):
 # ---- queries ----
 
 def without_nulls(value):
-    """value as an engine gives it back whose JSON type keeps neither null members nor empty objects"""
+    """value as an engine gives it whose JSON type keeps neither null members nor empty objects"""
     if isinstance(value, dict):
         kept = {k: without_nulls(v) for k, v in value.items()}
         return {k: v for k, v in kept.items() if v is not None and v != {}}
@@ -143,8 +144,11 @@ def first_answers(e, questions, wanted):
 
 
 def time_hot(e, question, runs):
+    """figures of the runs after a warm-up"""
     warm_up, _ = e.ask(question)
-    return [e.ask(question)[0] * 1000 for _ in range(1 if warm_up > SLOW_S else runs)]
+    once = warm_up > SLOW_S
+    return {"timed_once": once,
+            "hot_ms": [e.ask(question)[0] * 1000 for _ in range(1 if once else runs)]}
 
 
 def time_cold(e, question, directory, runs):
@@ -174,7 +178,7 @@ def ask_all(e, data, directory, args):
             s["state"] = "right"
             right.append(q)
     for q in right:
-        states[q]["hot_ms"] = time_hot(e, questions[q][1], args.runs)
+        states[q].update(time_hot(e, questions[q][1], args.runs))
     for q in right:
         states[q]["cold_ms"] = time_cold(e, questions[q][1], directory, args.cold_runs)
     bad = {q: s["why"] for q, s in states.items() if "why" in s}

@@ -1,8 +1,9 @@
-"""From measurements to what is claimed: medians, ratios, geometric means, and the bars they meet or not.
+"""From measurements to what is claimed: medians, ratios, geometric means, and the bars they meet
+or not.
 
-Input is {bench name: the JSON it wrote}; a bench that has not run leaves its bars "not measured".
-A bar is a dict: id, what, value (None = not measured), op ("<=" or ">="), limit, unit, note, met
-(True, False, None).
+Input is {bench name: the JSON it wrote}; a bench that has not run leaves its bars "not
+measured". A bar is a dict: id, what, value (None = not measured), op ("<=" or ">="), limit,
+unit, note, met (True, False, None).
 """
 import math
 import statistics
@@ -48,7 +49,7 @@ def medians(e, kind):
 
 
 def versus(ours, theirs):
-    """(geometric mean of ours / theirs over the queries both answered, queries that took us longer)"""
+    """(geometric mean of ours / theirs over the queries both answered, those that took longer)"""
     both = [q for q in ours if q in theirs]
     return (geomean(ours[q] / theirs[q] for q in both),
             [q for q in both if ours[q] > theirs[q]])
@@ -141,13 +142,16 @@ def growth_bars(r):
               last and q["common"] / 1000 / (last["raw_bytes"] / 1e9), "<=", 0.6, "s", of)
     first = steps[0] if len(steps) > 1 else None
     decades = math.log10(last["rows"] / first["rows"]) if first else None
-    for name, words in (("trace", "a trace by its id"), ("last_50_agent", "the last 50 of one app")):
+    for name, words in (("trace", "a trace by its id"),
+                        ("last_50_agent", "the last 50 of one app")):
         more = first and (q[name] / first["queries"][name]) ** (1 / decades)
         yield bar("T13", "%s: growth of its time a decade" % words, more, "<=", 1.5, "×", of)
     more = first and (q["scan"] / first["queries"]["scan"]) / (last["rows"] / first["rows"])
-    yield bar("T13", "a scan's time, to what the first step's makes of it", more, "<=", 1.1, "×", of)
+    yield bar("T13", "a scan's time, to what the first step's makes of it", more, "<=", 1.1, "×",
+              of)
     more = first and rate(last, True) / rate(first, True)
-    yield bar("T13", "rows per CPU second until quiet, to the first step's", more, ">=", 0.9, "×", of)
+    yield bar("T13", "rows per CPU second until quiet, to the first step's", more, ">=", 0.9, "×",
+              of)
 
 
 def latency_bars(r):
@@ -162,8 +166,8 @@ def memory_bars(r):
     line = r.get("memory", {}).get("line", {})
     steps = sorted(r.get("growth", {}).get("steps", []), key=lambda s: s["rows"])
     peaks = [s["load"]["peak_mib"] for s in steps]
-    yield bar("T11", "peak memory ingesting `line` at 100,000 rows/s", line.get("peak_mib"), "<=", 96,
-              "MiB", "%s rows/s" % shown(line["rows_per_s"]) if line else "")
+    yield bar("T11", "peak memory ingesting `line` at 100,000 rows/s", line.get("peak_mib"), "<=",
+              96, "MiB", "%s rows/s" % shown(line["rows_per_s"]) if line else "")
     yield bar("T11", "peak memory ingesting `small` at full speed", max(peaks, default=None), "<=",
               200, "MiB")
     flat = peaks[-1] / peaks[0] if len(peaks) > 1 else None
@@ -198,7 +202,8 @@ def session_bars(r):
 
 def fsync_bars(r):
     v = r.get("fsync")
-    for name, words in (("batches", "batches of 1,000 rows"), ("singles", "single rows, 64 at a time")):
+    for name, words in (("batches", "batches of 1,000 rows"),
+                        ("singles", "single rows, 64 at a time")):
         share = v and statistics.median(v[name]["synced"]) / statistics.median(v[name]["unsynced"])
         yield bar("T15", "throughput with fsync, to without: " + words, share, ">=", 0.8, "×")
 

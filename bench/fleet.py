@@ -1,6 +1,6 @@
-"""fleetlog as the comparison sees it: the release program as a server, NDJSON over HTTP by bench-load in
-bodies of 1,000 lines on 4 connections, the 20 queries of agentlogs/queries.flq over one kept-alive
-connection. Durable as shipped; options of `serve` can be given.
+"""fleetlog as the comparison sees it: the release program as a server, NDJSON over HTTP by
+bench-load in bodies of 1,000 lines on 4 connections, the 20 queries of agentlogs/queries.flq
+over one kept-alive connection. Durable as shipped; options of `serve` can be given.
 """
 import importlib
 import json
@@ -79,7 +79,7 @@ class Fleetlog(Peer):
         return self.entries() - before
 
     def query(self, text, **options):
-        """(seconds, answer) of one query over one kept-alive connection; an error ends the program"""
+        """(seconds, answer) of one query over one kept-alive connection"""
         if self._connection is None:
             self._connection = Connection(self.port)
         body = json.dumps(dict(options, q=text))

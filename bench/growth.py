@@ -1,8 +1,8 @@
 """./dev bench growth: fleetlog alone as the rows grow (T6, T7, T8, T11, T13).
 
-Observations in chunks of at most a million, each of a seed of its own, go into one server; at every
-step of --steps it comes to rest, and the same queries are timed (median of 7, hot, over HTTP). Load
-figures add up from the start. Chunks but the first are removed once they are in.
+Observations in chunks of at most a million, each of a seed of its own, go into one server; at
+every step of --steps it comes to rest, and the same queries are timed (median of 7, hot, over
+HTTP). Load figures add up from the start. Chunks but the first are removed once they are in.
 """
 import os
 import shutil

@@ -1,4 +1,5 @@
-"""What every measurement needs: CPU and memory of processes, bytes of a directory, cold caches, quiet.
+"""What every measurement needs: CPU and memory of processes, bytes of a directory, cold caches,
+quiet.
 
 Seconds are floats, sizes are bytes, memory is MiB where a name says so. Linux only (/proc).
 """

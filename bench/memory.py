@@ -1,7 +1,7 @@
 """./dev bench memory: peak resident memory while `line` rows come in at 100,000 a second (T11).
 
-Bodies of 1,000 lines (about 250 KB), one every 10 ms, for --seconds times three; 300,000 different lines in
-turn. The peak with `small` rows at full speed is part of ./dev bench growth.
+Bodies of 1,000 lines (about 250 KB), one every 10 ms, for --seconds times three; 300,000
+different lines in turn. The peak with `small` rows at full speed is part of ./dev bench growth.
 """
 import os
 import shutil

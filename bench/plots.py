@@ -1,6 +1,7 @@
-"""SVG out of numbers: horizontal bars, dots on a log scale, bars against a limit. Colours are CSS classes
-of the page (report.py), so that light and dark need one drawing; every mark has a <title> with its
-number."""
+"""SVG out of numbers: horizontal bars, dots on a log scale, bars against a limit. Colours are
+CSS classes of the page (report.py), so that light and dark need one drawing; every mark has a
+<title> with its number.
+"""
 import math
 from html import escape
 
@@ -98,8 +99,8 @@ def legend(engines):
 
 
 def against(bar):
-    """How far a value is from its limit, on a log scale of 1/16 to 16: the limit is the middle, left
-    of it is met."""
+    """How far a value is from its limit, on a log scale of 1/16 to 16: the limit is the middle,
+    left of it is met."""
     value, limit = bar["value"], bar["limit"]
     if value is None:
         return ""

@@ -1,7 +1,7 @@
 """report.md and report.html out of the JSON files that the benches left in one folder.
 
-Both say the same: the machine, the bars and whether they are met, ingest, the queries, durability in
-words, what did not run. The HTML file needs nothing beside it.
+Both say the same: the machine, the bars and whether they are met, ingest, the queries,
+durability in words, what did not run. The HTML file needs nothing beside it.
 """
 import json
 import os
@@ -14,9 +14,9 @@ from figures import QUERIES, bytes_per_row, geomean, medians, rate, shown, verdi
 NAMES = ("peers", "sets", "growth", "sessions", "fsync", "visible", "memory", "restart")
 HOW = (
     "Same rows for all, engines one after another, no core kept from anyone. CPU seconds are those "
-    "of the engine's processes; the client that sends rows (a load generator, psql) is not counted, "
-    "and an engine that is a library reads the JSON itself, as the servers do. *To quiet* adds all "
-    "background work until two seconds pass without any. Bytes on disk are taken after an orderly "
+    "of the engine's processes; the client that sends rows (a load generator, psql) is not "
+    "counted, and an engine that is a library reads the JSON itself, as the servers do. *To quiet* adds "
+    "all background work until two seconds pass without any. Bytes on disk are taken after an orderly "
     "stop, indexes included, PostgreSQL's log left out. An answer is compared with the oracle's "
     "before its time counts: a query that is wrong or cannot be put is shown so and has no time. "
     "Hot is the median of the runs after a warm-up; cold is the first after the engine was "
@@ -74,7 +74,7 @@ def query_cell(e, q, kind):
     if s["state"] != "right":
         return s["state"]
     ms = medians(e, kind).get(q)
-    once = kind == "hot_ms" and len(s.get(kind, [])) == 1
+    once = kind == "hot_ms" and s.get("timed_once")
     return shown(ms) + (" †" if once else "")
 
 
@@ -105,7 +105,8 @@ def durability_rows(peers):
 
 def growth_table(growth):
     names = sorted({q for s in growth["steps"] for q in s["queries"]})
-    head = ["rows", "rows/s", "rows/CPU s to quiet", "B/row", "peak MiB"] + [n + " ms" for n in names]
+    head = ["rows", "rows/s", "rows/CPU s to quiet", "B/row", "peak MiB"]
+    head += [n + " ms" for n in names]
     return head, [[format(s["rows"], ","), shown(s["load"]["rows"] / s["load"]["wall_s"]),
                    shown(rate(s, True)), shown(bytes_per_row(s)), shown(s["load"]["peak_mib"])]
                   + [shown(s["queries"].get(n)) for n in names] for s in growth["steps"]]
@@ -150,7 +151,8 @@ def sections(results):
     out = [("Bars", "", ["", "what", "value", "bar", "", ""], bar_rows(results))]
     if peers:
         rows = peers["rows"]
-        text = "%s rows, seed %s, parameters `%s`." % (format(rows, ","), peers["seed"], peers["set"])
+        text = "%s rows, seed %s, parameters `%s`." % (format(rows, ","), peers["seed"],
+                                                       peers["set"])
         out.append(("Ingest of agent observations", text, LOAD_HEAD,
                     [load_row(e, rows) for e in peers["engines"]]))
         for kind, word in (("hot_ms", "hot"), ("cold_ms", "cold")):
@@ -220,7 +222,8 @@ p { margin: .4rem 0; max-width: 50rem; } .soft { color: var(--soft); }
 code { font-size: .92em; }
 .score { display: flex; flex-wrap: wrap; gap: .75rem; margin: 1.4rem 0; }
 .score div { background: var(--card); border-radius: 6px; padding: .7rem 1.1rem; min-width: 8rem; }
-.score b { display: block; font-size: 1.6rem; line-height: 1.2; font-variant-numeric: tabular-nums; }
+.score b { display: block; font-size: 1.6rem; line-height: 1.2;
+  font-variant-numeric: tabular-nums; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: 13.5px; font-variant-numeric: tabular-nums; }
 th, td { padding: .32rem .7rem; border-bottom: 1px solid var(--line); text-align: right;
@@ -246,7 +249,8 @@ rect.met { fill: var(--good); } rect.not-met { fill: var(--bad); }
 .e-sqlite { fill: var(--sqlite); } .e-postgres { fill: var(--postgres); }
 .e-fleet_logger { fill: var(--fleet-logger); } .e-victorialogs { fill: var(--victorialogs); }
 .legend { list-style: none; display: flex; flex-wrap: wrap; gap: .2rem 1.1rem; padding: 0;
-  margin: .4rem 0; font-size: 13px; } .legend li { display: flex; align-items: center; gap: .35rem; }
+  margin: .4rem 0; font-size: 13px; }
+.legend li { display: flex; align-items: center; gap: .35rem; }
 """
 
 
@@ -302,12 +306,13 @@ def html_bars(results):
         out.append('<tr><td>%s</td><td class="left">%s%s</td><td>%s</td><td>%s</td><td>%s</td>'
                    '<td class="%s left">%s</td></tr>' % (
                        row[0], html_text(row[1]),
-                       '<br><span class="soft">%s</span>' % html_text(row[5]) if row[5] else "",
+                       '<br/><span class="soft">%s</span>' % html_text(row[5]) if row[5] else "",
                        html_text(row[2]), html_text(row[3]), plots.against(b),
                        row[4].replace(" ", "-"), row[4]))
-    return ('<div class="wide"><table><thead><tr><th scope="col"></th><th class="left" scope="col">'
-            'what</th><th scope="col">value</th><th scope="col">bar</th><th scope="col">how far</th>'
-            '<th scope="col"></th></tr></thead><tbody>%s</tbody></table></div>' % "".join(out))
+    return ('<div class="wide"><table><thead><tr><th scope="col"></th>'
+            '<th class="left" scope="col">what</th><th scope="col">value</th>'
+            '<th scope="col">bar</th><th scope="col">how far</th><th scope="col"></th></tr></thead>'
+            '<tbody>%s</tbody></table></div>' % "".join(out))
 
 
 def load_plots(engines, rows):

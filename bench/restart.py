@@ -1,7 +1,7 @@
 """./dev bench restart: from starting the program to the first answer (T12), page cache warm.
 
-Orderly: after SIGTERM, medians of five. Recovery: kill -9 right after the last acknowledgement of
-lines that are then still in the log only; every row must be there.
+Orderly: after SIGTERM, medians of five. Recovery: kill -9 right after the last acknowledgement
+of lines that are then still in the log only; every row must be there.
 """
 import glob
 import os

@@ -15,8 +15,8 @@ Without NAME: idle, decode, ingest, singles, as ./dev bench --help says. NAMEs:
   report    report.md and report.html anew out of what the others left in --out
   all       every one of them
 
-Each writes NAME.json and the two reports into --out (default: bench-results). ./dev bench NAME --help
-lists its options.
+Each writes NAME.json and the two reports into --out (default: bench-results).
+./dev bench NAME --help lists its options.
 """
 import argparse
 import importlib
@@ -45,7 +45,8 @@ def common(parser):
     parser.add_argument("--tools", metavar="DIR", default=os.environ.get("FLEETLOG_AGENTLOGS"),
                         help="folder of gen_agentlogs.py and check_agentlogs.py")
     parser.add_argument("--real", metavar="DIR", help="folder of loghub/ and web/")
-    parser.add_argument("--data", metavar="FILE", help="take the observations from this NDJSON file")
+    parser.add_argument("--data", metavar="FILE",
+                        help="take the observations from this NDJSON file")
     parser.add_argument("--params", metavar="FILE", help="its parameters, as the generator wrote")
     parser.add_argument("--seed", type=int, default=1, help="of the generator")
     parser.add_argument("--rows", type=int, default=1000000)
@@ -70,7 +71,8 @@ def of_one(parser):
     parser.add_argument("--steps", type=int, nargs="*", default=[1000000, 10000000],
                         help="growth: rows at which to measure")
     parser.add_argument("--sessions", type=int, default=100000, help="of 20 rows each")
-    parser.add_argument("--seconds", type=float, default=10, help="visible: how long each phase; memory: three times that")
+    parser.add_argument("--seconds", type=float, default=10,
+                        help="visible: how long each phase; memory: three times that")
 
 
 def measure(name, args):

@@ -1,8 +1,9 @@
-"""./dev bench sessions: many short sessions against few long ones, and event times in disorder (T14).
+"""./dev bench sessions: many short sessions against few long ones, and event times in disorder
+(T14).
 
-The same number of rows (--sessions times 20) as 100,000 sessions of 1,000 agents, as 10 sessions of 10
-agents, and as the many sessions with event times anywhere in a year. Beside bytes and CPU a row: how
-many segments there are at rest, and how long it takes to read one session in order.
+The same number of rows (--sessions times 20) as 100,000 sessions of 1,000 agents, as 10 sessions
+of 10 agents, and as the many sessions with event times anywhere in a year. Beside bytes and CPU
+a row: how many segments there are at rest, and how long it takes to read one session in order.
 """
 import glob
 import os

@@ -1,8 +1,9 @@
-"""./dev bench visible: from a write to its reader (T9), alone and while 64 MiB bodies are uploaded.
+"""./dev bench visible: from a write to its reader (T9), alone and while 64 MiB bodies are
+uploaded.
 
-One line every 20 ms; clocked from the first byte sent until (a) its answer, (b) a query that finds it,
-asked when the answer is there, (c) the live tail that delivers it. Beside it: how long the disk takes
-to sync 4 KiB, measured on the same file system before the server starts.
+One line every 20 ms; clocked from the first byte sent until (a) its answer, (b) a query that
+finds it, asked when the answer is there, (c) the live tail that delivers it. Beside it: how long
+the disk takes to sync 4 KiB, measured on the same file system before the server starts.
 """
 import json
 import os

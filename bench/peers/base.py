@@ -1,8 +1,9 @@
-"""What each engine offers to the comparison, and the proxy of those that live in a worker process.
+"""What each engine offers to the comparison, and the proxy of those that live in a worker
+process.
 
     peer.start(directory)      fresh or with what an earlier start left there
     peer.create(table)         the table and its indexes, before any row
-    peer.load(table, path)     all rows of an NDJSON file, acknowledged as the peer does; returns the count
+    peer.load(table, path)     all rows of an NDJSON file, acknowledged as it does; their count
     peer.settle()              what its manual says to do after a load; part of the background work
     peer.pid                   the root of the process tree whose CPU and memory are the engine's
     peer.queries(params)       {query: (columns, question)}; a query left out is not expressible
@@ -116,7 +117,8 @@ class InProcess(Peer):
 
 
 class ClickHousePlain(InProcess):
-    name, title, engine, module = "clickhouse_plain", "ClickHouse, no text index", "clickhouse", "chdb"
+    name, title = "clickhouse_plain", "ClickHouse, no text index"
+    engine, module = "clickhouse", "chdb"
     drops_null = True
     durability = ("parts are written without fsync (the default): what the kernel had not written "
                   "yet, up to some 30 s of acknowledged rows, is lost at a power cut")
@@ -147,7 +149,8 @@ class Duck(InProcess):
 class SQLiteFts(InProcess):
     name, title, engine, module = "sqlite", "SQLite FTS5", "sqlite", "sqlite3"
     indexes_text, bulk = True, False
-    durability = "WAL and synchronous=FULL: fsync at each transaction of 1,000 rows, nothing is lost"
+    durability = ("WAL and synchronous=FULL: fsync at each transaction of 1,000 rows, nothing is "
+                  "lost")
     notes = ("FTS5 over input and output, five b-tree indexes", "1,000 rows a transaction")
 
     def queries(self, params):

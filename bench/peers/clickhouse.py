@@ -1,5 +1,6 @@
-"""ClickHouse by PyPI chdb, in its own process (see worker.py). Table `obs` has the types and the order
-(biz_date, trace_id, seq_no) of the public benchmark; the text index is that of the public one too.
+"""ClickHouse by PyPI chdb, in its own process (see worker.py). Table `obs` has the types and the
+order (biz_date, trace_id, seq_no) of the public benchmark; the text index is that of the public
+one too.
 """
 import json
 import time
@@ -68,9 +69,6 @@ class ClickHouse:
 
     def busy(self):
         return self._rows("SELECT count() FROM system.merges")[0][0] > 0
-
-    def parts(self):
-        return self._rows("SELECT count() FROM system.parts WHERE active AND database = 'bench'")[0][0]
 
     def ask(self, text):
         started = time.perf_counter()

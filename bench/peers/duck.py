@@ -1,5 +1,6 @@
-"""DuckDB by PyPI duckdb, in its own process (see worker.py): no text index, one bulk load, columns in the
-order of arrival, as its users load NDJSON."""
+"""DuckDB by PyPI duckdb, in its own process (see worker.py): no text index, one bulk load,
+columns in the order of arrival, as its users load NDJSON.
+"""
 import os
 import time
 

@@ -1,8 +1,8 @@
 """fleet-logger, a clone of its public repository: POST /ingest of arrays of 1,000 entries.
 
-It has agents, levels, a message and a trace. An observation becomes an entry: agent is the app, level
-the status, message input and output, and the row itself is the context. Of the 20 queries it can
-answer the one that asks for a trace.
+It has agents, levels, a message and a trace. An observation becomes an entry: agent is the app,
+level the status, message input and output, and the row itself is the context. Of the 20 queries
+it can answer the one that asks for a trace.
 """
 import datetime
 import json
@@ -31,8 +31,9 @@ def entry(table, row):
 class FleetLogger(Peer):
     name, title = "fleet_logger", "fleet-logger"
     durability = "written, never synced: what the kernel had not written yet is lost"
-    notes = ("arrays of 1,000 entries over HTTP", "all entries are held in memory, hence 200,000 at "
-             "most", "of the 20 queries it has only the one for a trace")
+    notes = ("arrays of 1,000 entries over HTTP",
+             "all entries are held in memory, hence 200,000 at most",
+             "of the 20 queries it has only the one for a trace")
     max_rows = 200000
 
     def __init__(self, folder):

@@ -1,8 +1,9 @@
-"""PostgreSQL 15 or later in a private cluster: initdb in the scratch folder, unix socket only, C locale.
+"""PostgreSQL 15 or later in a private cluster: initdb in the scratch folder, unix socket only, C
+locale.
 
-The text index is GIN on to_tsvector('simple', words), where words is the lower-cased text with ASCII
-punctuation as blanks: so its parser sees the tokens of the queries and nothing else (paths and host
-names would be one token each). All text queries use this very expression.
+The text index is GIN on to_tsvector('simple', words), where words is the lower-cased text with
+ASCII punctuation as blanks: so its parser sees the tokens of the queries and nothing else (paths
+and host names would be one token each). All text queries use this very expression.
 """
 import csv
 import glob

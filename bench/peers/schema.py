@@ -1,6 +1,7 @@
-"""The two tables that every peer keeps: `obs`, agent observations of 22 columns and a JSON payload, and
-`lines`, log lines. (name, kind) in the order of the columns; kinds are time, date, text, int,
-decimal, json; "?" marks what may be null."""
+"""The two tables that every peer keeps: `obs`, agent observations of 22 columns and a JSON
+payload, and `lines`, log lines. (name, kind) in the order of the columns; kinds are time, date,
+text, int, decimal, json; "?" marks what may be null.
+"""
 
 OBS = [("event_time", "time"), ("biz_date", "date"), ("trace_id", "text"), ("session_id", "text"),
        ("observation_id", "text"), ("parent_observation_id", "text?"), ("seq_no", "int"),
@@ -20,7 +21,7 @@ TEXT_OF = {"obs": ("input", "output"), "lines": ("message",)}
 
 
 def create(table, types, extra=()):
-    """CREATE TABLE with this engine's name for each kind: types maps kind, or kind and "?", to it."""
+    """CREATE TABLE with an engine's own names: types maps a kind, or a kind and "?", to its type"""
     columns = ["%s %s" % (name, types.get(kind) or types[kind.rstrip("?")])
                for name, kind in TABLES[table]]
     return "CREATE TABLE %s (%s)" % (table, ", ".join(columns + list(extra)))

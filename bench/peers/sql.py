@@ -1,9 +1,10 @@
-"""The 20 queries of AgentLogsBench in SQL, once, with a dialect for what engines write differently.
+"""The 20 queries of AgentLogsBench in SQL, once, with a dialect for what engines write
+differently.
 
 The meaning is that of the public queries as check_agentlogs.py evaluates it (tokens are runs of
 ASCII letters and digits or of non-ASCII characters in lower(input + ' ' + output), phrases are
-substrings of it). A dialect may add conditions that every answer meets, so that its index serves the
-rest. Columns are named here, not in SQL: answers are by position.
+substrings of it). A dialect may add conditions that every answer meets, so that its index serves
+the rest. Columns are named here, not in SQL: answers are by position.
 """
 
 P13 = ("timeout awaiting headers", "retry budget depleted", "transient upstream failure")

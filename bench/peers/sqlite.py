@@ -1,9 +1,10 @@
-"""SQLite by Python's sqlite3, in its own process (see worker.py): a table, FTS5 over its text and
-indexes on what the queries select by; 1,000 rows a transaction, each synced (WAL, synchronous=FULL).
+"""SQLite by Python's sqlite3, in its own process (see worker.py): a table, FTS5 over its text
+and indexes on what the queries select by; 1,000 rows a transaction, each synced (WAL,
+synchronous=FULL).
 
-FTS5's `ascii` tokenizer has exactly the tokens of the queries: runs of ASCII letters and digits and
-of anything beyond ASCII. A phrase is a substring, so its first word may be the end of a longer one:
-FTS5 finds the words after it, LIKE decides.
+FTS5's `ascii` tokenizer has exactly the tokens of the queries: runs of ASCII letters and digits
+and of anything beyond ASCII. A phrase is a substring, so its first word may be the end of a
+longer one: FTS5 finds the words after it, LIKE decides.
 """
 import os
 import sqlite3

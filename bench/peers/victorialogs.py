@@ -1,8 +1,9 @@
-"""VictoriaLogs, a binary given by --victorialogs PATH: POST /insert/jsonline in batches of 1,000 lines.
+"""VictoriaLogs, a binary given by --victorialogs PATH: POST /insert/jsonline in batches of 1,000
+lines.
 
-It flattens JSON to dotted names and keeps every value as text. Streams are tenant and app (agent for
-log lines). Its queries sort by text unless told a field is a number, have no join with other rows and
-do not give back a JSON object as it came: Q04, Q05 and Q07 are left out for that.
+It flattens JSON to dotted names and keeps every value as text. Streams are tenant and app (agent
+for log lines). Its queries sort by text unless told a field is a number, have no join with other
+rows and do not give back a JSON object as it came: Q04, Q05 and Q07 are left out for that.
 """
 import json
 from urllib.parse import quote
@@ -18,8 +19,8 @@ MESSAGE = {"obs": "output", "lines": "message"}
 
 class VictoriaLogs(Peer):
     name, title = "victorialogs", "VictoriaLogs"
-    durability = ("answered before anything is on disk: up to 5 s of acknowledged rows are lost at a "
-                  "power cut or a kill")
+    durability = ("answered before anything is on disk: up to 5 s of acknowledged rows are lost at "
+                  "a power cut or a kill")
     notes = ("token bloom filters, no word index", "batches of 1,000 lines over HTTP",
              "streams are tenant and app; the 20 queries are not put to it")
 

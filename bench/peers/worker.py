@@ -1,8 +1,8 @@
 """One engine that lives in a library, in a process of its own: python -m peers.worker NAME DIR.
 
-Reads one JSON request a line ({"do": METHOD, ...arguments}) and answers each with one line, so that
-CPU, memory and cold starts of the engine are those of this process. What the library prints goes to
-standard error.
+Reads one JSON request a line ({"do": METHOD, ...arguments}) and answers each with one line, so
+that CPU, memory and cold starts of the engine are those of this process. What the library prints
+goes to standard error.
 """
 import importlib
 import json
