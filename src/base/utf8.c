@@ -134,6 +134,20 @@ static size_t encoded_len(uint32_t cp)
     return cp < 0x80 ? 1 : cp < 0x800 ? 2 : cp < 0x10000 ? 3 : 4;
 }
 
+uint32_t utf8_lower_cp(uint32_t cp)
+{
+    if (cp < 0x80)
+        return cp >= 'A' && cp <= 'Z' ? cp | 0x20 : cp;
+    return (uint32_t)utf8proc_tolower((utf8proc_int32_t)cp);
+}
+
+uint32_t utf8_upper_cp(uint32_t cp)
+{
+    if (cp < 0x80)
+        return cp >= 'a' && cp <= 'z' ? cp & ~0x20u : cp;
+    return (uint32_t)utf8proc_toupper((utf8proc_int32_t)cp);
+}
+
 uint32_t utf8_fold_cp(uint32_t cp)
 {
     if (cp < 0x80)

@@ -23,6 +23,9 @@ size_t utf8_put(uint32_t cp, char out[4]); /* bytes written */
 void utf8_fold(str s, char *out);
 bool utf8_is_ascii(str s);
 uint32_t utf8_fold_cp(uint32_t cp);
+/* simple mappings to the other case, which may change the length of the text */
+uint32_t utf8_lower_cp(uint32_t cp);
+uint32_t utf8_upper_cp(uint32_t cp);
 bool utf8_is_alnum(uint32_t cp); /* letter or digit of any script */
 bool utf8_is_cjk(uint32_t cp);   /* ideographs, kana, hangul: tokenised by bigram */
 int utf8_width(uint32_t cp);     /* terminal columns: 0, 1 or 2 */

@@ -16,10 +16,10 @@
 #include "codec/bitpack.h"
 #include "codec/zip.h"
 
-const char *const page_encoding_names[PE__COUNT] = { "none",    "const", "for",  "delta", "raw64",
-                                                     "decimal", "bits",  "dict", "plain" };
+const char *const page_encoding_names[PE__COUNT] = {
+    "none", "const", "for", "delta", "raw64", "decimal", "bits", "dict", "plain", "template"
+};
 
-#define PAGE_BYTES_MAX (1u << 30)
 #define ZSTD_WORTH 64 /* raw bytes below which zstd is not tried */
 
 struct page_scratch *page_scratch_new(void)

@@ -18,16 +18,17 @@
 
 enum page_class { PAGE_NULL, PAGE_BOOL, PAGE_INT, PAGE_F64, PAGE_TEXT, PAGE__CLASSES };
 
-enum page_encoding {                 /* on disk: never renumber */
-                     PE_NONE = 0,    /* null column: presence only */
-                     PE_CONST = 1,   /* one value for all rows that have one */
-                     PE_FOR = 2,     /* ints: (v - min) / gcd, bit-packed */
-                     PE_DELTA = 3,   /* ints: differences, frame of reference, bit-packed */
-                     PE_RAW64 = 4,   /* doubles: 8 byte planes */
-                     PE_DECIMAL = 5, /* doubles: v * 10^k as PE_FOR ints */
-                     PE_BITS = 6,    /* booleans: bitmap */
-                     PE_DICT = 7,    /* texts: distinct values once, bit-packed codes */
-                     PE_PLAIN = 8,   /* texts: lengths, bytes */
+enum page_encoding {                  /* on disk: never renumber */
+                     PE_NONE = 0,     /* null column: presence only */
+                     PE_CONST = 1,    /* one value for all rows that have one */
+                     PE_FOR = 2,      /* ints: (v - min) / gcd, bit-packed */
+                     PE_DELTA = 3,    /* ints: differences, frame of reference, bit-packed */
+                     PE_RAW64 = 4,    /* doubles: 8 byte planes */
+                     PE_DECIMAL = 5,  /* doubles: v * 10^k as PE_FOR ints */
+                     PE_BITS = 6,     /* booleans: bitmap */
+                     PE_DICT = 7,     /* texts: distinct values once, bit-packed codes */
+                     PE_PLAIN = 8,    /* texts: lengths, bytes */
+                     PE_TEMPLATE = 9, /* texts: templates and their variables */
                      PE__COUNT
 };
 extern const char *const page_encoding_names[PE__COUNT];

@@ -23,6 +23,12 @@ static inline uint32_t page_next_row(const uint64_t *present, uint32_t row, uint
     return present ? (uint32_t)bits_next(present, row + 1u, n) : row + 1u;
 }
 
+#define PAGE_BYTES_MAX (1u << 30)
+
+/* page_tmpl.c. False: templates do not pay for these values; out is as it was. */
+bool page_put_templates(const str *v, uint32_t n, struct page_scratch *s, struct buf *out);
+int page_get_templates(struct rd *r, uint32_t n, uint32_t nvals, struct arena *a,
+                       struct page_out *ret, struct err *err);
 int page_put_text(const struct page_in *in, struct page_scratch *s, struct buf *out,
                   struct page_meta *m);
 int page_get_text(struct rd *r, uint8_t encoding, uint32_t n, uint32_t nvals, struct arena *a,

@@ -139,6 +139,8 @@ int page_put_text(const struct page_in *in, struct page_scratch *s, struct buf *
         for (uint32_t i = 0; i < in->nvals; i++)
             s->u64[i] = s->codes[i];
         bitpack_put(out, s->u64, in->nvals, w);
+    } else if (page_put_templates(in->text, in->nvals, s, out)) {
+        m->encoding = PE_TEMPLATE;
     } else {
         m->encoding = PE_PLAIN;
         put_list(s, out, in->text, in->nvals);
@@ -269,6 +271,7 @@ int page_get_text(struct rd *r, uint8_t encoding, uint32_t n, uint32_t nvals, st
     struct list_out list;
     int rc;
     switch (encoding) {
+    case PE_TEMPLATE: return page_get_templates(r, n, nvals, a, ret, err);
     case PE_DICT: return get_dict(r, n, nvals, a, ret, err);
     case PE_CONST:
         rc = get_list(r, 1, NULL, 1, a, &list, err);

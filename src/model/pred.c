@@ -128,6 +128,8 @@ bool is_mark_field(enum field f)
 
 bool pred_uses_marks(const struct pred *p)
 {
+    if (p->calc && p->calc->marks)
+        return true;
     if (p->kind == P_RESOLVED || ((p->kind == P_TEST || p->kind == P_EXISTS) && p->scope.any))
         return true;
     for (uint32_t i = 0; i < p->nkids; i++)
@@ -169,6 +171,8 @@ static struct bounds bounds_of(const struct pred *p, enum field f)
         }
         return b;
     case P_TEST:
+        if (p->calc)
+            return all;
         if (p->scope.n == 1 && !p->scope.any && p->scope.fields[0].field == f)
             return p->test.num ? (struct bounds){ p->test.range.ilo, p->test.range.ihi } : none;
         return all;

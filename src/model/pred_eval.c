@@ -276,6 +276,10 @@ static int eval(const struct pred *p, struct block *b, const uint64_t *sel, uint
     case P_EXISTS:
     case P_TEST: break;
     }
+    if (p->calc)
+        return p->calc->texts && calc_of_texts(p->calc, b)
+                   ? eval(p->calc->texts, b, sel, out, r, err)
+                   : eval_calc(p, b, sel, out, r, err);
     return eval_test(p, b, sel, out, r, err);
 }
 

@@ -18,6 +18,7 @@ enum pred_kind { P_TRUE, P_FALSE, P_AND, P_OR, P_NOT, P_TEST, P_EXISTS, P_LEVEL,
 enum str_test {
     S_NONE,  /* no string matches */
     S_EQ,    /* is s */
+    S_IN,    /* is one of part, which rise by bytes */
     S_GLOB,  /* parts in order, '*' between them */
     S_WORDS, /* struct textpat: words, phrases, prefixes, substrings */
     S_REGEX,
@@ -55,6 +56,7 @@ struct text_unit {
 struct textpat {
     struct needle needle;
     bool left, right;
+    bool at_start, at_end;       /* only where the text begins (ends) */
     enum char_class first, last; /* of the needle */
     struct text_unit *units;     /* NULL: the needle is everything */
     uint32_t nunits, hit;
@@ -71,7 +73,7 @@ struct test {
     uint8_t bools; /* bit 0: false matches, bit 1: true matches */
     enum str_test st;
     str s;           /* S_EQ; the source text for printing otherwise */
-    const str *part; /* S_GLOB */
+    const str *part; /* S_GLOB, S_IN */
     uint32_t nparts;
     struct textpat pat; /* S_WORDS; S_REGEX: a literal that must occur (needle.bytes.n > 0) */
     struct regex *re;
@@ -91,6 +93,7 @@ struct pred {
     struct pred_scope scope;
     uint32_t levels;
     bool resolved;
+    const struct pred_calc *calc; /* of P_TEST, P_EXISTS: the values are computed, not the scope's */
     struct test test;
 };
 
@@ -121,6 +124,8 @@ size_t needle_find(const struct needle *nd, const char *p, size_t from, size_t n
 bool textpat_word(struct textpat *p, struct arena *a, str word, bool left, bool right);
 bool textpat_phrase(struct textpat *p, struct arena *a, str phrase, bool right);
 bool textpat_substr(struct textpat *p, struct arena *a, str part, bool fold);
+/* folded; how the text begins, how it ends, or all of it */
+bool textpat_affix(struct textpat *p, struct arena *a, str part, bool start, bool end);
 bool textpat_in(const struct textpat *p, str text, struct pred_run *r, struct err *err, int *rc);
 
 /* n values side by side; want = those asked for (NULL = all) */
@@ -137,6 +142,7 @@ int textpat_scan(const struct textpat *p, const struct text_vec *t, uint64_t *ou
 /* ---- pred_value.c: one value at a time ---- */
 int test_str(const struct pred *p, str s, uint32_t weight, struct pred_run *r, bool *ret,
              struct err *err);
+int str_qsort(const void *a, const void *b); /* of two str, by bytes */
 bool test_i64(const struct test *t, int64_t v);
 bool test_f64(const struct test *t, double v);
 bool test_num_text(const struct test *t, str s);
@@ -147,6 +153,13 @@ int test_rest(const struct pred *p, const struct fieldref *f, str object, struct
               bool *ret, struct err *err);
 bool glob_match(const str *part, uint32_t nparts, str s);
 bool ip_parse(str s, uint8_t out[16], bool *ret_v4);
+
+/* ---- pred_calc.c ---- */
+/* are all values the computation reads texts in this block, so that calc->texts says the same? */
+bool calc_of_texts(const struct pred_calc *c, const struct block *b);
+/* out: rows of sel whose computed value passes */
+int eval_calc(const struct pred *p, struct block *b, const uint64_t *sel, uint64_t *out,
+              struct pred_run *r, struct err *err);
 
 /* ---- pred_col.c ---- */
 /* out: rows of want (not NULL) whose value in this column passes */

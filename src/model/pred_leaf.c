@@ -2,6 +2,7 @@
 #include "model/pred_leaf.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 #include "base/utf8.h"
 #include "codec/json.h"
@@ -13,7 +14,8 @@ enum {
     COST_EQ = 4,
     COST_GLOB = 8,
     COST_WORDS = 32,
-    COST_REGEX = 128
+    COST_REGEX = 128,
+    COST_CALC = 256
 };
 
 static struct pred *leaf(struct arena *a, enum pred_kind kind, const struct pred_scope *sc,
@@ -219,6 +221,27 @@ struct pred *pred_equal(struct arena *a, const struct fieldref *f, str value, bo
     return p;
 }
 
+struct pred *pred_in(struct arena *a, const struct fieldref *f, const str *values, uint32_t n)
+{
+    struct pred *p = field_leaf(a, P_TEST, f, COST_GLOB);
+    str *own = arena_array(a, n ? n : 1, sizeof *own);
+    char *text = arena_printf(a, "%u values", n);
+    if (!p || !own || !text)
+        return NULL;
+    for (uint32_t i = 0; i < n; i++) {
+        own[i] = values[i].n ? arena_dup(a, values[i]) : STR("");
+        if (!own[i].p)
+            return NULL;
+    }
+    qsort(own, n, sizeof *own, str_qsort);
+    p->test.st = S_IN;
+    p->test.word = "in";
+    p->test.s = str_c(text);
+    p->test.part = own;
+    p->test.nparts = n;
+    return p;
+}
+
 struct pred *pred_exists(struct arena *a, const struct fieldref *f)
 {
     return field_leaf(a, P_EXISTS, f, COST_EXISTS);
@@ -357,6 +380,17 @@ struct pred *pred_substr(struct arena *a, enum field f, str part, bool fold)
     return p->test.s.p && textpat_substr(&p->test.pat, a, part, fold) ? p : NULL;
 }
 
+struct pred *pred_affix(struct arena *a, const struct fieldref *f, str part, bool start, bool end)
+{
+    struct pred *p = field_leaf(a, P_TEST, f, COST_GLOB);
+    if (!p)
+        return NULL;
+    p->test.st = S_WORDS;
+    p->test.word = start && end ? "equals" : start ? "begins" : "ends";
+    p->test.s = arena_dup(a, part);
+    return p->test.s.p && textpat_affix(&p->test.pat, a, part, start, end) ? p : NULL;
+}
+
 int pred_ip(struct pred **ret, struct arena *a, const struct fieldref *f, str range,
             struct err *err)
 {
@@ -384,6 +418,16 @@ int pred_ip(struct pred **ret, struct arena *a, const struct fieldref *f, str ra
     t->s = arena_dup(a, range);
     *ret = p;
     return t->s.p ? 0 : err_nomem(err);
+}
+
+void pred_set_calc(struct pred *x, const struct pred_calc *c)
+{
+    for (uint32_t i = 0; i < x->nkids; i++)
+        pred_set_calc(x->kids[i], c);
+    if (x->kind == P_TEST || x->kind == P_EXISTS) {
+        x->calc = c;
+        x->cost = c->texts ? c->texts->cost : COST_CALC;
+    }
 }
 
 int pred_regex_in(struct pred **ret, struct arena *a, const struct pred_scope *sc, str pattern,

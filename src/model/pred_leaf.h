@@ -58,6 +58,8 @@ int pred_match(struct pred **ret, struct arena *a, const struct fieldref *f,
                const struct pred_value *v, struct err *err);
 /* `field=value`: the whole value; `5` is the number 5 or the string "5" */
 struct pred *pred_equal(struct arena *a, const struct fieldref *f, str value, bool quoted);
+/* the whole value is one of these texts; no number is */
+struct pred *pred_in(struct arena *a, const struct fieldref *f, const str *values, uint32_t n);
 struct pred *pred_exists(struct arena *a, const struct fieldref *f);
 /* numbers, instants and strings that are wholly a number; or strings by bytes for quoted bounds */
 struct pred *pred_range(struct arena *a, const struct fieldref *f, const struct pred_bound *lo,
@@ -70,6 +72,29 @@ int pred_ip(struct pred **ret, struct arena *a, const struct fieldref *f, str ra
             struct err *err);
 int pred_regex_in(struct pred **ret, struct arena *a, const struct pred_scope *sc, str pattern,
                   str flags, struct err *err);
+
+/* A text that begins with part, ends with it, or both: is it; case folded. */
+struct pred *pred_affix(struct arena *a, const struct fieldref *f, str part, bool start, bool end);
+
+/* ---- values that are computed ---- */
+
+/* What computes a value out of a row. Immutable; any number of threads open it at a time. */
+struct pred_calc {
+    int (*open)(const struct pred_calc *c, struct block *b, void **ret, struct err *err);
+    /* texts stay valid until the next call */
+    int (*value)(void *opened, uint32_t row, struct val *ret, struct err *err);
+    void (*close)(void *opened);
+    const void *ctx;
+    str text;   /* as written */
+    bool marks; /* reads a mark */
+    /* A tree over the stored fields that says the same as the test, wherever these fields hold
+     * nothing but texts: it can use what indexes there are. NULL: none. */
+    struct pred *texts;
+    const struct fieldref *fields;
+    uint32_t nfields;
+};
+/* All leaves of x (made for this, of one field) test what c computes instead. */
+void pred_set_calc(struct pred *x, const struct pred_calc *c);
 
 /* Remembers where in the query text a leaf stands; errors found while running name it. */
 void pred_set_pos(struct pred *p, int64_t pos);

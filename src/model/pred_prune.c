@@ -50,6 +50,11 @@ static enum verdict judge_text(const struct test *t, const struct block_stats *s
     switch (t->st) {
     case S_NONE: return NONE;
     case S_EQ: return may_be(st, c, t->s) ? MAYBE : NONE;
+    case S_IN:
+        for (uint32_t i = 0; i < t->nparts; i++)
+            if (may_be(st, c, t->part[i]))
+                return MAYBE;
+        return NONE;
     case S_GLOB: return c->has_range && !has_prefix_in(c, t->part[0]) ? NONE : MAYBE;
     case S_WORDS:
     case S_REGEX: return may_have_tokens(st, c, &t->pat) ? MAYBE : NONE;
@@ -171,6 +176,23 @@ static enum verdict judge_level(const struct pred *p, const struct block_stats *
     return st->find(st->ctx, &level, &cs, 1) == 1 && cs.all_rows ? ALL : MAYBE;
 }
 
+/* The tree over stored fields counts where they hold nothing but texts. */
+static enum verdict judge_calc(const struct pred_calc *c, const struct block_stats *st)
+{
+    struct col_stats cs[COLS_MAX];
+    if (!c->texts || has_rest(st))
+        return MAYBE;
+    for (uint32_t i = 0; i < c->nfields; i++) {
+        uint32_t n = st->find(st->ctx, &c->fields[i], cs, COLS_MAX);
+        if (n > COLS_MAX || c->fields[i].field == F_ID)
+            return MAYBE;
+        for (uint32_t k = 0; k < n; k++)
+            if (cs[k].nvals && cs[k].type != V_STR && cs[k].type != V_NULL)
+                return MAYBE;
+    }
+    return judge(c->texts, st);
+}
+
 static enum verdict judge(const struct pred *p, const struct block_stats *st)
 {
     enum verdict v, k;
@@ -193,6 +215,8 @@ static enum verdict judge(const struct pred *p, const struct block_stats *st)
     case P_EXISTS:
     case P_TEST: break;
     }
+    if (p->calc)
+        return judge_calc(p->calc, st);
     if (p->scope.any)
         return MAYBE;
     v = NONE;

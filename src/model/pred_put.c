@@ -19,6 +19,14 @@ static void put_fields(struct buf *b, const struct pred_scope *sc)
     }
 }
 
+static void put_subject(struct buf *b, const struct pred *p)
+{
+    if (p->calc)
+        buf_putstr(b, p->calc->text);
+    else
+        put_fields(b, &p->scope);
+}
+
 static void put_bound(struct buf *b, const struct pred *p, const struct pred_bound *x)
 {
     enum field f = p->scope.n ? p->scope.fields[0].field : F_NONE;
@@ -41,7 +49,7 @@ static void put_bound(struct buf *b, const struct pred *p, const struct pred_bou
 static void put_test(struct buf *b, const struct pred *p)
 {
     const struct test *t = &p->test;
-    put_fields(b, &p->scope);
+    put_subject(b, p);
     if (t->slo.open && t->shi.open && t->word) {
         buf_printf(b, ":%s(%.*s)", t->word, STR_FMT(t->s));
     } else if (t->slo.open) {
@@ -100,7 +108,7 @@ void pred_put_text(struct buf *b, const struct pred *p)
         pred_put_text(b, p->kids[0]);
         break;
     case P_EXISTS:
-        put_fields(b, &p->scope);
+        put_subject(b, p);
         buf_puts(b, ":*");
         break;
     case P_LEVEL: put_levels(b, p->levels); break;
@@ -123,6 +131,8 @@ static void put_indexes(struct buf *b, const struct pred *p)
 {
     const struct test *t = &p->test;
     bool first = true;
+    if (p->calc)
+        return;
     if (p->kind == P_LEVEL)
         put_index(b, &first, "levels");
     if (p->kind == P_EXISTS && !p->scope.any)
@@ -137,9 +147,9 @@ static void put_indexes(struct buf *b, const struct pred *p)
         put_index(b, &first, "sequence bounds");
     else if (t->num)
         put_index(b, &first, "minimum and maximum");
-    if (t->st == S_EQ || t->st == S_BYTES || (t->st == S_GLOB && t->part[0].n))
+    if (t->st == S_EQ || t->st == S_IN || t->st == S_BYTES || (t->st == S_GLOB && t->part[0].n))
         put_index(b, &first, "text bounds");
-    if (t->st == S_EQ)
+    if (t->st == S_EQ || t->st == S_IN)
         put_index(b, &first, "value filter");
     if (t->pat.ntokens)
         put_index(b, &first, "token filter");
@@ -149,6 +159,10 @@ static void put_leaves(struct buf *b, const struct pred *p, bool *first)
 {
     for (uint32_t i = 0; i < p->nkids; i++)
         put_leaves(b, p->kids[i], first);
+    if (p->calc && p->calc->texts) {
+        put_leaves(b, p->calc->texts, first);
+        return;
+    }
     if (p->nkids || p->kind == P_TRUE || p->kind == P_FALSE)
         return;
     struct buf text;

@@ -241,6 +241,12 @@ bool textpat_substr(struct textpat *p, struct arena *a, str part, bool fold)
     return needle_init(&p->needle, a, part, fold) && note_tokens(p, a, part, false, false);
 }
 
+bool textpat_affix(struct textpat *p, struct arena *a, str part, bool start, bool end)
+{
+    *p = (struct textpat){ .at_start = start, .at_end = end };
+    return needle_init(&p->needle, a, part, true) && note_tokens(p, a, part, start, end);
+}
+
 static void note_edges(struct textpat *p)
 {
     str w = p->needle.bytes;
@@ -369,6 +375,15 @@ static const char *folded_copy(struct pred_run *r, str text, int *rc, struct err
     return p;
 }
 
+/* the only place an affix can stand at */
+static bool affix_holds(const struct textpat *p, const char *hay, size_t n)
+{
+    size_t len = p->needle.bytes.n;
+    if (p->at_start && p->at_end && n != len)
+        return false;
+    return n >= len && stands_at(&p->needle, hay + (p->at_start ? 0 : n - len));
+}
+
 bool textpat_in(const struct textpat *p, str text, struct pred_run *r, struct err *err, int *rc)
 {
     const char *hay = text.p;
@@ -379,6 +394,8 @@ bool textpat_in(const struct textpat *p, str text, struct pred_run *r, struct er
         if (!hay)
             return false;
     }
+    if (p->at_start || p->at_end)
+        return affix_holds(p, hay, text.n);
     for (size_t at = 0; (at = needle_find(&p->needle, hay, at, text.n)) != SIZE_MAX; at++)
         if (hit_holds(p, text, at))
             return true;
@@ -412,10 +429,24 @@ static int scan_run(const struct textpat *p, const struct text_vec *t, uint32_t 
     return 0;
 }
 
+static int scan_affixes(const struct textpat *p, const struct text_vec *t, uint64_t *out,
+                        struct pred_run *r, struct err *err)
+{
+    int rc = 0;
+    for (uint32_t i = 0; i < t->n && !rc; i++) {
+        str s = { t->bytes + t->off[i], t->off[i + 1] - t->off[i] };
+        if ((!t->want || bit_get(t->want, i)) && textpat_in(p, s, r, err, &rc))
+            bit_set(out, i);
+    }
+    return rc;
+}
+
 int textpat_scan(const struct textpat *p, const struct text_vec *t, uint64_t *out,
                  struct pred_run *r, struct err *err)
 {
     bits_zero(out, t->n);
+    if (p->at_start || p->at_end)
+        return scan_affixes(p, t, out, r, err);
     if (!t->want)
         return t->n ? scan_run(p, t, 0, t->n, out, r, err) : 0;
     for (size_t i = bits_next(t->want, 0, t->n); i < t->n;) {

@@ -96,6 +96,11 @@ static bool in_bytes(const struct test *t, str s)
     return true;
 }
 
+int str_qsort(const void *a, const void *b)
+{
+    return str_cmp(*(const str *)a, *(const str *)b);
+}
+
 int test_str(const struct pred *p, str s, uint32_t weight, struct pred_run *r, bool *ret,
              struct err *err)
 {
@@ -105,6 +110,9 @@ int test_str(const struct pred *p, str s, uint32_t weight, struct pred_run *r, b
     switch (t->st) {
     case S_NONE: break;
     case S_EQ: *ret = str_eq(s, t->s); break;
+    case S_IN:
+        *ret = bsearch(&s, t->part, t->nparts, sizeof *t->part, str_qsort) != NULL;
+        break;
     case S_GLOB: *ret = glob_match(t->part, t->nparts, s); break;
     case S_WORDS: *ret = textpat_in(&t->pat, s, r, err, &rc); break;
     case S_REGEX: return regex_match(p, s, weight, r, ret, err);

@@ -16,6 +16,9 @@ int view_native(struct buf *out, struct block *b, uint32_t row, struct err *err)
 /* The object as its client sent it: same names, places and values, nothing added (Elasticsearch
  * `_source`, export of originals). */
 int view_source(struct buf *out, struct block *b, uint32_t row, struct err *err);
+/* The value of one member of that object, *ret_found false when it has none of that key. */
+int view_sent(struct buf *out, struct block *b, uint32_t row, str key, bool *ret_found,
+              struct err *err);
 /* {timestamp: float s, agent, level: UPPER, message, context, trace_id, session_id}; trace shows
  * as DEBUG */
 int view_fleet(struct buf *out, struct block *b, uint32_t row, struct err *err);

@@ -65,3 +65,21 @@ int view_source(struct buf *out, struct block *b, uint32_t row, struct err *err)
     row_close(&r);
     return rc;
 }
+
+int view_sent(struct buf *out, struct block *b, uint32_t row, str key, bool *ret_found,
+              struct err *err)
+{
+    struct row r;
+    int rc = row_open(&r, b, row, err);
+    if (!rc) {
+        struct buf step;
+        buf_init(&step, 2 * key.n + 2);
+        field_put_step(&step, key);
+        row_source(&r);
+        *ret_found = row_put_sent(out, &r, str_skip(buf_str(&step), 1));
+        rc = buf_ok(&step) ? view_done(out, err) : err_nomem(err);
+        buf_deinit(&step);
+    }
+    row_close(&r);
+    return rc;
+}

@@ -422,6 +422,31 @@ void row_put_member(struct buf *b, struct row *r, uint32_t from, uint32_t to, bo
     put_run(b, r, from, to, 0, 0, first);
 }
 
+bool row_put_sent(struct buf *b, struct row *r, str key)
+{
+    uint32_t from, to;
+    bool first = true;
+    if (row_find(r, TREE_TOP, key, &from, &to)) {
+        if (r->m[from].path.n == key.n) {
+            row_put_value(b, r, &r->m[from]);
+            return true;
+        }
+        buf_putc(b, '{');
+        put_run(b, r, from, to, key.n + 1, 1, &first);
+        buf_putc(b, '}');
+        return true;
+    }
+    for (uint32_t i = 0; i < r->shape.ncontainers; i++) {
+        if (!str_eq(r->shape.containers[i], key))
+            continue;
+        buf_putc(b, '{');
+        row_put_tree(b, r, (int)i, &first);
+        buf_putc(b, '}');
+        return true;
+    }
+    return false;
+}
+
 void row_put_tree(struct buf *b, struct row *r, int tree, bool *first)
 {
     uint32_t from = 0;

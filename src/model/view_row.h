@@ -63,6 +63,8 @@ bool row_find(const struct row *r, int tree, str key, uint32_t *ret_from, uint32
 void put_key(struct buf *b, str key, bool *first);
 void put_key_value(struct buf *b, str key, struct val v, enum field f, bool *first);
 void row_put_member(struct buf *b, struct row *r, uint32_t from, uint32_t to, bool *first);
+/* value of the member `key` of the arranged object; false: there is none, nothing is written */
+bool row_put_sent(struct buf *b, struct row *r, str key);
 /* all members of a tree that are not done, without braces */
 void row_put_tree(struct buf *b, struct row *r, int tree, bool *first);
 /* the canonical fields that are not in `skip` under their own names, and the attributes: what a

@@ -69,6 +69,7 @@ int query_explain(struct query *q, struct store *s, struct buf *out, struct err 
                !plan.ordered && !plan.dedup ? "any"
                : plan.oldest                ? "oldest"
                                             : "newest");
+    buf_printf(out, ",\"indexes\":%s", q->o.no_prune ? "false" : "true");
     buf_printf(out, ",\"marks\":%s", pred_uses_marks(q->filter) ? "true" : "false");
     put_pipes(out, q);
     if (limit == UINT64_MAX)

@@ -31,8 +31,11 @@ struct run;
 struct parser;
 
 /* ---- syntax trees ---- */
+struct expr_prog;
+
 struct qname {
     str text;
+    const struct expr_prog *calc; /* not a name: a computation (expr.h), text as written */
     bool backticks;
     int64_t pos;
 };
@@ -90,7 +93,7 @@ struct parser {
     struct err *err;
     struct query *q;
     const struct query_opts *o;
-    unsigned depth;
+    unsigned depth, inner;        /* inner: queries this one stands in */
     const struct schema *schema;  /* columns at this point; NULL = entries */
     bool renamed;                 /* names from here on may be a rename's, not the store's */
     char tmp[QUERY_TEXT_MAX + 8]; /* a literal being unescaped */
@@ -115,6 +118,7 @@ int lex_expect(struct parser *p, char c, const char *where);
 bool lex_is_name(const struct parser *p, size_t pos, size_t *ret_len);
 int lex_name(struct parser *p, struct qname *ret, const char *what);
 int lex_value(struct parser *p, unsigned stops, struct pred_value *ret);
+int lex_quoted(struct parser *p, str *ret); /* at the opening quote */
 /* 1 when a regex stands here (moved past it), 0 when not, < 0 error */
 int lex_regex(struct parser *p, unsigned stops, str *ret_pattern, str *ret_flags);
 int lex_uint(struct parser *p, uint64_t *ret, const char *what);
@@ -123,9 +127,16 @@ int lex_number(struct parser *p, struct pred_bound *ret, const char *what);
 
 /* parse_filter.c: up to '|', ')' or the end */
 int parse_filter(struct parser *p, struct ast **ret);
+/* query.c: a query of its own at p->pos, up to the ')' that ends it. It sees what the outer one's
+ * key may see, but not its start and end. The last pipe is `fields` of these columns of it. */
+int parse_inner(struct parser *p, struct query **ret);
+int parse_inner_end(struct parser *p, struct query *inner, const struct qname *cols, uint32_t n);
 /* parse_pipe.c */
 int parse_pipes(struct parser *p);
 int parse_name_list(struct parser *p, struct qname **ret, uint32_t *ret_n, const char *what);
+
+/* calc.c: the leaves of x, made of n with its field a computation, test what that one gives */
+int calc_tests(struct parser *p, const struct ast *n, struct pred *x);
 
 /* lower.c */
 int lower_filter(struct parser *p, const struct ast *ast, struct pred **ret);
@@ -141,6 +152,10 @@ int schema_resolve(struct parser *p, const struct qname *n, struct fieldref *ret
 struct qcol *schema_find(const struct schema *s, str name);
 /* a column computed by a pipe; field only says how to show it */
 int schema_computed(struct parser *p, str name, enum field field, struct qcol *ret);
+/* A column that a pipe computes: into p->schema, in the place of the one of that name or behind the
+ * others; without a schema, what is to be covered in whole entries. Not for fields of an entry that
+ * the store or the order depends on. */
+int schema_set(struct parser *p, const struct qname *name, struct fieldref *ret);
 int schema_check(struct parser *p, const struct schema *s, int64_t pos); /* no name twice */
 
 /* ---- pipes ---- */
@@ -148,6 +163,8 @@ struct chunk {
     struct block *b;
     const uint64_t *sel;
     uint32_t nsel;
+    bool has_ref; /* an untouched block of run->scan: its rows can be named instead of copied */
+    uint32_t ref;
 };
 
 enum { OP_ENOUGH = 1 };
@@ -191,7 +208,7 @@ struct pipe_def {
 struct pipe;
 extern const struct pipe_def pipe_where, pipe_fields, pipe_drop, pipe_rename, pipe_sort, pipe_limit,
     pipe_head, pipe_offset, pipe_tail, pipe_stats, pipe_timeline, pipe_top, pipe_uniq, pipe_count,
-    pipe_dedup;
+    pipe_dedup, pipe_eval, pipe_lookup;
 
 struct pipe {
     const struct pipe_def *def;
@@ -226,6 +243,7 @@ struct query {
     bool has_limit;   /* limit, head or tail shapes the final rows */
     bool names_marks; /* resolved, resolved_by, resolved_at or note is named */
     bool want_total;
+    uint64_t max_seq; /* see no row past it; 0 = all there are */
     bool paged;
     ts_ns page_time;
     uint64_t page_seq, page_max_seq;
@@ -235,6 +253,7 @@ struct query {
 struct run {
     struct query *q;
     struct store *store;
+    struct scan *scan; /* open until the end of the run, for rows kept by reference; or NULL */
     struct query_sink *sink;
     struct query_ctl *ctl;
     struct query_result *res;
@@ -296,7 +315,8 @@ struct kept {
     ts_ns t;
     uint64_t seq;
     size_t bytes;
-    uint64_t order; /* arrival */
+    uint64_t order;    /* arrival */
+    uint32_t ref, row; /* where it stands, when the cells were left there */
     const struct id_gen *ids;
     struct val *key; /* sort keys, nkeys of them; may be NULL */
     uint32_t ncells;
@@ -310,10 +330,13 @@ void colkeys_free(struct colkeys *k);
  */
 int kept_new(struct kept **ret, struct run *r, struct block *b, uint32_t row,
              const struct schema *need, const struct val *key, uint32_t nkeys, struct err *err);
+/* The keys of a row whose cells stay where they are. */
+int kept_new_ref(struct kept **ret, struct run *r, uint32_t block, uint32_t row,
+                 const struct val *key, uint32_t nkeys, struct err *err);
 void kept_free(struct run *r, struct kept *k);
-/* A block of n <= BLOCK_ROWS_MAX kept rows, in r->batch; text is borrowed only by copying. */
-int kept_block(struct run *r, struct kept *const *rows, uint32_t n, struct block **ret,
-               struct err *err);
+/* A block of n <= BLOCK_ROWS_MAX kept rows, in the arena; text is borrowed only by copying. */
+int kept_block(struct run *r, struct arena *a, struct kept *const *rows, uint32_t n,
+               struct block **ret, struct err *err);
 /* Hands rows on in order, in batches, freeing them. 0, OP_ENOUGH, < 0. rows are all freed in any
  * case. */
 int kept_push(struct run *r, struct op *next, struct kept **rows, uint64_t n, struct err *err);

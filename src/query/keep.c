@@ -194,6 +194,24 @@ int kept_new(struct kept **ret, struct run *r, struct block *b, uint32_t row,
     return 0;
 }
 
+int kept_new_ref(struct kept **ret, struct run *r, uint32_t block, uint32_t row,
+                 const struct val *key, uint32_t nkeys, struct err *err)
+{
+    size_t bytes = sizeof(struct kept) + nkeys * sizeof(struct val);
+    for (uint32_t i = 0; i < nkeys; i++)
+        bytes += text_len(&key[i]);
+    struct kept *k = mem_alloc(bytes);
+    if (!k)
+        return err_nomem(err);
+    *k = (struct kept){ .bytes = bytes, .ref = block, .row = row, .key = (struct val *)(k + 1) };
+    char *at = (char *)(k->key + nkeys);
+    for (uint32_t i = 0; i < nkeys; i++)
+        k->key[i] = own_text(key[i], &at);
+    r->kept_bytes += bytes;
+    *ret = k;
+    return 0;
+}
+
 void kept_free(struct run *r, struct kept *k)
 {
     if (!k)
@@ -312,10 +330,9 @@ static void fill(struct run *r, struct kept *const *rows, uint32_t n, const uint
             cols[c].off[cols[c].next++] = (uint32_t)cols[c].text;
 }
 
-int kept_block(struct run *r, struct kept *const *rows, uint32_t n, struct block **ret,
-               struct err *err)
+int kept_block(struct run *r, struct arena *a, struct kept *const *rows, uint32_t n,
+               struct block **ret, struct err *err)
 {
-    struct arena *a = &r->batch;
     uint32_t *at = arena_array(a, r->keys->n + 1, sizeof *at);
     struct kblock *kb = arena_zalloc(a, sizeof *kb);
     if (!at || !kb)
@@ -364,7 +381,7 @@ static int push_batch(struct run *r, struct op *next, struct kept *const *rows, 
     struct chunk c = { .sel = sel, .nsel = n };
     arena_reset(&r->batch);
     bits_fill(sel, n);
-    int rc = kept_block(r, rows, n, &c.b, err);
+    int rc = kept_block(r, &r->batch, rows, n, &c.b, err);
     return rc ? rc : op_push(next, &c, err);
 }
 

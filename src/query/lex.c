@@ -210,6 +210,16 @@ static int quoted(struct parser *p, size_t *n)
     return 0;
 }
 
+int lex_quoted(struct parser *p, str *ret)
+{
+    size_t n = 0;
+    int rc = quoted(p, &n);
+    if (rc)
+        return rc;
+    *ret = n ? arena_dup(p->a, (str){ p->tmp, n }) : STR("");
+    return ret->p ? 0 : err_nomem(p->err);
+}
+
 static int add_part(struct parser *p, str **parts, uint32_t *nparts, size_t n)
 {
     str *more = *parts;

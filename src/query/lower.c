@@ -305,22 +305,12 @@ static int lower_regex(struct parser *p, const struct ast *n, const struct pred_
     return 0;
 }
 
-static int lower_field(struct parser *p, const struct ast *n, struct pred **ret)
+/* a test that means the same for every field it may be about */
+static int lower_test(struct parser *p, const struct ast *n, const struct fieldref *f,
+                      struct pred **ret)
 {
-    struct fieldref *f = arena_zalloc(p->a, sizeof *f);
-    if (!f)
-        return err_nomem(p->err);
-    int rc = schema_resolve(p, &n->field, f);
-    if (rc)
-        return rc;
-    unsigned flags = f->field == F_NONE ? 0 : field_table[f->field].flags;
-    if (f->field == F_LEVEL)
-        return lower_level(p, n, f, ret);
-    if (f->field == F_RESOLVED && !(n->kind == A_MATCH && n->value.nparts == 2))
-        return lower_resolved(p, n, ret);
-    if (flags & FF_TIME)
-        return lower_time(p, n, f, ret);
     struct pred *x = NULL;
+    int rc = 0;
     switch (n->kind) {
     case A_MATCH:
         rc = place_error(p, n->value_pos, pred_match(&x, p->a, f, &n->value, p->err));
@@ -337,6 +327,35 @@ static int lower_field(struct parser *p, const struct ast *n, struct pred **ret)
     pred_set_pos(x, n->pos);
     *ret = x;
     return 0;
+}
+
+/* the same about what an expression gives: the field only holds its place */
+static int lower_calc(struct parser *p, const struct ast *n, struct fieldref *f, struct pred **ret)
+{
+    if (!fieldref_make(p->a, n->field.text, true, f))
+        return err_nomem(p->err);
+    int rc = lower_test(p, n, f, ret);
+    return rc ? rc : calc_tests(p, n, *ret);
+}
+
+static int lower_field(struct parser *p, const struct ast *n, struct pred **ret)
+{
+    struct fieldref *f = arena_zalloc(p->a, sizeof *f);
+    if (!f)
+        return err_nomem(p->err);
+    if (n->field.calc)
+        return lower_calc(p, n, f, ret);
+    int rc = schema_resolve(p, &n->field, f);
+    if (rc)
+        return rc;
+    unsigned flags = f->field == F_NONE ? 0 : field_table[f->field].flags;
+    if (f->field == F_LEVEL)
+        return lower_level(p, n, f, ret);
+    if (f->field == F_RESOLVED && !(n->kind == A_MATCH && n->value.nparts == 2))
+        return lower_resolved(p, n, ret);
+    if (flags & FF_TIME)
+        return lower_time(p, n, f, ret);
+    return lower_test(p, n, f, ret);
 }
 
 /* ---- scopes ---- */

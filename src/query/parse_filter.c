@@ -7,7 +7,7 @@
  *
  * Inside field:( ... ) the same rules hold with values for terms. Depth is bounded by
  * QUERY_DEPTH_MAX. */
-#include "query/internal.h"
+#include "query/expr.h"
 
 /* where terms stand: inside field:( ... ) or not, and which group takes an in:... */
 struct place {
@@ -419,16 +419,32 @@ static int parse_apart(struct parser *p, const struct qname *f, const struct pla
     return 0;
 }
 
-/* functions of the language that `where` will take, not in this version */
-static bool is_function(str name)
+/* Behind a pipe a function may stand where a field does: concat(a, b):word. */
+static int parse_function(struct parser *p, const struct place *at, struct ast **ret)
 {
-    static const char *const names[] = { "concat", "coalesce", "if",         "len",
-                                         "lower",  "replace",  "split",      "substr",
-                                         "upper",  "url_host", "format_time" };
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (str_eq(name, str_c(names[i])))
-            return true;
-    return false;
+    struct expr_prog *prog;
+    struct qname f = { .pos = (int64_t)p->pos };
+    size_t len;
+    int rc = expr_parse_call(p, &prog);
+    if (rc)
+        return rc;
+    f.text = prog->text;
+    f.calc = prog;
+    enum cmp cmp = cmp_at(p, &len);
+    if (lex_peek(p, 0) == ':') {
+        p->pos++;
+        return parse_field_value(p, &f, at, ret);
+    }
+    if (cmp != CMP_NONE) {
+        p->pos += len;
+        return parse_cmp(p, &f, at, cmp, ret);
+    }
+    rc = parse_apart(p, &f, at, ret);
+    if (rc)
+        return rc < 0 ? rc : 0;
+    parse_error(p, (int64_t)p->pos, "expected a test behind the function");
+    err_hint(p->err, "such as len(message)>100 or concat(input, output):word");
+    return ERR_INVALID;
 }
 
 /* A term that begins with a name: 1 when it was a field test, 0 when it is a word after all. */
@@ -458,9 +474,11 @@ static int parse_named(struct parser *p, const struct place *at, struct ast **re
         rc = parse_cmp(p, &f, at, cmp, ret);
         return rc ? rc : 1;
     }
-    if (c == '(' && p->q->npipes && !f.backticks && is_function(f.text))
-        return parse_error(p, f.pos, "the function '%.*s' is not available in this version",
-                           STR_FMT(f.text));
+    if (c == '(' && p->q->npipes && !f.backticks && expr_is_function(f.text)) {
+        p->pos = was;
+        rc = parse_function(p, at, ret);
+        return rc ? rc : 1;
+    }
     bool apart = c == ' ' || c == '\t' || c == '\n' || c == '\r';
     if (apart && (rc = parse_apart(p, &f, at, ret)))
         return rc;

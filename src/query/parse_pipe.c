@@ -5,13 +5,14 @@ static const struct pipe_def *const pipes[] = { &pipe_where,    &pipe_fields, &p
                                                 &pipe_rename,   &pipe_sort,   &pipe_limit,
                                                 &pipe_head,     &pipe_offset, &pipe_tail,
                                                 &pipe_stats,    &pipe_top,    &pipe_uniq,
-                                                &pipe_timeline, &pipe_count,  &pipe_dedup };
+                                                &pipe_timeline, &pipe_count,  &pipe_dedup,
+ &pipe_eval, &pipe_lookup };
 #define NPIPES (sizeof pipes / sizeof *pipes)
 
 /* in the language, not in this version */
-static const char *const later[] = { "eval",    "extract", "parse",     "rare",
+static const char *const later[] = { "extract", "parse",     "rare",
                                      "values",  "facets",  "sample",    "patterns",
-                                     "context", "trace",   "sessions",  "lookup",
+                                     "context", "trace",   "sessions",  
                                      "join",    "union",   "anomalies", "compare" };
 #define NLATER (sizeof later / sizeof *later)
 
@@ -83,7 +84,7 @@ int parse_pipes(struct parser *p)
     struct pipe **tail = &p->q->pipes;
     for (;;) {
         lex_blank(p);
-        if (p->pos == p->text.n)
+        if (p->pos == p->text.n || (p->inner && lex_peek(p, 0) == ')'))
             return 0;
         if (lex_peek(p, 0) != '|')
             return parse_error(p, (int64_t)p->pos,

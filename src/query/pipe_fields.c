@@ -1,4 +1,4 @@
-/* pipe_fields.c: `fields a, b`, `drop a`, `rename a as b`.
+/* pipe_fields.c: `fields a, b as c`, `drop a`, `rename a as b`.
  *
  * On a table these change the schema and nothing else. `fields` on whole entries makes a table of
  * them; `drop` and `rename` there leave whole entries, seen through a block that lacks or renames
@@ -27,19 +27,25 @@ static struct schema *new_schema(struct parser *p, uint32_t n)
 
 static int fields_parse(struct parser *p, struct pipe *pipe)
 {
-    struct qname *names;
-    uint32_t n;
-    int rc = parse_name_list(p, &names, &n, "a field name");
-    struct schema *s = rc ? NULL : new_schema(p, n);
-    if (rc)
-        return rc;
+    struct schema *s = new_schema(p, 0);
+    int rc = 0;
     if (!s)
         return err_nomem(p->err);
-    for (uint32_t i = 0; i < n && !rc; i++) {
-        s->cols[i].name = names[i].text;
-        rc = schema_resolve(p, &names[i], &s->cols[i].ref);
-    }
-    s->n = n;
+    do {
+        struct qname name, as;
+        struct qcol *cols = arena_grow(p->a, s->cols, s->n, s->n + 1, sizeof *cols);
+        if (!cols)
+            return err_nomem(p->err);
+        s->cols = cols;
+        rc = lex_name(p, &name, "a field name");
+        as = name;
+        if (!rc && lex_word(p, "as"))
+            rc = lex_name(p, &as, "a name after as");
+        if (rc)
+            return rc;
+        cols[s->n].name = as.text;
+        rc = schema_resolve(p, &name, &cols[s->n++].ref);
+    } while (!rc && lex_char(p, ','));
     pipe->out = s;
     return rc ? rc : schema_check(p, s, pipe->pos);
 }
@@ -222,6 +228,7 @@ static int columns_push(struct op *o, const struct chunk *c, struct err *err)
     if (o->pipe->out)
         return op_push(o->next, c, err);
     struct chunk next = *c;
+    next.has_ref = false; /* its columns are others */
     int rc = view_make((struct columns_op *)o, c->b, &next.b, err);
     return rc ? rc : op_push(o->next, &next, err);
 }

@@ -74,6 +74,71 @@ static int parse_text(struct query *q, struct err *err)
     return rc ? rc : join_filter(q, err);
 }
 
+/* ---- queries within queries ---- */
+
+#define INNER_MAX 4
+
+static void inner_release(void *what)
+{
+    arena_deinit(&((struct query *)what)->arena);
+}
+
+int parse_inner(struct parser *p, struct query **ret)
+{
+    struct query *outer = p->q, *q = arena_zalloc(p->a, sizeof *q);
+    struct ast *ast;
+    if (!q)
+        return err_nomem(p->err);
+    if (p->inner == INNER_MAX)
+        return parse_error(p, (int64_t)p->pos, "more than %d queries in one another", INNER_MAX);
+    arena_init(&q->arena, QUERY_ARENA_MAX);
+    if (!arena_own(p->a, inner_release, q))
+        return err_nomem(p->err);
+    q->o = outer->o;
+    q->o.start = TS_MIN;
+    q->o.end = TS_MAX;
+    q->o.limit = q->o.offset = 0;
+    q->o.unlimited = true;
+    q->o.oldest_first = false;
+    size_t from = p->pos;
+    p->q = q;
+    p->schema = NULL;
+    p->renamed = false;
+    p->inner++;
+    int rc = parse_filter(p, &ast);
+    if (!rc)
+        rc = lower_filter(p, ast, &q->own);
+    if (!rc)
+        rc = parse_pipes(p);
+    p->inner--;
+    q->text = str_sub(p->text, from, p->pos - from);
+    *ret = q;
+    return rc;
+}
+
+int parse_inner_end(struct parser *p, struct query *inner, const struct qname *cols, uint32_t n)
+{
+    struct pipe *pipe = arena_zalloc(p->a, sizeof *pipe), **tail = &inner->pipes;
+    struct schema *s = arena_zalloc(p->a, sizeof *s);
+    if (!pipe || !s || !(s->cols = arena_zalloc(p->a, n * sizeof *s->cols)))
+        return err_nomem(p->err);
+    while (*tail)
+        tail = &(*tail)->next;
+    for (; s->n < n; s->n++) {
+        s->cols[s->n].name = cols[s->n].text;
+        int rc = schema_resolve(p, &cols[s->n], &s->cols[s->n].ref);
+        if (rc)
+            return rc;
+    }
+    pipe->def = &pipe_fields;
+    pipe->pos = cols[0].pos;
+    pipe->in = p->schema;
+    pipe->out = s;
+    pipe->text = STR("fields");
+    *tail = pipe;
+    return join_filter(inner, p->err);
+}
+
 int query_parse(struct query **ret, str text, const struct query_opts *o, struct err *err)
 {
     int rc = check_text(text, err);

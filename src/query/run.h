@@ -18,6 +18,8 @@ struct plan plan_order(const struct query *q);
 uint64_t final_limit(const struct query *q, bool *ret_default);
 /* need: rows wanted at most (UINT64_MAX = all) */
 int source_run(struct run *r, const struct plan *plan, uint64_t need, struct err *err);
+/* what a further scan read, to the account of the first one */
+void cost_add(struct scan_cost *to, const struct scan_cost *c);
 extern const struct op_ops sink_ops;
 void count_set(struct op *o, uint64_t n); /* pipe_count.c */
 

@@ -61,6 +61,69 @@ int schema_computed(struct parser *p, str name, enum field field, struct qcol *r
     return 0;
 }
 
+/* fields the store, its order or its marks depend on */
+static bool fixed(enum field f)
+{
+    return f == F_SEQ || f == F_ID || f == F_LEVEL || f == F_KEY_ID ||
+           (f != F_NONE && field_table[f].flags & (FF_TIME | FF_VIRTUAL | FF_INTERNAL));
+}
+
+static int entry_target(struct parser *p, const struct qname *name, struct fieldref *ret)
+{
+    if (!fieldref_make(p->a, name->text, name->backticks, ret))
+        return err_nomem(p->err);
+    if (!fixed(ret->field))
+        return 0;
+    parse_error(p, name->pos, "an entry's '%.*s' cannot be computed", STR_FMT(name->text));
+    err_hint(p->err, "give it another name, or pick columns with `fields` first");
+    return ERR_INVALID;
+}
+
+static bool key_taken(const struct schema *s, str key)
+{
+    for (uint32_t c = 0; c < s->n; c++)
+        if (str_eq(s->cols[c].ref.key, key))
+            return true;
+    return false;
+}
+
+static int table_target(struct parser *p, str name, struct fieldref *ret)
+{
+    struct schema *s = arena_zalloc(p->a, sizeof *s);
+    struct qcol col, *old;
+    str key = name;
+    if (!s)
+        return err_nomem(p->err);
+    s->cols = arena_array(p->a, p->schema->n + 1, sizeof *s->cols);
+    if (!s->cols)
+        return err_nomem(p->err);
+    memcpy(s->cols, p->schema->cols, p->schema->n * sizeof *s->cols);
+    s->n = p->schema->n;
+    old = schema_find(s, name);
+    int rc = schema_computed(p, key, F_NONE, &col);
+    /* a renamed column may lie under this name still */
+    while (!rc && key_taken(s, col.ref.key)) {
+        char *z = arena_printf(p->a, "%.*s'", STR_FMT(key));
+        key = str_c(z);
+        rc = z ? schema_computed(p, key, F_NONE, &col) : err_nomem(p->err);
+    }
+    if (rc)
+        return rc;
+    col.name = name;
+    *ret = col.ref;
+    if (old)
+        *old = col;
+    else
+        s->cols[s->n++] = col;
+    p->schema = s;
+    return 0;
+}
+
+int schema_set(struct parser *p, const struct qname *name, struct fieldref *ret)
+{
+    return p->schema ? table_target(p, name->text, ret) : entry_target(p, name, ret);
+}
+
 int schema_check(struct parser *p, const struct schema *s, int64_t pos)
 {
     for (uint32_t i = 1; i < s->n; i++)

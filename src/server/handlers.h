@@ -13,6 +13,7 @@ void native_tail_poll(struct call *c);
 void native_timeline(struct call *c);
 void native_fields(struct call *c);
 void native_values(struct call *c);
+void native_templates(struct call *c); /* native_templates.c */
 void native_entry(struct call *c);
 void native_context(struct call *c);
 void native_resolve(struct call *c);

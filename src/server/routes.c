@@ -51,6 +51,7 @@ static const struct route_param p_query[] = {
     Q("all", "boolean", "true: no default limit, for exports"),
     Q("total", "boolean", "true: count all matches"),
     Q("explain", "boolean", "true: the plan instead of rows"),
+    Q("indexes", "boolean", "off: read all rows, whatever the indexes could rule out; to check answers"),
     Q("timeout", "string", "give up after, such as `5s`; the server's own limit is the most"),
     Q("tz", "string", "offset for dates and buckets, `+02:00`"),
     END
@@ -83,6 +84,9 @@ static const struct route_param p_timeline[] = {
 static const struct route_param p_fields[] = {
     Q("q", "string", "filter; not given: all entries, from summaries"), RANGE,
     Q("limit", "integer", "fields, 500 by default"), END
+};
+static const struct route_param p_templates[] = {
+    Q("limit", "integer", "templates, 100 by default, 10,000 at most"), END
 };
 static const struct route_param p_values[] = {
     P("name", "field name; attributes by their dotted name"), Q("q", "string", "filter"), RANGE,
@@ -206,6 +210,12 @@ const struct route route_table[] = {
     NATIVE(HTTP_GET, "/api/v1/fields/{name}/values", native_values, SCOPE_READ, REQ_QUERY, 0,
            "Most frequent values of a field", NULL,
            "`{field, values:[{value, count}], distinct, present, truncated}`", p_values),
+    NATIVE(HTTP_GET, "/api/v1/templates", native_templates, SCOPE_READ, REQ_QUERY, 0,
+           "Messages by the text that is the same in all of them", NULL,
+           "`{templates:[{id, template, entries, levels, first, last, example_seq}], "
+           "other_entries}`, most frequent first; `<int>` and `<text>` stand for what differs; "
+           "counted as entries are stored, so deleted ones may still be in it",
+           p_templates),
     NATIVE(HTTP_GET, "/api/v1/entries/{id}", native_entry, SCOPE_READ, REQ_QUERY, 0, "One entry",
            NULL, "the entry", p_id),
     NATIVE(HTTP_GET, "/api/v1/entries/{id}/context", native_context, SCOPE_READ, REQ_QUERY, 0,

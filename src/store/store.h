@@ -27,6 +27,7 @@ struct io;
 
 struct store_config {
     bool read_only;       /* no writer lock, nothing is changed; WAL is replayed in memory */
+    bool segments_only;   /* with read_only: no lock, no log, no marks; beside a running writer */
     bool create;          /* make a new store in an empty directory */
     bool recovery_strict; /* corruption before the durable offset: refuse to open (ERR_CORRUPT) */
     bool no_fsync;        /* WAL not synced: for benchmarks and for judging the crash judge only */
@@ -123,7 +124,7 @@ struct scan_cost {
     uint64_t segments_total, segments_pruned;
     uint64_t blocks_total, blocks_pruned, blocks_read;
     uint64_t rows_scanned, rows_matched, bytes_read, bytes_decoded;
-    uint64_t pages_decoded;
+    uint64_t pages_decoded, pages_cached; /* the latter were found decoded */
     uint64_t gave_up; /* rows on which a regular expression gave up: they do not match */
     bool incomplete;  /* some range could not be read */
     char incomplete_why[200];
@@ -134,10 +135,21 @@ struct scan_block {
     uint64_t *sel;       /* bitmap of matching rows, BLOCK_WORDS words */
     uint32_t nsel;       /* > 0 */
     ts_ns t_min, t_max;  /* of the whole block */
+    uint32_t ref;        /* its name in this scan and its forks, for scan_again */
 };
 int store_scan(struct store *s, const struct scan_plan *plan, struct scan **ret, struct err *err);
 /* 0 = a block, 1 = end, < 0 error. One thread per scan. */
 int scan_next(struct scan *sc, struct scan_block *ret, struct err *err);
+/* A further reader of the same blocks, for another thread: each block goes to one of them, in the
+ * scan's order as they come to take them, and a floor set for one holds for all. Closed before the
+ * scan it comes from; what it costs it counts itself. Not for scans with `pause`. */
+int scan_fork(struct scan *sc, struct scan **ret, struct err *err);
+/* how many blocks there are to take, before any was read */
+uint32_t scan_blocks(const struct scan *sc);
+/* Opens a block once more that scan_next gave: the same rows, in the caller's arena, which is reset
+ * after block_close. What it reads is added to *cost. By any thread while the scan is open. */
+int scan_again(struct scan *sc, uint32_t ref, struct scan_cost *cost, struct arena *a,
+               struct block **ret, struct err *err);
 /* With SCAN_NEWEST: rows older than t are no longer wanted (SCAN_OLDEST: newer). */
 void scan_set_floor(struct scan *sc, ts_ns t);
 /* With SCAN_SEQ: every row with a lower seq was handed out or does not match. */
@@ -208,6 +220,20 @@ struct field_stat {
 /* all columns ever stored and not yet deleted, by falling number of entries; at most max */
 int store_fields(struct store *s, struct arena *a, uint32_t max, struct field_stat **ret,
                  uint32_t *ret_n, struct err *err);
+
+struct template_stat {
+    uint64_t id; /* template_id of the text: the same in every segment and for ever */
+    str text;    /* codec/template.h; template_show makes it readable */
+    uint64_t entries, levels[LV__COUNT];
+    ts_ns first, last;    /* by timestamp */
+    uint64_t example_seq; /* the first entry of it that was stored */
+};
+/* The templates of all messages by falling number of entries, at most max, in the arena;
+ * *ret_other: entries with a message whose template is not among them, or that have none. Entries
+ * count as they were stored: those deleted since are in here until their segments are written
+ * anew. */
+int store_templates(struct store *s, uint32_t max, struct arena *a, struct template_stat **ret,
+                    uint32_t *ret_n, uint64_t *ret_other, struct err *err);
 
 /* ---- state ---- */
 struct store_gap {

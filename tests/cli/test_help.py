@@ -8,7 +8,8 @@ import unittest
 from clitest import CONFIG, IO, NONE, UNREACHABLE, USAGE, CliTest, clean_env, run
 
 COMMANDS = ["serve", "demo", "ingest", "search", "tail", "stats", "agents", "trace", "export",
-            "resolve", "prune", "keys", "verify", "onboard", "routes", "man", "completion", "version"]
+            "resolve", "prune", "keys", "verify", "inspect", "onboard", "routes", "man", "completion",
+            "version"]
 SOURCE = os.environ.get("FLEETLOG_SOURCE", ".")
 
 

@@ -356,6 +356,16 @@ class TestFields(Query):
         got = {f["name"]: f for f in self.get("/api/v1/fields", q="agent:a1")["fields"]}
         self.assertEqual(got["n"]["entries"], 50)
 
+    def test_templates(self):
+        got = self.get("/api/v1/templates")
+        # the marked entries are among them: every message counts once
+        total = sum(t["entries"] for t in got["templates"]) + got["other_entries"]
+        self.assertEqual(total, self.get("/api/v1/query", q="message:* | count")["rows"][0]["count"])
+        top = got["templates"][0]
+        self.assertEqual(sum(top["levels"].values()), top["entries"])
+        self.assertRegex(top["id"], "^[0-9a-f]{16}$")
+        self.assertEqual(len(self.get("/api/v1/templates", limit=1)["templates"]), 1)
+
     def test_values(self):
         got = self.get("/api/v1/fields/agent/values", q="agent:a*")
         self.assertEqual({v["value"]: v["count"] for v in got["values"]},

@@ -6,6 +6,7 @@
  * manifest record, and only then WAL files are removed. Order of deletion: manifest first, then the
  * file. */
 #include "store/columnar/impl.h"
+#include "store/columnar/pcache.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 #define MERGE_COPY_ROWS 4096      /* blocks on average this full are copied as they are */
 #define ZSTD_MERGE 3
 #define IDLE_S 30
+#define CACHE_TICK_S 5   /* pages unused for two of them are dropped */
 #define TELL_NS NS_PER_S /* until the log says that its last group was durable */
 
 /* ---- publishing ---- */
@@ -419,12 +421,15 @@ void *background_main(void *arg)
     struct store *s = arg;
     bool failed = false;
     ts_ns retention_at = 0;
+    int64_t ticked = s->io->ops->mono(s->io);
     for (;;) {
         pthread_mutex_lock(&s->lock);
         if (!s->bg_stop && !s->bg_wanted && (!s->frozen || failed)) {
             struct timespec until;
             clock_gettime(CLOCK_REALTIME, &until);
-            until.tv_sec += failed || s->wal_untold ? 1 : IDLE_S;
+            until.tv_sec += failed || s->wal_untold  ? 1
+                            : pcache_bytes(s->pages) ? CACHE_TICK_S
+                                                     : IDLE_S;
             pthread_cond_timedwait(&s->bg_cond, &s->lock, &until);
         }
         bool tell = s->wal_untold && s->io->ops->mono(s->io) - s->untold_since >= TELL_NS;
@@ -450,6 +455,11 @@ void *background_main(void *arg)
             did = false;
             if (!busy)
                 step(s, "merge", merge_some(s, false, &did, &err), &err, &failed);
+        }
+        int64_t mono = s->io->ops->mono(s->io);
+        if (mono - ticked >= CACHE_TICK_S * NS_PER_S) {
+            pcache_tick(s->pages);
+            ticked = mono;
         }
         ts_ns now = s->io->ops->now(s->io);
         if (now >= retention_at || frozen) {

@@ -9,6 +9,7 @@
  * Opening: identity, lock, manifest, state, then the WAL behind the last flush into a fresh
  * memtable. It goes on from any state a crash can leave; a hole becomes a gap record. */
 #include "store/columnar/impl.h"
+#include "store/columnar/pcache.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -329,7 +330,7 @@ static int open_files(struct store *s, struct err *err)
     bool fresh = !exists(s, "CURRENT");
     if (fresh && (s->cfg.read_only || !s->cfg.create))
         return err_set(err, ERR_NOTFOUND, "there is no fleetlog store in this directory");
-    int rc = take_lock(s, err);
+    int rc = s->cfg.segments_only ? 0 : take_lock(s, err);
     if (rc)
         return rc;
     rc = fresh ? create_store(s, err) : identity_load(s, err);
@@ -337,7 +338,7 @@ static int open_files(struct store *s, struct err *err)
         rc = manifest_load(s, err);
     if (!rc)
         rc = build_version(s, err);
-    if (!rc)
+    if (!rc && !s->cfg.segments_only)
         rc = recover(s, err);
     if (rc || s->cfg.read_only)
         return rc;
@@ -379,6 +380,8 @@ int store_open(struct store **ret, struct io *io, const struct store_config *cfg
     s->active = memtable_new();
     int rc = s->active ? late_new(&s->late, err) : err_nomem(err);
     if (!rc)
+        rc = pcache_new(&s->pages, PCACHE_BYTES, err);
+    if (!rc)
         rc = open_files(s, err);
     if (!rc)
         rc = start_threads(s, err);
@@ -419,6 +422,7 @@ void store_close(struct store *s)
     forget_sums(s);
     version_unref(s->version);
     late_free(s->late);
+    pcache_free(s->pages);
     manifest_close(s);
     io_close(s->lock_file);
     pthread_mutex_destroy(&s->lock);

@@ -97,6 +97,17 @@ int rollup_merge(struct rollup *into, const struct rollup *from, struct err *err
 void rollup_encode(const struct rollup *r, struct buf *out);
 int rollup_decode(struct rollup *r, str in, struct err *err); /* adds to r */
 
+/* ---- templates of messages (templates.c) ---- */
+
+struct templates;
+struct templates *templates_new(void);
+void templates_free(struct templates *t);
+/* The message's place among the templates, for templates_count; 0: it has none. */
+int templates_find(struct templates *t, str message, uint32_t *ret, struct err *err);
+void templates_count(struct templates *t, uint32_t slot, ts_ns time, uint64_t seq, int64_t level);
+void templates_encode(struct templates *t, struct buf *out); /* t cannot be counted on after it */
+int templates_add(struct templates *t, str section, struct err *err);
+
 /* ---- segments (segment.c reads, seg_write.c writes) ---- */
 
 struct seg_meta { /* what the manifest knows of a segment */
@@ -123,9 +134,21 @@ struct seg_key {
     enum vtype type;
 };
 
+/* Typed parts of a footer (version 2): never renumber. */
+enum seg_section {
+    SECTION_SIGNATURES = 1, /* where the trigram signatures are */
+    SECTION_VALUES = 2,     /* where the maps from value to blocks are */
+    SECTION_GROUPS = 3,     /* entries by hour and level */
+    SECTION_TEMPLATES = 4,  /* of messages */
+    SECTION_BLOBS = 5,      /* large values and the files that hold them */
+    SECTION__COUNT
+};
+enum { SECTION_CRITICAL = 0x80, SECTION_KIND = 0x7f };
+
 struct seg {
     _Atomic uint32_t refs;
     struct store *s;
+    uint64_t serial; /* of this object: no other ever has it */
     struct seg_meta m;
     _Atomic bool dead;    /* out of the manifest: unlink with the last reference */
     pthread_mutex_t lock; /* guards opening */
@@ -133,27 +156,34 @@ struct seg {
     char broken_why[160];
     struct io_file *f;
     char *footer; /* keys point into it */
+    size_t footer_n;
     struct seg_key *keys;
     uint32_t nkeys;
     struct seg_block *blocks;
     str rollup_bytes;
+    uint32_t format;              /* version of the file */
+    str sections[SECTION__COUNT]; /* of the footer; empty where there is none */
 };
 void seg_path(const struct seg_meta *m, char out[PATH_MAX_STORE]);
 void seg_dir(const struct seg_meta *m, char out[PATH_MAX_STORE]);
 struct seg *seg_new(struct store *s, const struct seg_meta *m);
 void seg_ref(struct seg *g);
 void seg_unref(struct seg *g);
+/* exactly n bytes at off, unchecked */
+int seg_read_at(struct seg *g, void *p, size_t n, uint64_t off, struct err *err);
 int seg_open(struct seg *g, struct err *err); /* idempotent; ERR_CORRUPT, ERR_IO */
 
 /* A block of a segment; b first. Stats for pruning come with it. */
 struct sblock;
 int sblock_open(struct seg *g, uint32_t i, struct arena *a, struct sblock **ret, struct err *err);
+/* The same for scans: directory and pages by way of the store's cache, and what they cost is added
+ * to *cost, which must outlive the block. */
+int sblock_open_cached(struct seg *g, uint32_t i, struct scan_cost *cost, struct arena *a,
+                       struct sblock **ret, struct err *err);
 struct block *sblock_block(struct sblock *b);
 void sblock_stats(struct sblock *b, struct block_stats *ret);
 struct seg_col; /* seg_format.h */
 const struct seg_col *sblock_cols(const struct sblock *b);
-/* bytes read and decoded so far through this block */
-void sblock_cost(const struct sblock *b, struct scan_cost *c);
 /* decodes every page and checks every checksum; counts into rep */
 int sblock_verify(struct sblock *b, struct verify_report *rep, struct err *err);
 
@@ -343,6 +373,7 @@ struct store {
     struct id_gen ids;
     struct manifest mf;
     struct late *late;
+    struct pcache *pages; /* of scans; pcache.h */
 
     pthread_mutex_t lock;
     struct memtable *active, *frozen; /* frozen may be NULL */

@@ -7,7 +7,7 @@
 
 #define SEG_MAGIC "FLEETSEG"
 #define SEG_END_MAGIC "SEGEND01"
-#define SEG_VERSION 1
+#define SEG_VERSION 2 /* written; 1 (without sections) is read, too */
 #define SEG_HEADER 64
 #define SEG_TRAILER 32
 #define SEG_KEYS_MAX (1u << 22)

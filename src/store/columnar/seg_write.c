@@ -7,66 +7,15 @@
  *
  * Invariants: 1. a (key, type) has one index in keys. 2. bytes handed to put() land at the offset
  * put() returned. 3. nothing of an unfinished file survives seg_writer_free. */
-#include "store/columnar/impl.h"
-#include "store/columnar/seg_format.h"
+#include "store/columnar/seg_write.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/hash.h"
 #include "base/rd.h"
-#include "codec/filter.h"
-#include "codec/token.h"
 
-#define WRITE_CHUNK (1u << 20)
-#define FILTER_MAX (256u << 10) /* bytes of one filter */
-#define TOKEN_SET (1u << 17)    /* slots of the set of distinct hashes; fuller sets get no filter */
-
-struct gathered { /* one output column of the block being written */
-    uint64_t present[BLOCK_WORDS];
-    union {
-        int64_t i64[BLOCK_ROWS_MAX];
-        double f64[BLOCK_ROWS_MAX];
-        uint8_t b8[BLOCK_ROWS_MAX];
-        str text[BLOCK_ROWS_MAX];
-    };
-    uint16_t rows[BLOCK_ROWS_MAX];
-    uint32_t nvals;
-};
-
-struct source_col { /* one column of one source block, filed under its output column */
-    uint32_t src, col;
-    uint32_t next; /* index + 1 */
-};
-
-struct seg_writer {
-    struct store *s;
-    struct io_file *f;
-    char tmp[PATH_MAX_STORE];
-    struct seg_meta m;
-    int zstd_level;
-    struct buf out;      /* bytes not yet written; they belong at file offset m.bytes */
-    struct smap key_map; /* type byte + key -> index + 1 */
-    struct seg_key *keys;
-    uint32_t nkeys, cap_keys;
-    struct seg_block *blocks;
-    uint32_t cap_blocks;
-    struct rollup *sums;
-    struct page_scratch *scratch;
-    struct gathered *g;
-    uint64_t *set;       /* TOKEN_SET slots */
-    uint32_t *set_slots; /* which of them are taken, set_n of them */
-    uint32_t set_n;
-    bool set_full;
-    struct arena arena; /* keys */
-    /* per block */
-    struct buf dir;
-    uint32_t *heads; /* per key: first source_col + 1 */
-    uint32_t *order; /* output positions by source */
-    struct arena tmp_arena;
-};
-
-static int file_put(struct seg_writer *w, struct err *err)
+int seg_file_put(struct seg_writer *w, struct err *err)
 {
     int rc = w->f->io->ops->pwrite(w->f, w->out.p, w->out.n, w->m.bytes, err);
     if (!rc) {
@@ -76,8 +25,7 @@ static int file_put(struct seg_writer *w, struct err *err)
     return rc;
 }
 
-/* where the next byte put into out will be in the file */
-static uint64_t here(const struct seg_writer *w)
+uint64_t seg_here(const struct seg_writer *w)
 {
     return w->m.bytes + w->out.n;
 }
@@ -126,18 +74,22 @@ int seg_writer_new(struct seg_writer **ret, struct store *s, int64_t day, int zs
                               .seq_min = UINT64_MAX };
     buf_init(&w->out, ARENA_MAX);
     buf_init(&w->dir, 64u << 20);
+    buf_init(&w->sections, ARENA_MAX);
     smap_init(&w->key_map, SMAP_COPY);
     arena_init(&w->arena, ARENA_MAX);
     arena_init(&w->tmp_arena, ARENA_MAX);
     w->sums = rollup_new();
+    w->tmpl = templates_new();
+    w->tmpl_of = mem_array(BLOCK_ROWS_MAX, sizeof *w->tmpl_of);
     w->scratch = page_scratch_new();
     w->g = mem_alloc(sizeof *w->g);
-    w->set = mem_zarray(TOKEN_SET, sizeof *w->set);
-    w->set_slots = mem_array(TOKEN_SET / 2 + 2, sizeof *w->set_slots);
+    w->set = mem_zarray(SEG_TOKEN_SET, sizeof *w->set);
+    w->set_slots = mem_array(SEG_TOKEN_SET / 2 + 2, sizeof *w->set_slots);
     w->order = mem_array(BLOCK_ROWS_MAX, sizeof *w->order);
-    int rc = w->sums && w->scratch && w->g && w->set && w->set_slots && w->order
-                 ? start_file(w, err)
-                 : err_nomem(err);
+    int rc =
+        w->sums && w->tmpl && w->tmpl_of && w->scratch && w->g && w->set && w->set_slots && w->order
+            ? start_file(w, err)
+            : err_nomem(err);
     if (rc) {
         seg_writer_free(w);
         return rc;
@@ -157,10 +109,13 @@ void seg_writer_free(struct seg_writer *w)
     }
     buf_deinit(&w->out);
     buf_deinit(&w->dir);
+    buf_deinit(&w->sections);
     smap_deinit(&w->key_map);
     arena_deinit(&w->arena);
     arena_deinit(&w->tmp_arena);
     rollup_free(w->sums);
+    templates_free(w->tmpl);
+    mem_free(w->tmpl_of);
     page_scratch_free(w->scratch);
     mem_free(w->g);
     mem_free(w->set);
@@ -179,7 +134,7 @@ uint64_t seg_writer_rows(const struct seg_writer *w)
 
 /* ---- keys ---- */
 
-static int key_index(struct seg_writer *w, str key, enum vtype type, uint32_t *ret, struct err *err)
+int seg_key_index(struct seg_writer *w, str key, enum vtype type, uint32_t *ret, struct err *err)
 {
     char *k = arena_alloc(&w->tmp_arena, key.n + 1);
     if (!k)
@@ -212,75 +167,6 @@ static int key_index(struct seg_writer *w, str key, enum vtype type, uint32_t *r
         *slot = ++w->nkeys;
     }
     *ret = (uint32_t)*slot - 1;
-    return 0;
-}
-
-/* ---- filters ---- */
-
-static void set_reset(struct seg_writer *w)
-{
-    for (uint32_t i = 0; i < w->set_n; i++)
-        w->set[w->set_slots[i]] = 0;
-    w->set_n = 0;
-    w->set_full = false;
-}
-
-static void set_add(void *arg, uint64_t hash)
-{
-    struct seg_writer *w = arg;
-    if (w->set_full)
-        return;
-    uint64_t h = hash ? hash : 1;
-    uint32_t k = (uint32_t)(h ^ h >> 32) & (TOKEN_SET - 1);
-    while (w->set[k] && w->set[k] != h)
-        k = (k + 1) & (TOKEN_SET - 1);
-    if (w->set[k])
-        return;
-    w->set[k] = h;
-    w->set_slots[w->set_n++] = k;
-    w->set_full = w->set_n > TOKEN_SET / 2;
-}
-
-/* Which filter a text column gets, if any. JSON text has none: words inside it are found decoded.
- */
-static uint8_t filter_kind(const struct seg_key *k)
-{
-    if (k->type != V_STR)
-        return FILTER_NONE;
-    enum field f = k->key.n && k->key.p[0] != PATH_SEP ? field_by_name(k->key) : F_NONE;
-    if (f == F_SHAPE)
-        return FILTER_NONE;
-    return f != F_NONE && field_table[f].flags & FF_IDENTITY ? FILTER_VALUE : FILTER_TOKEN;
-}
-
-static int put_filter(struct seg_writer *w, struct seg_col *c, const struct page_meta *pm,
-                      struct err *err)
-{
-    c->filter_kind = filter_kind(&w->keys[c->key]);
-    if (c->filter_kind == FILTER_NONE)
-        return 0;
-    set_reset(w);
-    for (uint32_t i = 0; i < pm->ndistinct; i++) {
-        if (c->filter_kind == FILTER_VALUE)
-            set_add(w, value_hash(pm->distinct[i]));
-        else
-            token_hashes(pm->distinct[i], set_add, w);
-    }
-    size_t n = filter_bytes(w->set_n);
-    if (w->set_full || n > FILTER_MAX) {
-        c->filter_kind = FILTER_NONE;
-        return 0;
-    }
-    c->filter_off = here(w);
-    c->filter_len = (uint32_t)n;
-    char *p = buf_reserve(&w->out, n);
-    if (!p)
-        return err_nomem(err);
-    memset(p, 0, n);
-    for (uint32_t i = 0; i < w->set_n; i++)
-        filter_add((uint8_t *)p, n, w->set[w->set_slots[i]]);
-    c->filter_crc = addr_crc(w->s, w->m.id, c->filter_off, p, n);
-    buf_advance(&w->out, n);
     return 0;
 }
 
@@ -318,7 +204,7 @@ static void stat_column(struct gathered *g, enum vtype type, struct seg_col *c)
     c->stat_flags |= STAT_RANGE;
 }
 
-static void put_directory_entry(struct buf *dir, const struct seg_col *c, enum vtype type)
+void seg_put_directory_entry(struct buf *dir, const struct seg_col *c, enum vtype type)
 {
     buf_varint(dir, c->key);
     buf_putc(dir, (char)(c->encoding | (c->zstd ? COL_ZSTD : 0)));
@@ -407,7 +293,7 @@ static int put_column(struct seg_writer *w, uint32_t key, uint32_t n, struct err
         in.b8 = g->b8;
     else if (in.cls == PAGE_TEXT)
         in.text = g->text;
-    struct seg_col c = { .key = key, .nvals = g->nvals, .off = here(w) };
+    struct seg_col c = { .key = key, .nvals = g->nvals, .off = seg_here(w) };
     struct page_meta pm;
     int rc = page_encode(&in, w->zstd_level, w->scratch, &w->out, &pm, err);
     if (rc)
@@ -415,13 +301,13 @@ static int put_column(struct seg_writer *w, uint32_t key, uint32_t n, struct err
     c.encoding = pm.encoding;
     c.zstd = pm.zstd;
     c.raw_n = pm.raw_n;
-    c.len = (uint32_t)(here(w) - c.off);
+    c.len = (uint32_t)(seg_here(w) - c.off);
     c.crc = addr_crc(w->s, w->m.id, c.off, w->out.p + (c.off - w->m.bytes), c.len);
     stat_column(g, type, &c);
     if (in.cls == PAGE_TEXT)
-        rc = put_filter(w, &c, &pm, err);
+        rc = seg_put_filter(w, &c, &pm, err);
     if (!rc)
-        put_directory_entry(&w->dir, &c, type);
+        seg_put_directory_entry(&w->dir, &c, type);
     return rc;
 }
 
@@ -474,6 +360,39 @@ static int keep_column(struct seg_writer *w, uint32_t n, struct colinfo *info,
     return 0;
 }
 
+/* Notes the template of every gathered message. */
+static int find_templates(struct seg_writer *w, struct err *err)
+{
+    const struct gathered *g = w->g;
+    int rc = 0;
+    for (uint32_t i = 0; i < g->nvals && !rc; i++) {
+        uint32_t *to = &w->tmpl_of[g->rows[i]];
+        if (i && g->text[i].p == g->text[i - 1].p && g->text[i].n == g->text[i - 1].n)
+            *to = w->tmpl_of[g->rows[i - 1]];
+        else
+            rc = templates_find(w->tmpl, g->text[i], to, err);
+    }
+    return rc;
+}
+
+static const struct colv *kept_column(const struct block *view, enum field f)
+{
+    for (uint32_t i = 0; i < view->ncols; i++)
+        if (view->loaded[i] && str_eq(view->cols[i].key, field_table[f].name))
+            return view->loaded[i];
+    return NULL;
+}
+
+static void count_templates(struct seg_writer *w, const struct block *view)
+{
+    const struct colv *time = kept_column(view, F_TIMESTAMP), *seq = kept_column(view, F_SEQ),
+                      *level = kept_column(view, F_LEVEL);
+    for (uint32_t i = 0; time && seq && i < view->n; i++)
+        if (w->tmpl_of[i] != SEG_NO_MESSAGE)
+            templates_count(w->tmpl, w->tmpl_of[i], time->i64[i], (uint64_t)seq->i64[i],
+                            level && colv_has(level, i) ? level->i64[i] : LV_INFO);
+}
+
 static bool rollup_wants(str key, enum vtype type)
 {
     return (type == V_I64 && (str_eq(key, STR("timestamp")) || str_eq(key, STR("seq")) ||
@@ -504,20 +423,19 @@ static int blocks_push(struct seg_writer *w, const struct seg_block *b, struct e
     return 0;
 }
 
-/* Writes the directory gathered in w->dir and enters the block into the list. */
-static int close_block(struct seg_writer *w, struct seg_block *b, uint32_t ncols, struct err *err)
+int seg_close_block(struct seg_writer *w, struct seg_block *b, uint32_t ncols, struct err *err)
 {
-    b->dir_off = here(w);
+    b->dir_off = seg_here(w);
     buf_varint(&w->out, ncols);
     buf_put(&w->out, w->dir.p, w->dir.n);
     if (!buf_ok(&w->out) || !buf_ok(&w->dir))
         return err_nomem(err);
-    b->dir_len = (uint32_t)(here(w) - b->dir_off);
+    b->dir_len = (uint32_t)(seg_here(w) - b->dir_off);
     b->dir_crc =
         addr_crc(w->s, w->m.id, b->dir_off, w->out.p + (b->dir_off - w->m.bytes), b->dir_len);
     int rc = blocks_push(w, b, err);
-    if (!rc && w->out.n >= WRITE_CHUNK)
-        rc = file_put(w, err);
+    if (!rc && w->out.n >= SEG_WRITE_CHUNK)
+        rc = seg_file_put(w, err);
     return rc;
 }
 
@@ -549,7 +467,7 @@ static int file_columns(struct seg_writer *w, const struct rowref *rows, uint32_
             continue;
         for (uint32_t c = 0; c < src[s]->ncols; c++) {
             uint32_t key;
-            int rc = key_index(w, src[s]->cols[c].key, src[s]->cols[c].type, &key, err);
+            int rc = seg_key_index(w, src[s]->cols[c].key, src[s]->cols[c].type, &key, err);
             if (rc)
                 return rc;
             cols[k] = (struct source_col){ s, c, w->heads[key] };
@@ -616,6 +534,8 @@ int seg_writer_add(struct seg_writer *w, const struct rowref *rows, uint32_t n,
         return rc;
     struct seg_block b = { .n = n, .t_min = TS_MAX, .t_max = TS_MIN, .seq_min = UINT64_MAX };
     uint32_t ncols = 0;
+    for (uint32_t i = 0; i < n; i++)
+        w->tmpl_of[i] = SEG_NO_MESSAGE;
     struct block view = { .n = n, .arena = &w->tmp_arena };
     struct colinfo *info = arena_array(&w->tmp_arena, w->nkeys + 1, sizeof *info);
     view.loaded = arena_zalloc(&w->tmp_arena, (w->nkeys + 1) * sizeof *view.loaded);
@@ -636,6 +556,8 @@ int seg_writer_add(struct seg_writer *w, const struct rowref *rows, uint32_t n,
                 note_bounds(w, k->key, n, &b);
             rc = keep_column(w, n, &info[ncols], &view.loaded[ncols], err);
         }
+        if (!rc && k->type == V_STR && str_eq(k->key, field_table[F_MESSAGE].name))
+            rc = find_templates(w, err);
         if (!rc)
             rc = put_column(w, key, n, err);
         if (rc)
@@ -648,140 +570,7 @@ int seg_writer_add(struct seg_writer *w, const struct rowref *rows, uint32_t n,
     view.cols = info;
     view.t_min = b.t_min;
     view.t_max = b.t_max;
+    count_templates(w, &view);
     rc = rollup_add_block(w->sums, &view, err);
-    return rc ? rc : close_block(w, &b, ncols, err);
-}
-
-/* ---- copying ---- */
-
-/* Copies checked bytes of another segment; *ret_off is where they went. */
-static int copy_bytes(struct seg_writer *w, struct seg *from, uint64_t off, uint32_t len,
-                      uint32_t crc, uint64_t *ret_off, uint32_t *ret_crc, struct err *err)
-{
-    char *p = buf_reserve(&w->out, len);
-    if (!p)
-        return err_nomem(err);
-    size_t got;
-    int rc = from->f->io->ops->pread(from->f, p, len, off, &got, err);
-    if (rc)
-        return rc;
-    if (got != len || crc_differs(crc, addr_crc(w->s, from->m.id, off, p, len)))
-        return err_set(err, ERR_CORRUPT, "segment %llu: checksum does not match at byte %llu",
-                       (unsigned long long)from->m.id, (unsigned long long)off);
-    *ret_off = here(w);
-    *ret_crc = addr_crc(w->s, w->m.id, *ret_off, p, len);
-    buf_advance(&w->out, len);
-    return 0;
-}
-
-static int col_copy(struct seg_writer *w, struct seg *from, struct seg_col *c, struct err *err)
-{
-    int rc = copy_bytes(w, from, c->off, c->len, c->crc, &c->off, &c->crc, err);
-    if (!rc && c->filter_kind != FILTER_NONE)
-        rc = copy_bytes(w, from, c->filter_off, c->filter_len, c->filter_crc, &c->filter_off,
-                        &c->filter_crc, err);
-    enum vtype type = from->keys[c->key].type;
-    if (!rc)
-        rc = key_index(w, from->keys[c->key].key, type, &c->key, err);
-    if (!rc)
-        put_directory_entry(&w->dir, c, type);
-    return rc;
-}
-
-int seg_writer_copy(struct seg_writer *w, struct seg *from, uint32_t i, struct err *err)
-{
-    arena_reset(&w->tmp_arena);
-    buf_reset(&w->dir);
-    struct sblock *sb;
-    int rc = sblock_open(from, i, &w->tmp_arena, &sb, err);
-    if (rc)
-        return rc;
-    struct block *b = sblock_block(sb);
-    const struct seg_col *cols = sblock_cols(sb);
-    for (uint32_t c = 0; c < b->ncols && !rc; c++) {
-        struct seg_col copy = cols[c];
-        rc = col_copy(w, from, &copy, err);
-    }
-    struct seg_block nb = from->blocks[i];
-    if (!rc)
-        rc = close_block(w, &nb, b->ncols, err);
-    block_close(b);
-    return rc;
-}
-
-int seg_writer_rollup(struct seg_writer *w, struct seg *from, struct err *err)
-{
-    w->m.recv_min = from->m.recv_min < w->m.recv_min ? from->m.recv_min : w->m.recv_min;
-    w->m.recv_max = from->m.recv_max > w->m.recv_max ? from->m.recv_max : w->m.recv_max;
-    return rollup_decode(w->sums, from->rollup_bytes, err);
-}
-
-/* ---- the end ---- */
-
-static void put_footer(struct seg_writer *w, struct buf *rollup)
-{
-    buf_varint(&w->out, w->nkeys);
-    for (uint32_t i = 0; i < w->nkeys; i++) {
-        buf_putc(&w->out, (char)w->keys[i].type);
-        buf_lenstr(&w->out, w->keys[i].key);
-    }
-    buf_varint(&w->out, w->m.nblocks);
-    for (uint32_t i = 0; i < w->m.nblocks; i++) {
-        const struct seg_block *b = &w->blocks[i];
-        buf_varint(&w->out, b->dir_off);
-        buf_varint(&w->out, b->dir_len);
-        buf_le32(&w->out, b->dir_crc);
-        buf_varint(&w->out, b->n);
-        buf_putc(&w->out, (char)b->level_mask);
-        buf_le64(&w->out, (uint64_t)b->t_min);
-        buf_le64(&w->out, (uint64_t)b->t_max);
-        buf_varint(&w->out, b->seq_min);
-        buf_varint(&w->out, b->seq_max);
-    }
-    rollup_encode(w->sums, rollup);
-    buf_lenstr(&w->out, buf_str(rollup));
-}
-
-int seg_writer_finish(struct seg_writer *w, struct seg_meta *ret, struct err *err)
-{
-    struct buf rollup;
-    buf_init(&rollup, ARENA_MAX);
-    uint64_t at = here(w);
-    put_footer(w, &rollup);
-    bool ok = buf_ok(&rollup) && buf_ok(&w->out);
-    buf_deinit(&rollup);
-    if (!ok)
-        return err_nomem(err);
-    uint64_t len = here(w) - at;
-    char tail[SEG_TRAILER] = { 0 };
-    put_le64(tail, at);
-    put_le64(tail + 8, len);
-    put_le32(tail + 16, addr_crc(w->s, w->m.id, at, w->out.p + (at - w->m.bytes), (size_t)len));
-    put_le32(tail + 20, addr_crc(w->s, w->m.id, at + len, tail, 20));
-    memcpy(tail + 24, SEG_END_MAGIC, 8);
-    buf_put(&w->out, tail, sizeof tail);
-    if (!buf_ok(&w->out))
-        return err_nomem(err);
-    int rc = file_put(w, err);
-    if (!rc)
-        rc = w->f->io->ops->sync(w->f, err);
-    if (rc)
-        return rc;
-    char path[PATH_MAX_STORE], dir[PATH_MAX_STORE];
-    struct io *io = w->s->io;
-    seg_path(&w->m, path);
-    seg_dir(&w->m, dir);
-    rc = io->ops->rename(io, w->tmp, path, err);
-    if (!rc)
-        rc = io->ops->sync_dir(io, dir, err);
-    if (!rc)
-        rc = io->ops->sync_dir(io, "p", err);
-    if (!rc)
-        rc = io->ops->sync_dir(io, ".", err);
-    if (rc)
-        return rc;
-    io_close(w->f);
-    w->f = NULL;
-    *ret = w->m;
-    return 0;
+    return rc ? rc : seg_close_block(w, &b, ncols, err);
 }

@@ -1,9 +1,8 @@
 /* segment.c: reading segments. Format: docs/format/segment.md.
  *
  * A segment object exists for every segment of the manifest; its file is opened, and its footer
- * read and checked, when a query first needs it. Blocks are opened through their directory; a page
- * is read, checked against its checksum and decoded when a column is asked for. Immutable after
- * opening; all functions are thread-safe. */
+ * read and checked, when a query first needs it. Blocks: sblock.c. Immutable after opening; all
+ * functions are thread-safe. */
 #include "store/columnar/impl.h"
 #include "store/columnar/seg_format.h"
 
@@ -12,7 +11,6 @@
 
 #include "base/hash.h"
 #include "base/rd.h"
-#include "codec/filter.h"
 
 #define FOOTER_MAX (256u << 20)
 
@@ -49,8 +47,10 @@ struct seg *seg_new(struct store *s, const struct seg_meta *m)
     struct seg *g = mem_zalloc(sizeof *g);
     if (!g)
         return NULL;
+    static _Atomic uint64_t made;
     g->s = s;
     g->m = *m;
+    g->serial = atomic_fetch_add_explicit(&made, 1, memory_order_relaxed);
     atomic_init(&g->refs, 1);
     atomic_init(&g->dead, false);
     pthread_mutex_init(&g->lock, NULL);
@@ -108,11 +108,27 @@ static int broken(struct seg *g, struct err *err, const char *what)
     return err_set(err, ERR_CORRUPT, "segment %llu: %s", (unsigned long long)g->m.id, what);
 }
 
-static int read_at(struct seg *g, void *p, size_t n, uint64_t off, struct err *err)
+int seg_read_at(struct seg *g, void *p, size_t n, uint64_t off, struct err *err)
 {
     size_t got;
     int rc = g->f->io->ops->pread(g->f, p, n, off, &got, err);
     return rc ? rc : got == n ? 0 : broken(g, err, "the file is shorter than it says");
+}
+
+static int parse_sections(struct seg *g, struct rd *r, struct err *err)
+{
+    uint64_t n = rd_varint(r);
+    for (uint64_t i = 0; i < n && rd_ok(r); i++) {
+        uint8_t kind = rd_u8(r);
+        str bytes = rd_lenstr(r);
+        if ((kind & SECTION_KIND) < SECTION__COUNT)
+            g->sections[kind & SECTION_KIND] = bytes;
+        else if (kind & SECTION_CRITICAL)
+            return err_set(err, ERR_UNSUPPORTED,
+                           "segment %llu has a part that this version does not know (%u)",
+                           (unsigned long long)g->m.id, kind & SECTION_KIND);
+    }
+    return rd_ok(r) && !rd_left(r) ? 0 : broken(g, err, "bad footer section");
 }
 
 static int parse_footer(struct seg *g, str footer, struct err *err)
@@ -153,7 +169,9 @@ static int parse_footer(struct seg *g, str footer, struct err *err)
             return broken(g, err, "bad block list");
     }
     g->rollup_bytes = rd_lenstr(&r);
-    return rd_ok(&r) ? 0 : broken(g, err, "bad footer");
+    if (!rd_ok(&r))
+        return broken(g, err, "bad footer");
+    return g->format < 2 ? 0 : parse_sections(g, &r, err);
 }
 
 static int read_footer(struct seg *g, struct err *err)
@@ -165,9 +183,9 @@ static int read_footer(struct seg *g, struct err *err)
     uint8_t head[SEG_HEADER], tail[SEG_TRAILER];
     if (size != g->m.bytes || size < SEG_HEADER + SEG_TRAILER)
         return broken(g, err, "the file has another size than the manifest says");
-    rc = read_at(g, head, sizeof head, 0, err);
+    rc = seg_read_at(g, head, sizeof head, 0, err);
     if (!rc)
-        rc = read_at(g, tail, sizeof tail, size - SEG_TRAILER, err);
+        rc = seg_read_at(g, tail, sizeof tail, size - SEG_TRAILER, err);
     if (rc)
         return rc;
     if (memcmp(head, SEG_MAGIC, 8) != 0 || memcmp(tail + 24, SEG_END_MAGIC, 8) != 0)
@@ -175,16 +193,18 @@ static int read_footer(struct seg *g, struct err *err)
     if (crc_differs(get_le32(head + 60), addr_crc(g->s, g->m.id, 0, head, 60)) ||
         crc_differs(get_le32(tail + 20), addr_crc(g->s, g->m.id, size - SEG_TRAILER, tail, 20)))
         return broken(g, err, "header or trailer checksum does not match");
-    if (get_le32(head + 8) != SEG_VERSION || get_le32(head + 20) != 0)
+    g->format = get_le32(head + 8);
+    if (g->format < 1 || g->format > SEG_VERSION || get_le32(head + 20) != 0)
         return err_set(err, ERR_UNSUPPORTED, "segment %llu was written by a newer version",
                        (unsigned long long)g->m.id);
     uint64_t off = get_le64(tail), len = get_le64(tail + 8);
     if (len > FOOTER_MAX || off > size || len > size - off)
         return broken(g, err, "footer out of range");
     g->footer = mem_alloc((size_t)len + 1);
+    g->footer_n = (size_t)len;
     if (!g->footer)
         return err_nomem(err);
-    rc = read_at(g, g->footer, (size_t)len, off, err);
+    rc = seg_read_at(g, g->footer, (size_t)len, off, err);
     if (rc)
         return rc;
     if (crc_differs(get_le32(tail + 16), addr_crc(g->s, g->m.id, off, g->footer, (size_t)len)))
@@ -198,6 +218,7 @@ static void seg_reset(struct seg *g)
     mem_free(g->footer);
     mem_free(g->keys);
     mem_free(g->blocks);
+    memset(g->sections, 0, sizeof g->sections);
     g->f = NULL;
     g->footer = NULL;
     g->keys = NULL;
@@ -227,267 +248,4 @@ int seg_open(struct seg *g, struct err *err)
     }
     pthread_mutex_unlock(&g->lock);
     return rc;
-}
-
-/* ---- blocks ---- */
-
-struct sblock {
-    struct block b;
-    struct seg *g;
-    uint32_t index;
-    struct seg_col *cols;
-    uint64_t bytes_read, bytes_decoded, pages;
-};
-
-static int damaged(const struct sblock *sb, struct err *err, const char *what)
-{
-    return err_set(err, ERR_CORRUPT, "segment %llu block %u: %s", (unsigned long long)sb->g->m.id,
-                   sb->index, what);
-}
-
-/* Reads n bytes at off and checks them against crc. */
-static int read_checked(struct sblock *sb, uint64_t off, uint32_t n, uint32_t crc, char **ret,
-                        struct err *err)
-{
-    if (n > sb->g->m.bytes)
-        return damaged(sb, err, "a length is larger than the file");
-    char *p = arena_alloc(sb->b.arena, (size_t)n + 8);
-    if (!p)
-        return err_nomem(err);
-    int rc = read_at(sb->g, p, n, off, err);
-    if (rc)
-        return rc;
-    memset(p + n, 0, 8);
-    sb->bytes_read += n;
-    if (crc_differs(crc, addr_crc(sb->g->s, sb->g->m.id, off, p, n)))
-        return damaged(sb, err, "checksum does not match");
-    *ret = p;
-    return 0;
-}
-
-static int sblock_load(struct block *b, uint32_t c, struct colv *ret, struct err *err)
-{
-    struct sblock *sb = (struct sblock *)b;
-    const struct seg_col *sc = &sb->cols[c];
-    char *page;
-    int rc = read_checked(sb, sc->off, sc->len, sc->crc, &page, err);
-    if (rc)
-        return rc;
-    struct page_out po;
-    rc = page_decode(str_n(page, sc->len), page_class_of(b->cols[c].type), sc->encoding, sc->zstd,
-                     sc->raw_n, b->n, sc->nvals, b->arena, &po, err);
-    if (rc)
-        return rc;
-    sb->bytes_decoded += sc->raw_n;
-    sb->pages++;
-    *ret = (struct colv){ .key = b->cols[c].key,
-                          .type = b->cols[c].type,
-                          .n = b->n,
-                          .nvals = sc->nvals,
-                          .present = po.present,
-                          .i64 = po.i64,
-                          .f64 = po.f64,
-                          .b8 = po.b8,
-                          .codes = po.codes,
-                          .ndict = po.ndict,
-                          .off = po.off,
-                          .bytes = po.bytes };
-    return 0;
-}
-
-static void sblock_close(struct block *b)
-{
-    seg_unref(((struct sblock *)b)->g);
-}
-
-static const struct block_ops sblock_ops = { sblock_load, sblock_close };
-
-static void parse_stats(struct rd *r, enum vtype type, struct seg_col *c)
-{
-    c->stat_flags = rd_u8(r);
-    if (!(c->stat_flags & STAT_RANGE))
-        return;
-    if (type == V_I64) {
-        c->imin = (int64_t)rd_le64(r);
-        c->imax = (int64_t)rd_le64(r);
-    } else if (type == V_F64) {
-        uint64_t lo = rd_le64(r), hi = rd_le64(r);
-        memcpy(&c->dmin, &lo, 8);
-        memcpy(&c->dmax, &hi, 8);
-    } else {
-        c->smin = rd_lenstr(r);
-        c->smax = rd_lenstr(r);
-    }
-}
-
-static bool parse_column(struct sblock *sb, struct rd *r, struct seg_col *c, struct colinfo *info)
-{
-    const struct seg *g = sb->g;
-    c->key = (uint32_t)rd_varint(r);
-    uint8_t enc = rd_u8(r);
-    c->encoding = enc & COL_ENCODING;
-    c->zstd = enc & COL_ZSTD;
-    c->nvals = (uint32_t)rd_varint(r);
-    c->off = rd_varint(r);
-    c->len = (uint32_t)rd_varint(r);
-    c->raw_n = (uint32_t)rd_varint(r);
-    c->crc = rd_le32(r);
-    if (!rd_ok(r) || c->key >= g->nkeys || c->nvals == 0 || c->nvals > sb->b.n)
-        return false;
-    enum vtype type = g->keys[c->key].type;
-    parse_stats(r, type, c);
-    c->filter_kind = rd_u8(r);
-    if (c->filter_kind != FILTER_NONE) {
-        c->filter_off = rd_varint(r);
-        c->filter_len = (uint32_t)rd_varint(r);
-        c->filter_crc = rd_le32(r);
-    }
-    *info = (struct colinfo){ g->keys[c->key].key, g->keys[c->key].hash, type, c->nvals };
-    return rd_ok(r);
-}
-
-static int parse_directory(struct sblock *sb, str dir, struct err *err)
-{
-    struct rd r = rd_of(dir.p, dir.n);
-    uint64_t ncols = rd_varint(&r);
-    if (!rd_ok(&r) || ncols > sb->g->nkeys)
-        return damaged(sb, err, "bad directory");
-    struct colinfo *info = arena_array(sb->b.arena, ncols + 1, sizeof *info);
-    sb->cols = arena_zalloc(sb->b.arena, (ncols + 1) * sizeof *sb->cols);
-    sb->b.loaded = arena_zalloc(sb->b.arena, (ncols + 1) * sizeof *sb->b.loaded);
-    if (!info || !sb->cols || !sb->b.loaded)
-        return err_nomem(err);
-    for (uint32_t i = 0; i < ncols; i++)
-        if (!parse_column(sb, &r, &sb->cols[i], &info[i]))
-            return damaged(sb, err, "bad column in the directory");
-    if (rd_left(&r))
-        return damaged(sb, err, "bytes behind the directory");
-    sb->b.cols = info;
-    sb->b.ncols = (uint32_t)ncols;
-    return 0;
-}
-
-int sblock_open(struct seg *g, uint32_t i, struct arena *a, struct sblock **ret, struct err *err)
-{
-    struct sblock *sb = arena_zalloc(a, sizeof *sb);
-    if (!sb)
-        return err_nomem(err);
-    const struct seg_block *e = &g->blocks[i];
-    sb->g = g;
-    sb->index = i;
-    sb->b = (struct block){ .n = e->n,
-                            .arena = a,
-                            .t_min = e->t_min,
-                            .t_max = e->t_max,
-                            .seq_min = e->seq_min,
-                            .seq_max = e->seq_max,
-                            .ids = &g->s->ids,
-                            .ops = &sblock_ops };
-    char *dir;
-    int rc = read_checked(sb, e->dir_off, e->dir_len, e->dir_crc, &dir, err);
-    if (!rc)
-        rc = parse_directory(sb, str_n(dir, e->dir_len), err);
-    if (rc)
-        return rc;
-    seg_ref(g);
-    *ret = sb;
-    return 0;
-}
-
-struct block *sblock_block(struct sblock *b)
-{
-    return &b->b;
-}
-
-const struct seg_col *sblock_cols(const struct sblock *b)
-{
-    return b->cols;
-}
-
-void sblock_cost(const struct sblock *b, struct scan_cost *c)
-{
-    c->bytes_read += b->bytes_read;
-    c->bytes_decoded += b->bytes_decoded;
-    c->pages_decoded += b->pages;
-}
-
-/* ---- statistics for pruning ---- */
-
-static uint32_t stats_find(void *ctx, const struct fieldref *f, struct col_stats *ret, uint32_t max)
-{
-    struct sblock *sb = ctx;
-    uint32_t cols[64];
-    uint32_t n = block_find(&sb->b, f, cols, max < 64 ? max : 64);
-    for (uint32_t i = 0; i < n && i < max && i < 64; i++) {
-        struct seg_col *c = &sb->cols[cols[i]];
-        ret[i] = (struct col_stats){ .type = sb->b.cols[cols[i]].type,
-                                     .nvals = c->nvals,
-                                     .all_rows = c->nvals == sb->b.n,
-                                     .has_range = c->stat_flags & STAT_RANGE,
-                                     .imin = c->imin,
-                                     .imax = c->imax,
-                                     .dmin = c->dmin,
-                                     .dmax = c->dmax,
-                                     .smin = c->smin,
-                                     .smax = c->smax,
-                                     .smax_open = c->stat_flags & STAT_MAX_OPEN,
-                                     .handle = c };
-    }
-    return n;
-}
-
-static bool probe(struct sblock *sb, struct seg_col *c, uint8_t kind, uint64_t hash)
-{
-    if (c->filter_kind != kind)
-        return true;
-    char *p;
-    struct err e = ERR_INIT;
-    if (read_checked(sb, c->filter_off, c->filter_len, c->filter_crc, &p, &e))
-        return true; /* a filter that cannot be trusted is no filter */
-    return filter_may(str_n(p, c->filter_len), hash);
-}
-
-static bool stats_token(void *ctx, const struct col_stats *c, uint64_t hash)
-{
-    return probe(ctx, c->handle, FILTER_TOKEN, hash);
-}
-
-static bool stats_value(void *ctx, const struct col_stats *c, uint64_t hash)
-{
-    return probe(ctx, c->handle, FILTER_VALUE, hash);
-}
-
-void sblock_stats(struct sblock *sb, struct block_stats *ret)
-{
-    *ret = (struct block_stats){ .n = sb->b.n,
-                                 .t_min = sb->b.t_min,
-                                 .t_max = sb->b.t_max,
-                                 .seq_min = sb->b.seq_min,
-                                 .seq_max = sb->b.seq_max,
-                                 .level_mask = sb->g->blocks[sb->index].level_mask,
-                                 .ctx = sb,
-                                 .ids = sb->b.ids,
-                                 .find = stats_find,
-                                 .may_token = stats_token,
-                                 .may_value = stats_value };
-}
-
-int sblock_verify(struct sblock *sb, struct verify_report *rep, struct err *err)
-{
-    rep->blocks++;
-    rep->rows += sb->b.n;
-    for (uint32_t c = 0; c < sb->b.ncols; c++) {
-        struct colv v;
-        int rc = sblock_load(&sb->b, c, &v, err);
-        if (rc)
-            return rc;
-        rep->pages++;
-        const struct seg_col *sc = &sb->cols[c];
-        char *p;
-        if (sc->filter_kind != FILTER_NONE)
-            rc = read_checked(sb, sc->filter_off, sc->filter_len, sc->filter_crc, &p, err);
-        if (rc)
-            return rc;
-    }
-    return 0;
 }

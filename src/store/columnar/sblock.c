@@ -1,0 +1,370 @@
+/* sblock.c: the blocks of a segment. Format: docs/format/segment.md.
+ *
+ * A block is opened through its directory; a page is read, checked against its checksum and decoded
+ * when a column is asked for. Statistics and filters answer the planner without reading pages. */
+#include "store/columnar/impl.h"
+#include "store/columnar/seg_format.h"
+
+#include "base/rd.h"
+#include "codec/filter.h"
+#include "store/columnar/pcache.h"
+
+struct sblock {
+    struct block b;
+    struct seg *g;
+    uint32_t index;
+    struct seg_col *cols;
+    bool cached;            /* pages come from the store's cache and go into it */
+    struct scan_cost *cost; /* where its work is counted; may be `uncounted` */
+    struct scan_cost uncounted;
+};
+
+static int damaged(const struct sblock *sb, struct err *err, const char *what)
+{
+    return err_set(err, ERR_CORRUPT, "segment %llu block %u: %s", (unsigned long long)sb->g->m.id,
+                   sb->index, what);
+}
+
+/* Reads n bytes at off and checks them against crc. */
+static int read_checked(struct sblock *sb, uint64_t off, uint32_t n, uint32_t crc, char **ret,
+                        struct err *err)
+{
+    if (n > sb->g->m.bytes)
+        return damaged(sb, err, "a length is larger than the file");
+    char *p = arena_alloc(sb->b.arena, (size_t)n + 8);
+    if (!p)
+        return err_nomem(err);
+    int rc = seg_read_at(sb->g, p, n, off, err);
+    if (rc)
+        return rc;
+    memset(p + n, 0, 8);
+    sb->cost->bytes_read += n;
+    if (crc_differs(crc, addr_crc(sb->g->s, sb->g->m.id, off, p, n)))
+        return damaged(sb, err, "checksum does not match");
+    *ret = p;
+    return 0;
+}
+
+static int sblock_load(struct block *b, uint32_t c, struct colv *ret, struct err *err)
+{
+    struct sblock *sb = (struct sblock *)b;
+    const struct seg_col *sc = &sb->cols[c];
+    char *page;
+    int rc = read_checked(sb, sc->off, sc->len, sc->crc, &page, err);
+    if (rc)
+        return rc;
+    struct page_out po;
+    rc = page_decode(str_n(page, sc->len), page_class_of(b->cols[c].type), sc->encoding, sc->zstd,
+                     sc->raw_n, b->n, sc->nvals, b->arena, &po, err);
+    if (rc)
+        return rc;
+    sb->cost->bytes_decoded += sc->raw_n;
+    sb->cost->pages_decoded++;
+    *ret = (struct colv){ .key = b->cols[c].key,
+                          .type = b->cols[c].type,
+                          .n = b->n,
+                          .nvals = sc->nvals,
+                          .present = po.present,
+                          .i64 = po.i64,
+                          .f64 = po.f64,
+                          .b8 = po.b8,
+                          .codes = po.codes,
+                          .ndict = po.ndict,
+                          .off = po.off,
+                          .bytes = po.bytes };
+    return 0;
+}
+
+/* The same by way of the cache. */
+static int sblock_load_cached(struct block *b, uint32_t c, struct colv *ret, struct err *err)
+{
+    struct sblock *sb = (struct sblock *)b;
+    struct pcache *pc = sb->cached ? sb->g->s->pages : NULL;
+    struct pcache_key key = { sb->g->serial, sb->index, c };
+    struct pentry *e = pc ? pcache_get(pc, key) : NULL;
+    if (!e) {
+        int rc = sblock_load(b, c, ret, err);
+        if (!rc && pc)
+            pcache_put_page(pc, key, ret);
+        return rc;
+    }
+    if (!arena_own(b->arena, pentry_unref, e)) {
+        pentry_unref(e);
+        return err_nomem(err);
+    }
+    sb->cost->pages_cached++;
+    *ret = e->v;
+    ret->key = b->cols[c].key;
+    return 0;
+}
+
+static void sblock_close(struct block *b)
+{
+    seg_unref(((struct sblock *)b)->g);
+}
+
+static const struct block_ops sblock_ops = { sblock_load_cached, sblock_close };
+
+static void parse_stats(struct rd *r, enum vtype type, struct seg_col *c)
+{
+    c->stat_flags = rd_u8(r);
+    if (!(c->stat_flags & STAT_RANGE))
+        return;
+    if (type == V_I64) {
+        c->imin = (int64_t)rd_le64(r);
+        c->imax = (int64_t)rd_le64(r);
+    } else if (type == V_F64) {
+        uint64_t lo = rd_le64(r), hi = rd_le64(r);
+        memcpy(&c->dmin, &lo, 8);
+        memcpy(&c->dmax, &hi, 8);
+    } else {
+        c->smin = rd_lenstr(r);
+        c->smax = rd_lenstr(r);
+    }
+}
+
+static bool parse_column(struct sblock *sb, struct rd *r, struct seg_col *c, struct colinfo *info)
+{
+    const struct seg *g = sb->g;
+    c->key = (uint32_t)rd_varint(r);
+    uint8_t enc = rd_u8(r);
+    c->encoding = enc & COL_ENCODING;
+    c->zstd = enc & COL_ZSTD;
+    c->nvals = (uint32_t)rd_varint(r);
+    c->off = rd_varint(r);
+    c->len = (uint32_t)rd_varint(r);
+    c->raw_n = (uint32_t)rd_varint(r);
+    c->crc = rd_le32(r);
+    if (!rd_ok(r) || c->key >= g->nkeys || c->nvals == 0 || c->nvals > sb->b.n)
+        return false;
+    enum vtype type = g->keys[c->key].type;
+    parse_stats(r, type, c);
+    c->filter_kind = rd_u8(r);
+    if (c->filter_kind != FILTER_NONE) {
+        c->filter_off = rd_varint(r);
+        c->filter_len = (uint32_t)rd_varint(r);
+        c->filter_crc = rd_le32(r);
+    }
+    *info = (struct colinfo){ g->keys[c->key].key, g->keys[c->key].hash, type, c->nvals };
+    return rd_ok(r);
+}
+
+static int parse_directory(struct sblock *sb, str dir, struct err *err)
+{
+    struct rd r = rd_of(dir.p, dir.n);
+    uint64_t ncols = rd_varint(&r);
+    if (!rd_ok(&r) || ncols > sb->g->nkeys)
+        return damaged(sb, err, "bad directory");
+    struct colinfo *info = arena_array(sb->b.arena, ncols + 1, sizeof *info);
+    sb->cols = arena_zalloc(sb->b.arena, (ncols + 1) * sizeof *sb->cols);
+    sb->b.loaded = arena_zalloc(sb->b.arena, (ncols + 1) * sizeof *sb->b.loaded);
+    if (!info || !sb->cols || !sb->b.loaded)
+        return err_nomem(err);
+    for (uint32_t i = 0; i < ncols; i++)
+        if (!parse_column(sb, &r, &sb->cols[i], &info[i]))
+            return damaged(sb, err, "bad column in the directory");
+    if (rd_left(&r))
+        return damaged(sb, err, "bytes behind the directory");
+    sb->b.cols = info;
+    sb->b.ncols = (uint32_t)ncols;
+    return 0;
+}
+
+/* A directory taken apart, in the cache: an arena of its own holds it. */
+struct directory {
+    struct arena arena;
+    const struct colinfo *info;
+    struct seg_col *cols;
+    uint32_t ncols;
+};
+
+static void directory_free(void *what)
+{
+    struct directory *d = what;
+    arena_deinit(&d->arena);
+    mem_free(d);
+}
+
+/* Reads and parses the directory into sb->b.arena. */
+static int read_directory(struct sblock *sb, struct err *err)
+{
+    const struct seg_block *e = &sb->g->blocks[sb->index];
+    char *dir;
+    int rc = read_checked(sb, e->dir_off, e->dir_len, e->dir_crc, &dir, err);
+    return rc ? rc : parse_directory(sb, str_n(dir, e->dir_len), err);
+}
+
+static struct pentry *directory_get(struct sblock *sb, struct pcache *pc, int *rc, struct err *err)
+{
+    struct pcache_key key = { sb->g->serial, sb->index, PCACHE_DIRECTORY };
+    struct pentry *e = pcache_get(pc, key);
+    if (e)
+        return e;
+    struct directory *d = mem_zalloc(sizeof *d);
+    struct arena *own = sb->b.arena;
+    if (!d) {
+        *rc = err_nomem(err);
+        return NULL;
+    }
+    arena_init(&d->arena, ARENA_MAX);
+    sb->b.arena = &d->arena;
+    *rc = read_directory(sb, err);
+    sb->b.arena = own;
+    d->info = sb->b.cols;
+    d->cols = sb->cols;
+    d->ncols = sb->b.ncols;
+    if (!*rc) {
+        e = pcache_put_other(pc, key, d, sizeof *d + d->arena.used, directory_free);
+        *rc = e ? 0 : err_nomem(err);
+    }
+    if (!e)
+        directory_free(d);
+    return e;
+}
+
+static int cached_directory(struct sblock *sb, struct err *err)
+{
+    int rc = 0;
+    struct pentry *e = directory_get(sb, sb->g->s->pages, &rc, err);
+    if (!e)
+        return rc;
+    if (!arena_own(sb->b.arena, pentry_unref, e)) {
+        pentry_unref(e);
+        return err_nomem(err);
+    }
+    const struct directory *d = e->what;
+    sb->b.cols = d->info;
+    sb->cols = d->cols;
+    sb->b.ncols = d->ncols;
+    sb->b.loaded = arena_zalloc(sb->b.arena, (d->ncols + 1) * sizeof *sb->b.loaded);
+    return sb->b.loaded ? 0 : err_nomem(err);
+}
+
+static int open_block(struct seg *g, uint32_t i, struct scan_cost *cost, struct arena *a,
+                      struct sblock **ret, struct err *err)
+{
+    struct sblock *sb = arena_zalloc(a, sizeof *sb);
+    if (!sb)
+        return err_nomem(err);
+    const struct seg_block *e = &g->blocks[i];
+    sb->g = g;
+    sb->index = i;
+    sb->cached = cost && g->s->pages;
+    sb->cost = cost ? cost : &sb->uncounted;
+    sb->b = (struct block){ .n = e->n,
+                            .arena = a,
+                            .t_min = e->t_min,
+                            .t_max = e->t_max,
+                            .seq_min = e->seq_min,
+                            .seq_max = e->seq_max,
+                            .ids = &g->s->ids,
+                            .ops = &sblock_ops };
+    int rc = sb->cached ? cached_directory(sb, err) : read_directory(sb, err);
+    if (rc)
+        return rc;
+    seg_ref(g);
+    *ret = sb;
+    return 0;
+}
+
+int sblock_open(struct seg *g, uint32_t i, struct arena *a, struct sblock **ret, struct err *err)
+{
+    return open_block(g, i, NULL, a, ret, err);
+}
+
+int sblock_open_cached(struct seg *g, uint32_t i, struct scan_cost *cost, struct arena *a,
+                       struct sblock **ret, struct err *err)
+{
+    return open_block(g, i, cost, a, ret, err);
+}
+
+struct block *sblock_block(struct sblock *b)
+{
+    return &b->b;
+}
+
+const struct seg_col *sblock_cols(const struct sblock *b)
+{
+    return b->cols;
+}
+
+/* ---- statistics for pruning ---- */
+
+static uint32_t stats_find(void *ctx, const struct fieldref *f, struct col_stats *ret, uint32_t max)
+{
+    struct sblock *sb = ctx;
+    uint32_t cols[64];
+    uint32_t n = block_find(&sb->b, f, cols, max < 64 ? max : 64);
+    for (uint32_t i = 0; i < n && i < max && i < 64; i++) {
+        struct seg_col *c = &sb->cols[cols[i]];
+        ret[i] = (struct col_stats){ .type = sb->b.cols[cols[i]].type,
+                                     .nvals = c->nvals,
+                                     .all_rows = c->nvals == sb->b.n,
+                                     .has_range = c->stat_flags & STAT_RANGE,
+                                     .imin = c->imin,
+                                     .imax = c->imax,
+                                     .dmin = c->dmin,
+                                     .dmax = c->dmax,
+                                     .smin = c->smin,
+                                     .smax = c->smax,
+                                     .smax_open = c->stat_flags & STAT_MAX_OPEN,
+                                     .handle = c };
+    }
+    return n;
+}
+
+static bool probe(struct sblock *sb, struct seg_col *c, uint8_t kind, uint64_t hash)
+{
+    if (c->filter_kind != kind)
+        return true;
+    char *p;
+    struct err e = ERR_INIT;
+    if (read_checked(sb, c->filter_off, c->filter_len, c->filter_crc, &p, &e))
+        return true; /* a filter that cannot be trusted is no filter */
+    return filter_may(str_n(p, c->filter_len), hash);
+}
+
+static bool stats_token(void *ctx, const struct col_stats *c, uint64_t hash)
+{
+    return probe(ctx, c->handle, FILTER_TOKEN, hash);
+}
+
+static bool stats_value(void *ctx, const struct col_stats *c, uint64_t hash)
+{
+    return probe(ctx, c->handle, FILTER_VALUE, hash);
+}
+
+void sblock_stats(struct sblock *sb, struct block_stats *ret)
+{
+    *ret = (struct block_stats){ .n = sb->b.n,
+                                 .t_min = sb->b.t_min,
+                                 .t_max = sb->b.t_max,
+                                 .seq_min = sb->b.seq_min,
+                                 .seq_max = sb->b.seq_max,
+                                 .level_mask = sb->g->blocks[sb->index].level_mask,
+                                 .ctx = sb,
+                                 .ids = sb->b.ids,
+                                 .find = stats_find,
+                                 .may_token = stats_token,
+                                 .may_value = stats_value };
+}
+
+int sblock_verify(struct sblock *sb, struct verify_report *rep, struct err *err)
+{
+    rep->blocks++;
+    rep->rows += sb->b.n;
+    for (uint32_t c = 0; c < sb->b.ncols; c++) {
+        struct colv v;
+        int rc = sblock_load(&sb->b, c, &v, err);
+        if (rc)
+            return rc;
+        rep->pages++;
+        const struct seg_col *sc = &sb->cols[c];
+        char *p;
+        if (sc->filter_kind != FILTER_NONE)
+            rc = read_checked(sb, sc->filter_off, sc->filter_len, sc->filter_crc, &p, err);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
