@@ -37,6 +37,7 @@ struct store_config {
     uint64_t max_disk_bytes; /* oldest segments go past it; 0 = no bound */
     uint64_t reserve_bytes;  /* free space below which ingest answers ERR_FULL; default max(256 MiB,
                                 2 %) */
+    int64_t delete_grace_ns; /* 24 h: deleted entries are off the disk within that */
     const char *url; /* written into the lock file, so that others find the server; may be NULL */
     /* Called on the writer thread for every batch right after it became visible, in seq order. The
      * payload is valid during the call only. */
@@ -169,8 +170,9 @@ bool store_get_mark(struct store *s, uint64_t seq, struct arena *a, struct mark 
 uint64_t store_marks_count(struct store *s);
 
 /* ---- deletion ---- */
-/* Removes every entry with seq <= the current watermark that matches; physically gone and durable
- * on return. dry_run only counts. Entries that arrive meanwhile are not touched. */
+/* Removes every entry with seq <= the current watermark that matches, all or, on failure, none: no
+ * reader that begins later sees them, also after a crash; off the disk within delete_grace_ns.
+ * dry_run only counts. Entries that arrive meanwhile are not touched. */
 int store_delete(struct store *s, const struct pred *what, bool dry_run, uint64_t *ret_deleted,
                  struct err *err);
 
