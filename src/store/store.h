@@ -225,6 +225,7 @@ struct store_status {
     uint64_t wal_bytes, wal_syncs, wal_groups;
     uint64_t big_batches; /* of appended_batches: with a file of their own */
     uint64_t appended_rows, appended_batches, flushes, merges, deleted_rows, retired_segments;
+    uint64_t dead_rows; /* deleted, not counted above, and still on the disk */
     uint64_t corruptions, gaps;
     uint64_t queue_batches, queue_bytes; /* waiting for the writer */
     int64_t last_sync_ns;

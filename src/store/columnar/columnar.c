@@ -492,6 +492,7 @@ void store_get_status(struct store *s, struct store_status *ret)
     for (uint32_t i = 0; i < s->version->n; i++) {
         ret->segment_rows += s->version->v[i]->m.rows - s->version->v[i]->m.dead_rows;
         ret->segment_bytes += s->version->v[i]->m.bytes;
+        ret->dead_rows += s->version->v[i]->m.dead_rows;
     }
     ret->memtable_rows = s->active->rows + (s->frozen ? s->frozen->rows : 0);
     ret->memtable_bytes = s->active->bytes;

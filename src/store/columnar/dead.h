@@ -10,7 +10,7 @@
 
 struct dead {
     uint32_t nblocks;
-    uint64_t rows; /* dead ones in all */
+    uint64_t rows;   /* dead ones in all */
     uint64_t **bits; /* per block: bitmap of its dead rows, or NULL when it has none */
     char *bytes;     /* owned; `live` points into it */
     str live;        /* summary of the rows that are left: rollup.c */

@@ -425,7 +425,7 @@ struct store {
     pthread_t background;
     bool background_started, bg_stop, bg_wanted;
     uint32_t deletes_waiting; /* lock: merges give way to them */
-    bool freeze_wanted; /* qlock: the writer shall freeze the active memtable */
+    bool freeze_wanted;       /* qlock: the writer shall freeze the active memtable */
 
     pthread_mutex_t merge_lock;
     pthread_cond_t merge_cond; /* with lock: the segments are others, or stopping */

@@ -102,9 +102,9 @@ static const struct colv *column(struct block *b, enum field f, enum vtype type,
     return NULL;
 }
 
-static int add_rows(struct rollup *r, struct block *b, const uint64_t *sel,
-                    const struct colv *time, const struct colv *seq, const struct colv *level,
-                    const struct colv *agent, struct err *err)
+static int add_rows(struct rollup *r, struct block *b, const uint64_t *sel, const struct colv *time,
+                    const struct colv *seq, const struct colv *level, const struct colv *agent,
+                    struct err *err)
 {
     int64_t hour = INT64_MIN;
     uint64_t in_hour = 0;
