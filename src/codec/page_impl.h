@@ -1,4 +1,4 @@
-/* page_impl.h: what page.c and page_text.c share. Not for others. */
+/* page_impl.h: what the page_*.c share. Not for others. */
 #ifndef FL_CODEC_PAGE_IMPL_H
 #define FL_CODEC_PAGE_IMPL_H
 
@@ -6,26 +6,67 @@
 #include "base/rd.h"
 #include "codec/page.h"
 
+/* the most that ints_put takes at a time, for its own and the streams inside */
+#define PAGE_POOL ((size_t)16 * (PAGE_ROWS_MAX + 1))
+
 struct page_scratch {
-    uint64_t u64[PAGE_ROWS_MAX + 1];
-    uint32_t codes[PAGE_ROWS_MAX + 1];
-    uint64_t hashes[PAGE_ROWS_MAX + 1];
-    str dict[PAGE_ROWS_MAX + 1];
-    uint32_t table[1u << 17]; /* code + 1; 0 = free */
+    /* the texts of the page: distinct values, their hashes, and the code of each value */
     uint32_t ndict;
+    str dict[PAGE_ROWS_MAX + 1];
+    uint64_t hashes[PAGE_ROWS_MAX + 1];
+    int64_t codes[PAGE_ROWS_MAX + 1];
+    uint32_t table[1u << 17];        /* hash table of the moment: code + 1; 0 = free */
+    int64_t ints[PAGE_ROWS_MAX + 1]; /* a stream being made */
+    int64_t *pool;                   /* PAGE_POOL of them */
+    size_t pool_used;
     struct buf raw;
 };
 
 int page_corrupt(struct err *err, const char *what);
+
+/* ---- page_int.c: streams of n > 0 integers that say how they are coded ---- */
+void ints_put(struct page_scratch *s, struct buf *out, const int64_t *v, uint32_t n);
+/* into v[0..n) */
+int ints_get(struct rd *r, uint32_t n, int64_t *v, struct arena *a, struct err *err);
+/* Numbers the distinct of n values by first appearance: values[code]. Returns how many there are; 0
+ * when more than max, a power of two not needed. Uses s->table. */
+uint32_t ints_codes(struct page_scratch *s, const int64_t *v, uint32_t n, uint32_t max,
+                    int64_t *values, int64_t *codes);
+
+/* ---- pages of a class: the writers return the encoding; the readers fill n values, dense ---- */
+uint8_t page_put_ints(struct page_scratch *s, struct buf *out, const int64_t *v, uint32_t n);
+int page_get_ints(struct rd *r, uint8_t encoding, uint32_t n, int64_t *v, struct arena *a,
+                  struct err *err);
+uint8_t page_put_doubles(struct page_scratch *s, struct buf *out, const double *v, uint32_t n);
+int page_get_doubles(struct rd *r, uint8_t encoding, uint32_t n, double *v, struct arena *a,
+                     struct err *err);
+void page_put_text(const struct page_in *in, struct page_scratch *s, struct buf *out,
+                   struct page_meta *m);
+/* row-aligned; tmp: what is not needed once the page is read */
+int page_get_text(struct rd *r, uint8_t encoding, uint32_t n, uint32_t nvals, struct arena *a,
+                  struct arena *tmp, struct page_out *ret, struct err *err);
+
+/* ---- lists of texts ---- */
+/* id: one of PE_TEXT and after, or PE_PLAIN for the lists of version 1 */
+struct texts {
+    uint32_t *off; /* n + 1 */
+    const char *bytes;
+};
+int list_get(struct rd *r, uint8_t id, uint32_t n, struct arena *a, struct arena *tmp,
+             struct texts *ret, struct err *err);
+int list_get_v1(struct rd *r, uint32_t n, struct arena *a, struct texts *ret, struct err *err);
+/* off[0..n] from n lengths whose sum must not pass max (< 4 GiB) */
+int texts_from_lengths(const int64_t *len, uint32_t n, uint64_t max, uint32_t *off,
+                       struct err *err);
+
+/* Moves k dense values of `size` bytes, at the front of v, to the rows that have one; the others
+ * become zero. */
+void page_spread(void *v, size_t size, uint32_t n, uint32_t k, const uint64_t *present);
+
 /* the row after `row` that has a value (start with UINT32_MAX) */
 static inline uint32_t page_next_row(const uint64_t *present, uint32_t row, uint32_t n)
 {
     return present ? (uint32_t)bits_next(present, row + 1u, n) : row + 1u;
 }
-
-int page_put_text(const struct page_in *in, struct page_scratch *s, struct buf *out,
-                  struct page_meta *m);
-int page_get_text(struct rd *r, uint8_t encoding, uint32_t n, uint32_t nvals, struct arena *a,
-                  struct page_out *ret, struct err *err);
 
 #endif

@@ -23,8 +23,8 @@ static void decode_hostile(const uint8_t *data, size_t n)
     uint32_t rows = data[1] + 1u, nvals = data[2] % rows + 1;
     uint32_t raw = data[3] & 1 ? (uint32_t)(data[4] | data[5] << 8) : (uint32_t)n - 8;
     enum page_class cls = data[0] % PAGE__CLASSES;
-    if (page_decode((str){ (const char *)data + 8, n - 8 }, cls, data[6] % 16, data[3] & 1, raw,
-                    rows, nvals, &a, &out, &err) == 0 &&
+    if (page_decode((str){ (const char *)data + 8, n - 8 }, cls, data[6] % (PE__COUNT + 1),
+                    data[3] & 1, raw, rows, nvals, &a, &out, &err) == 0 &&
         cls == PAGE_TEXT) {
         volatile size_t sum = 0;
         for (uint32_t r = 0; r < rows; r++) {
