@@ -12,9 +12,10 @@
 #include "codec/bitpack.h"
 #include "codec/zip.h"
 
-const char *const page_encoding_names[PE__COUNT] = { "none",    "const", "for",   "delta", "raw64",
-                                                     "decimal", "bits",  "dict",  "plain", "ints",
-                                                     "alp",     "same",  "codes", "text" };
+const char *const page_encoding_names[PE__COUNT] = { "none",    "const",  "for",   "delta", "raw64",
+                                                     "decimal", "bits",   "dict",  "plain", "ints",
+                                                     "alp",     "same",   "codes", "text",  "parts",
+                                                     "times",   "numbers" };
 
 #define PAGE_BYTES_MAX (1u << 30)
 #define ZSTD_WORTH 64                 /* raw bytes below which zstd is not tried */
@@ -25,13 +26,22 @@ struct page_scratch *page_scratch_new(void)
     struct page_scratch *s = mem_alloc(sizeof *s);
     if (!s)
         return NULL;
-    s->pool = mem_array(PAGE_POOL, sizeof *s->pool);
-    s->pool_used = 0;
+    s->pool = NULL;
+    s->pool_n = s->pool_used = 0;
     buf_init(&s->raw, PAGE_BYTES_MAX);
-    if (s->pool)
-        return s;
-    page_scratch_free(s);
-    return NULL;
+    return s;
+}
+
+/* Room in the pool for a page of n values. */
+static bool fit_pool(struct page_scratch *s, uint32_t n)
+{
+    size_t need = (size_t)PAGE_POOL * (n + 64);
+    if (s->pool_n >= need)
+        return true;
+    mem_free(s->pool);
+    s->pool = mem_array(need, sizeof *s->pool);
+    s->pool_n = s->pool ? need : 0;
+    return s->pool;
 }
 
 void page_scratch_free(struct page_scratch *s)
@@ -167,6 +177,9 @@ int page_encode(const struct page_in *in, int level, struct page_scratch *s, str
 {
     struct buf *raw = &s->raw;
     *ret = (struct page_meta){ .encoding = PE_NONE };
+    if (!fit_pool(s, in->nvals))
+        return err_nomem(err);
+    s->pool_used = 0;
     buf_reset(raw);
     put_presence(raw, in);
     switch (in->cls) {

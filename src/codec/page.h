@@ -23,17 +23,21 @@ enum page_encoding {              /* on disk: never renumber */
                      PE_CONST =
                          1,      /* ints, doubles, booleans: one value for all rows that have one */
                      PE_FOR = 2, /* version 1 ints: frame of reference */
-                     PE_DELTA = 3,   /* version 1 ints: differences, frame of reference */
-                     PE_RAW64 = 4,   /* doubles: 8 byte planes */
-                     PE_DECIMAL = 5, /* version 1 doubles: v * 10^k as PE_FOR ints */
-                     PE_BITS = 6,    /* booleans: bitmap */
-                     PE_DICT = 7,    /* version 1 texts: distinct values once, bit-packed codes */
-                     PE_PLAIN = 8,   /* version 1 texts: lengths, bytes; hex; UUIDs */
-                     PE_INTS = 9,    /* ints: a stream (page_int.c) */
-                     PE_ALP = 10,    /* doubles: decimals as a stream, exceptions */
-                     PE_SAME = 11,   /* texts: one value for all rows that have one */
-                     PE_CODES = 12,  /* texts: distinct values once, a stream of codes */
-                     PE_TEXT = 13,   /* texts: a stream of lengths, bytes */
+                     PE_DELTA = 3,    /* version 1 ints: differences, frame of reference */
+                     PE_RAW64 = 4,    /* doubles: 8 byte planes */
+                     PE_DECIMAL = 5,  /* version 1 doubles: v * 10^k as PE_FOR ints */
+                     PE_BITS = 6,     /* booleans: bitmap */
+                     PE_DICT = 7,     /* version 1 texts: distinct values once, bit-packed codes */
+                     PE_PLAIN = 8,    /* version 1 texts: lengths, bytes; hex; UUIDs */
+                     PE_INTS = 9,     /* ints: a stream (page_int.c) */
+                     PE_ALP = 10,     /* doubles: decimals as a stream, exceptions */
+                     PE_SAME = 11,    /* texts: one value for all rows that have one */
+                     PE_CODES = 12,   /* texts: distinct values once, a stream of codes */
+                     PE_TEXT = 13,    /* texts: a stream of lengths, bytes */
+                     PE_PARTS = 14,   /* texts of one pattern: literals, numbers, characters of an
+                                         alphabet */
+                     PE_TIMES = 15,   /* texts: ISO times of one format */
+                     PE_NUMBERS = 16, /* texts: integers */
                      PE__COUNT
 };
 extern const char *const page_encoding_names[PE__COUNT];

@@ -6,8 +6,11 @@
 #include "base/rd.h"
 #include "codec/page.h"
 
-/* the most that ints_put takes at a time, for its own and the streams inside */
-#define PAGE_POOL ((size_t)16 * (PAGE_ROWS_MAX + 1))
+/* integers a value that a page takes from the pool at most: 16 columns and the codes of 4, and what
+ * ints_put has at work for the stream and those inside it */
+#define PAGE_POOL 40
+/* how many of n texts may not fit what the others have in common */
+#define PAGE_EXCEPTIONS(n) ((n) / 16)
 
 struct page_scratch {
     /* the texts of the page: distinct values, their hashes, and the code of each value */
@@ -17,8 +20,11 @@ struct page_scratch {
     int64_t codes[PAGE_ROWS_MAX + 1];
     uint32_t table[1u << 17];        /* hash table of the moment: code + 1; 0 = free */
     int64_t ints[PAGE_ROWS_MAX + 1]; /* a stream being made */
-    int64_t *pool;                   /* PAGE_POOL of them */
-    size_t pool_used;
+    str fit[PAGE_ROWS_MAX + 1];      /* texts of a list that are like the others */
+    int64_t pos[PAGE_ROWS_MAX + 1];  /* where those are that are not */
+    uint32_t cursor[PAGE_ROWS_MAX + 1];
+    int64_t *pool;
+    size_t pool_used, pool_n;
     struct buf raw;
 };
 
@@ -28,8 +34,12 @@ int page_corrupt(struct err *err, const char *what);
 void ints_put(struct page_scratch *s, struct buf *out, const int64_t *v, uint32_t n);
 /* into v[0..n) */
 int ints_get(struct rd *r, uint32_t n, int64_t *v, struct arena *a, struct err *err);
+/* n integers from the scratch; given back by setting pool_used to what it was */
+int64_t *ints_take(struct page_scratch *s, size_t n);
+/* whether, by a sample, so many of them repeat that a dictionary may pay */
+bool ints_repeat(const int64_t *v, uint32_t n);
 /* Numbers the distinct of n values by first appearance: values[code]. Returns how many there are; 0
- * when more than max, a power of two not needed. Uses s->table. */
+ * when there are more than max. Uses s->table. */
 uint32_t ints_codes(struct page_scratch *s, const int64_t *v, uint32_t n, uint32_t max,
                     int64_t *values, int64_t *codes);
 
@@ -58,6 +68,38 @@ int list_get_v1(struct rd *r, uint32_t n, struct arena *a, struct texts *ret, st
 /* off[0..n] from n lengths whose sum must not pass max (< 4 GiB) */
 int texts_from_lengths(const int64_t *len, uint32_t n, uint64_t max, uint32_t *off,
                        struct err *err);
+
+/* Texts that are not like the others of their list: [ stream of positions ] [ stream of lengths,
+ * bytes ], after how many there are. */
+struct exceptions {
+    uint32_t n;
+    const int64_t *pos; /* ascending, below the length of the list */
+    uint32_t *off;
+    const char *text;
+    uint64_t bytes;
+};
+/* those of v at s->pos[0..nexc) */
+void page_put_exceptions(struct page_scratch *s, struct buf *out, const str *v, uint32_t nexc);
+int page_get_exceptions(struct rd *r, uint32_t n, struct arena *tmp, struct exceptions *ret,
+                        struct err *err);
+static inline char *page_put_exception(char *p, const struct exceptions *x, uint32_t e)
+{
+    uint32_t n = x->off[e + 1] - x->off[e];
+    memcpy(p, x->text + x->off[e], n);
+    return p + n;
+}
+
+/* ---- lists by what their texts have in common: false, and nothing written, when they do not ----
+ */
+bool page_put_parts(struct page_scratch *s, struct buf *out, const str *v, uint32_t n);
+int page_get_parts(struct rd *r, uint32_t n, struct arena *a, struct arena *tmp, struct texts *ret,
+                   struct err *err);
+bool page_put_times(struct page_scratch *s, struct buf *out, const str *v, uint32_t n);
+int page_get_times(struct rd *r, uint32_t n, struct arena *a, struct arena *tmp, struct texts *ret,
+                   struct err *err);
+bool page_put_numbers(struct page_scratch *s, struct buf *out, const str *v, uint32_t n);
+int page_get_numbers(struct rd *r, uint32_t n, struct arena *a, struct arena *tmp,
+                     struct texts *ret, struct err *err);
 
 /* Moves k dense values of `size` bytes, at the front of v, to the rows that have one; the others
  * become zero. */

@@ -39,12 +39,11 @@ static void put_zigzag(struct buf *out, int64_t v)
     buf_varint(out, (uint64_t)v << 1 ^ (uint64_t)(v >> 63));
 }
 
-/* n integers from the scratch; given back by setting pool_used to what it was */
-static int64_t *take(struct page_scratch *s, size_t n)
+int64_t *ints_take(struct page_scratch *s, size_t n)
 {
     int64_t *p = s->pool + s->pool_used;
     s->pool_used += n;
-    assert(s->pool_used <= PAGE_POOL);
+    assert(s->pool_used <= s->pool_n);
     return p;
 }
 
@@ -166,7 +165,7 @@ static void put_leaf(struct page_scratch *s, struct buf *out, const int64_t *v, 
         return;
     }
     size_t mark = s->pool_used;
-    int64_t *pos = take(s, l->nexc), *val = take(s, l->nexc), *in = take(s, n);
+    int64_t *pos = ints_take(s, l->nexc), *val = ints_take(s, l->nexc), *in = ints_take(s, n);
     uint32_t k = 0;
     for (uint32_t i = 0; i < n; i++) {
         bool fits = ((uint64_t)v[i] - (uint64_t)l->base) >> l->width == 0;
@@ -227,8 +226,8 @@ static struct runs plan_runs(struct page_scratch *s, const int64_t *v, uint32_t 
         count += v[i] != v[i - 1];
     if (count > n / 3)
         return r;
-    r.values = take(s, count);
-    r.lengths = take(s, count);
+    r.values = ints_take(s, count);
+    r.lengths = ints_take(s, count);
     uint32_t from = 0;
     for (uint32_t i = 1; i <= n; i++)
         if (i == n || v[i] != v[from]) {
@@ -237,7 +236,7 @@ static struct runs plan_runs(struct page_scratch *s, const int64_t *v, uint32_t 
             from = i;
         }
     size_t mark = s->pool_used;
-    int64_t *d = take(s, r.n);
+    int64_t *d = ints_take(s, r.n);
     size_t cost = plan_leaf(r.values, r.n, true).cost;
     if (r.n > 1) {
         differences(r.values, r.n, d);
@@ -255,17 +254,19 @@ struct distinct {
     size_t cost;
 };
 
-/* Whether a sample has so few distinct values that a dictionary may pay. */
-static bool repeats(const int64_t *v, uint32_t n)
+bool ints_repeat(const int64_t *v, uint32_t n)
 {
     uint64_t sample[SAMPLE];
-    for (uint32_t i = 0; i < SAMPLE; i++)
-        sample[i] = (uint64_t)v[(uint64_t)i * n / SAMPLE];
-    sort_sample(sample, SAMPLE);
-    uint32_t count = 1;
-    for (uint32_t i = 1; i < SAMPLE; i++)
-        count += sample[i] != sample[i - 1];
-    return count < SAMPLE * 7 / 8;
+    uint32_t m = n < SAMPLE ? n : SAMPLE, distinct = 1, same = 0;
+    for (uint32_t i = 0; i < m; i++) {
+        uint64_t at = (uint64_t)i * n / m;
+        sample[i] = (uint64_t)v[at];
+        same += at && v[at] == v[at - 1];
+    }
+    sort_sample(sample, m);
+    for (uint32_t i = 1; i < m; i++)
+        distinct += sample[i] != sample[i - 1];
+    return distinct < m * 7 / 8 || same > m / 4;
 }
 
 uint32_t ints_codes(struct page_scratch *s, const int64_t *v, uint32_t n, uint32_t max,
@@ -298,10 +299,10 @@ uint32_t ints_codes(struct page_scratch *s, const int64_t *v, uint32_t n, uint32
 static struct distinct plan_dict(struct page_scratch *s, const int64_t *v, uint32_t n, size_t best)
 {
     struct distinct d = { .cost = NEVER };
-    if (n < SAMPLE || best < n / 4 || !repeats(v, n))
+    if (n < SAMPLE || best < n / 4 || !ints_repeat(v, n))
         return d;
-    d.values = take(s, n / 2);
-    d.codes = take(s, n);
+    d.values = ints_take(s, n / 2);
+    d.codes = ints_take(s, n);
     d.n = ints_codes(s, v, n, n / 2, d.values, d.codes);
     if (d.n)
         d.cost = HEAD * 2 + plan_leaf(d.values, d.n, true).cost +
@@ -321,8 +322,8 @@ static struct packed plan_packed(struct page_scratch *s, const int64_t *v, uint3
     struct packed p = { .leaf = plan_leaf(v, n, patch) };
     if (n < 4)
         return p;
-    p.d = take(s, n);
-    p.dd = take(s, n);
+    p.d = ints_take(s, n);
+    p.dd = ints_take(s, n);
     differences(v, n, p.d);
     struct leaf l = plan_leaf(p.d, n - 1, patch);
     if (l.cost + HEAD < p.leaf.cost) {
@@ -365,7 +366,7 @@ static void put_stream(struct page_scratch *s, struct buf *out, const int64_t *v
         buf_putc(out, INTS_SCALE);
         put_zigzag(out, v[0]);
         buf_varint(out, g);
-        int64_t *q = take(s, n);
+        int64_t *q = ints_take(s, n);
         for (uint32_t i = 0; i < n; i++) /* exact, and within int64 as g > 1 */
             q[i] = v[i] >= v[0] ? (int64_t)(((uint64_t)v[i] - (uint64_t)v[0]) / g)
                                 : -(int64_t)(((uint64_t)v[0] - (uint64_t)v[i]) / g);

@@ -6,7 +6,7 @@
  *
  *   list of n, by its id:
  *     PE_TEXT     stream(n) of lengths, bytes
- *     PE_NUMBERS  page_num_text.c        PE_TIMES  page_time.c        PE_PARTS  page_ids.c
+ *     PE_NUMBERS  page_number.c    PE_TIMES  page_time.c    PE_PARTS  page_ids.c
  *
  * A list is read into n + 1 offsets and bytes; texts of rows without a value are empty. */
 #include "codec/page_impl.h"
@@ -27,8 +27,31 @@ static void put_plain(struct page_scratch *s, struct buf *out, const str *v, uin
         buf_putstr(out, v[i]);
 }
 
+void page_put_exceptions(struct page_scratch *s, struct buf *out, const str *v, uint32_t nexc)
+{
+    buf_varint(out, nexc);
+    if (!nexc)
+        return;
+    ints_put(s, out, s->pos, nexc);
+    for (uint32_t i = 0; i < nexc; i++)
+        s->ints[i] = (int64_t)v[s->pos[i]].n;
+    ints_put(s, out, s->ints, nexc);
+    for (uint32_t i = 0; i < nexc; i++)
+        buf_putstr(out, v[s->pos[i]]);
+}
+
+#define STRUCTURED_MIN 4 /* texts below which a pattern costs more than it saves */
+
 static uint8_t put_list(struct page_scratch *s, struct buf *out, const str *v, uint32_t n)
 {
+    if (n >= STRUCTURED_MIN) {
+        if (page_put_times(s, out, v, n))
+            return PE_TIMES;
+        if (page_put_numbers(s, out, v, n))
+            return PE_NUMBERS;
+        if (page_put_parts(s, out, v, n))
+            return PE_PARTS;
+    }
     put_plain(s, out, v, n);
     return PE_TEXT;
 }
@@ -114,6 +137,30 @@ static int get_plain(struct rd *r, uint32_t n, struct arena *tmp, struct texts *
     return ret->bytes ? 0 : page_corrupt(err, "text bytes");
 }
 
+int page_get_exceptions(struct rd *r, uint32_t n, struct arena *tmp, struct exceptions *ret,
+                        struct err *err)
+{
+    uint64_t nexc = rd_varint(r);
+    *ret = (struct exceptions){ 0 };
+    if (nexc > PAGE_EXCEPTIONS(n))
+        return page_corrupt(err, "exceptions");
+    if (!nexc)
+        return 0;
+    int64_t *pos = arena_array(tmp, (size_t)nexc, sizeof *pos);
+    struct texts t = { .off = arena_array(tmp, (size_t)nexc + 1, sizeof *t.off) };
+    if (!pos || !t.off)
+        return err_nomem(err);
+    int rc = ints_get(r, (uint32_t)nexc, pos, tmp, err);
+    if (!rc)
+        rc = get_plain(r, (uint32_t)nexc, tmp, &t, err);
+    for (uint64_t i = 0; !rc && i < nexc; i++)
+        if ((uint64_t)pos[i] >= n || (i && pos[i] <= pos[i - 1]))
+            return page_corrupt(err, "exceptions");
+    if (!rc)
+        *ret = (struct exceptions){ (uint32_t)nexc, pos, t.off, t.bytes, t.off[nexc] };
+    return rc;
+}
+
 int list_get(struct rd *r, uint8_t id, uint32_t n, struct arena *a, struct arena *tmp,
              struct texts *ret, struct err *err)
 {
@@ -122,6 +169,9 @@ int list_get(struct rd *r, uint8_t id, uint32_t n, struct arena *a, struct arena
         return err_nomem(err);
     switch (id) {
     case PE_TEXT: return get_plain(r, n, tmp, ret, err);
+    case PE_TIMES: return page_get_times(r, n, a, tmp, ret, err);
+    case PE_NUMBERS: return page_get_numbers(r, n, a, tmp, ret, err);
+    case PE_PARTS: return page_get_parts(r, n, a, tmp, ret, err);
     case PE_PLAIN: return list_get_v1(r, n, a, ret, err);
     default: return page_corrupt(err, "unknown text list");
     }
