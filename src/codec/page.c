@@ -32,8 +32,7 @@ struct page_scratch *page_scratch_new(void)
     return s;
 }
 
-/* Room in the pool for a page of n values. */
-static bool fit_pool(struct page_scratch *s, uint32_t n)
+bool page_fit_pool(struct page_scratch *s, uint32_t n)
 {
     size_t need = (size_t)PAGE_POOL * (n + 64);
     if (s->pool_n >= need)
@@ -177,7 +176,7 @@ int page_encode(const struct page_in *in, int level, struct page_scratch *s, str
 {
     struct buf *raw = &s->raw;
     *ret = (struct page_meta){ .encoding = PE_NONE };
-    if (!fit_pool(s, in->nvals))
+    if (!page_fit_pool(s, in->nvals))
         return err_nomem(err);
     s->pool_used = 0;
     buf_reset(raw);
@@ -193,7 +192,12 @@ int page_encode(const struct page_in *in, int level, struct page_scratch *s, str
         return raw->bad == BUF_LIMIT ? err_set(err, ERR_LIMIT, "a page is larger than 1 GiB")
                                      : err_nomem(err);
     ret->raw_n = (uint32_t)raw->n;
-    ret->zstd = raw->n >= ZSTD_WORTH && zstd_pack(buf_str(raw), level, out) > 0;
+    size_t at = out->n, packed = raw->n >= ZSTD_WORTH ? zstd_pack(buf_str(raw), level, out) : 0;
+    if (packed && ret->encoding != PE_TEXT && packed > raw->n - raw->n / 10) {
+        buf_truncate(out, at); /* integers are dense already: too little to unpack them twice */
+        packed = 0;
+    }
+    ret->zstd = packed > 0;
     if (!ret->zstd)
         buf_put(out, raw->p, raw->n);
     return buf_ok(out) ? 0 : err_nomem(err);

@@ -8,7 +8,7 @@
 
 /* integers a value that a page takes from the pool at most: 16 columns and the codes of 4, and what
  * ints_put has at work for the stream and those inside it */
-#define PAGE_POOL 40
+#define PAGE_POOL 44
 /* how many of n texts may not fit what the others have in common */
 #define PAGE_EXCEPTIONS(n) ((n) / 16)
 
@@ -28,6 +28,8 @@ struct page_scratch {
     struct buf raw;
 };
 
+/* Room in the pool for a page of n values; false: no memory. */
+bool page_fit_pool(struct page_scratch *s, uint32_t n);
 int page_corrupt(struct err *err, const char *what);
 
 /* ---- page_int.c: streams of n > 0 integers that say how they are coded ---- */
@@ -57,6 +59,7 @@ int page_get_text(struct rd *r, uint8_t encoding, uint32_t n, uint32_t nvals, st
                   struct arena *tmp, struct page_out *ret, struct err *err);
 
 /* ---- lists of texts ---- */
+void page_put_plain(struct page_scratch *s, struct buf *out, const str *v, uint32_t n);
 /* id: one of PE_TEXT and after, or PE_PLAIN for the lists of version 1 */
 struct texts {
     uint32_t *off; /* n + 1 */

@@ -12,7 +12,7 @@
  *     6 scale   base factor stream(n)                      base + factor * x
  *
  * base, first, value: zigzag varint; counts and factor: varint; packed: tight (bitpack.h). All sums
- * and products are modulo 2^64. nexc <= n / 4, nruns and ndict <= n / 2, which with the limit on
+ * and products are modulo 2^64. nexc, nruns and ndict <= n / 2, which with the limit on
  * depth bounds what hostile bytes can ask for.
  *
  * The choice is by size: exact for pack, delta and patch counts, estimated where a stream holds
@@ -73,10 +73,10 @@ static void sort_sample(uint64_t *v, uint32_t n)
         }
 }
 
-/* The fewest bytes an exception takes: its position and its value. */
-static size_t exception_bytes(unsigned range_bits)
+/* About the bytes that `count` exceptions of n take: values, and gaps between positions. */
+static size_t exceptions_cost(uint32_t count, uint32_t n, unsigned range_bits)
 {
-    return 2 + (range_bits + 7) / 8;
+    return count ? HEAD * 2 + (size_t)count * (range_bits + 2 + bit_length(n / count)) / 8 : 0;
 }
 
 /* Most sorted values within some 2^w; *ret_from: the first of them. */
@@ -103,16 +103,16 @@ static void plan_patch(const int64_t *v, uint32_t n, int64_t min, unsigned range
     for (uint32_t i = 0; i < m; i++)
         sample[i] = (uint64_t)v[(uint64_t)i * n / m] - (uint64_t)min;
     sort_sample(sample, m);
-    size_t best = l->cost, each = exception_bytes(range_bits);
+    size_t best = l->cost;
     unsigned best_w = 64;
     uint64_t best_from = 0;
-    /* a frame that saves anything holds three quarters of the values */
-    uint64_t core = UINT64_MAX;
-    for (uint32_t i = 0; i + m * 3 / 4 < m; i++)
-        core = sample[i + m * 3 / 4] - sample[i] < core ? sample[i + m * 3 / 4] - sample[i] : core;
+    uint64_t core = UINT64_MAX; /* a frame holds half of the values at least */
+    for (uint32_t i = 0; i + m / 2 < m; i++)
+        core = sample[i + m / 2] - sample[i] < core ? sample[i + m / 2] - sample[i] : core;
     for (unsigned w = bit_length(core); w < range_bits; w++) {
         uint32_t from = 0, in = densest(sample, m, w, &from);
-        size_t cost = HEAD * 4 + bitpack_tight_bytes(n, w) + (size_t)(m - in) * n / m * each;
+        size_t cost = HEAD * 2 + bitpack_tight_bytes(n, w) +
+                      exceptions_cost((uint32_t)((uint64_t)(m - in) * n / m), n, range_bits);
         if (cost < best) {
             best = cost;
             best_w = w;
@@ -126,8 +126,8 @@ static void plan_patch(const int64_t *v, uint32_t n, int64_t min, unsigned range
     uint32_t out = 0;
     for (uint32_t i = 0; i < n; i++)
         out += ((uint64_t)v[i] - base) >> best_w != 0;
-    best = HEAD * 4 + bitpack_tight_bytes(n, best_w) + out * each;
-    if (best < l->cost && out <= n / 4)
+    best = HEAD * 2 + bitpack_tight_bytes(n, best_w) + exceptions_cost(out, n, range_bits);
+    if (best < l->cost && out <= n / 2)
         *l = (struct leaf){ (int64_t)base, best_w, out, best };
 }
 
@@ -445,7 +445,7 @@ static int get_patch(struct rd *r, uint32_t n, int64_t *v, struct arena *a, unsi
     if (rc)
         return rc;
     uint64_t nexc = rd_varint(r);
-    if (nexc == 0 || nexc > n / 4)
+    if (nexc == 0 || nexc > n / 2)
         return bad(err);
     int64_t *pos, *val = arena_array(a, (size_t)nexc, sizeof *val);
     if (!val)

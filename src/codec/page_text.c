@@ -18,7 +18,7 @@ static const uint32_t zero_codes[PAGE_ROWS_MAX + 1];
 
 /* ---- writing ---- */
 
-static void put_plain(struct page_scratch *s, struct buf *out, const str *v, uint32_t n)
+void page_put_plain(struct page_scratch *s, struct buf *out, const str *v, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++)
         s->ints[i] = (int64_t)v[i].n;
@@ -52,7 +52,7 @@ static uint8_t put_list(struct page_scratch *s, struct buf *out, const str *v, u
         if (page_put_parts(s, out, v, n))
             return PE_PARTS;
     }
-    put_plain(s, out, v, n);
+    page_put_plain(s, out, v, n);
     return PE_TEXT;
 }
 
