@@ -43,7 +43,8 @@ void page_put_exceptions(struct page_scratch *s, struct buf *out, const str *v, 
 
 #define STRUCTURED_MIN 4 /* texts below which a pattern costs more than it saves */
 
-uint8_t list_put(struct page_scratch *s, struct buf *out, const str *v, uint32_t n)
+/* PE_TEXT: what the texts have in common does not pay */
+static uint8_t put_structured(struct page_scratch *s, struct buf *out, const str *v, uint32_t n)
 {
     if (n >= STRUCTURED_MIN) {
         if (page_put_times(s, out, v, n))
@@ -53,8 +54,15 @@ uint8_t list_put(struct page_scratch *s, struct buf *out, const str *v, uint32_t
         if (page_put_parts(s, out, v, n))
             return PE_PARTS;
     }
-    page_put_plain(s, out, v, n);
     return PE_TEXT;
+}
+
+uint8_t list_put(struct page_scratch *s, struct buf *out, const str *v, uint32_t n)
+{
+    uint8_t id = put_structured(s, out, v, n);
+    if (id == PE_TEXT)
+        page_put_plain(s, out, v, n);
+    return id;
 }
 
 /* Gives every value its code. */
@@ -103,10 +111,12 @@ void page_put_text(const struct page_in *in, struct page_scratch *s, struct buf 
         if (buf_ok(out))
             out->p[at] = (char)id;
         ints_put(s, out, s->codes, in->nvals);
-    } else if (page_put_templates(s, out, in->text, in->nvals)) {
-        m->encoding = PE_TEMPLATES;
     } else {
-        m->encoding = list_put(s, out, in->text, in->nvals);
+        m->encoding = put_structured(s, out, in->text, in->nvals);
+        if (m->encoding == PE_TEXT && page_put_templates(s, out, in->text, in->nvals))
+            m->encoding = PE_TEMPLATES;
+        else if (m->encoding == PE_TEXT)
+            page_put_plain(s, out, in->text, in->nvals);
     }
 }
 
