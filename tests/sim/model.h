@@ -67,6 +67,7 @@ struct model {
     uint64_t traces_end; /* numbers below may stand in torn frames of the log */
     uint32_t marking;    /* mark operations under way */
     uint32_t sending_again;
+    bool time_passes;
     bool starved; /* memory is refused in this life */
     bool deleting, small_disk;
     uint64_t rng;

@@ -118,17 +118,20 @@ static void append_again(struct model *m)
 {
     uint32_t i = m->nbatches ? (uint32_t)draw_n(m, m->nbatches) : 0;
     struct sim_batch *b = &m->batches[i];
-    if (!m->nbatches || !b->has_key || b->state == FLYING || b->busy)
+    if (!m->nbatches || !b->has_key || b->state == FLYING || b->busy || m->time_passes)
         return;
+    b->busy = true;
+    m->sending_again++;
     ts_ns now = disk_mem(m->disk)->ops->now(disk_mem(m->disk));
     enum batch_state before = b->state;
-    if (before == THERE && now - b->received_at > KEY_LIFE)
+    if (before == THERE && now - b->received_at > KEY_LIFE) {
+        b->busy = false;
+        m->sending_again--;
         return;
+    }
     bool other = before == THERE && draw_n(m, 4) == 0;
     uint64_t floor = m->highest, traces = m->traces_end;
     struct append a;
-    b->busy = true;
-    m->sending_again++;
     if (before == GONE)
         b->state = FLYING;
     for (uint64_t k = b->first; before != THERE && k < b->first + b->n; k++)
@@ -343,6 +346,17 @@ static void maintain(struct model *m, const char *what, int (*fn)(struct store *
     check_refusal(m, what, rc, &err);
 }
 
+/* Hours or days go by; not while a key may be forgotten on the way. */
+static void pass_time(struct model *m)
+{
+    uint64_t most = draw_n(m, 3) ? 7200 : 200000;
+    if (m->sending_again)
+        return;
+    m->time_passes = true;
+    io_mem_advance(disk_mem(m->disk), (int64_t)draw_n(m, most) * NS_PER_S);
+    m->time_passes = false;
+}
+
 void work_one(struct model *m)
 {
     uint64_t x = draw_n(m, 100);
@@ -366,9 +380,8 @@ void work_one(struct model *m)
         retire_some(m);
     else if (x < 96)
         find_one(m);
-    else if (!m->sending_again) /* or a key would be forgotten on the way */
-        io_mem_advance(disk_mem(m->disk),
-                       (int64_t)(draw_n(m, 3) ? draw_n(m, 7200) : draw_n(m, 200000)) * NS_PER_S);
+    else
+        pass_time(m);
 }
 
 void work_look_all(struct model *m, enum company company)
