@@ -101,18 +101,6 @@ struct io *copy_disk(struct io *from)
     return to;
 }
 
-bool same_bytes(const uint64_t *at, const unsigned *bit, unsigned n)
-{
-    for (unsigned i = 0; i < n; i++) {
-        unsigned same = 0;
-        for (unsigned j = 0; j < n; j++)
-            same += at[i] == at[j] && bit[i] == bit[j];
-        if (same % 2)
-            return false;
-    }
-    return true;
-}
-
 /* ---- damage ---- */
 
 enum kind { STORE, CURRENT, MANIFEST, STATE, WAL, BIG, SEGMENT, KINDS };

@@ -50,7 +50,6 @@ bool idle_zeros(const struct made *m, uint64_t at);
 /* ---- damage.c ---- */
 void list_files(struct io *io, struct files *ret); /* in order of path */
 struct io *copy_disk(struct io *io);
-bool same_bytes(const uint64_t *at, const unsigned *bit, unsigned n); /* these flips cancel out */
 void damage_all(struct made *m);
 
 #endif

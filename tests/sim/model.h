@@ -66,7 +66,7 @@ struct model {
     uint64_t highest;    /* sequence number that was acknowledged or seen */
     uint64_t traces_end; /* numbers below may stand in torn frames of the log */
     uint32_t marking;    /* mark operations under way */
-    uint32_t sending_again;
+    uint32_t clock_held; /* operations under way whose answer hangs on the time */
     bool time_passes;
     bool starved; /* memory is refused in this life */
     bool deleting, small_disk;

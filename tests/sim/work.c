@@ -121,12 +121,12 @@ static void append_again(struct model *m)
     if (!m->nbatches || !b->has_key || b->state == FLYING || b->busy || m->time_passes)
         return;
     b->busy = true;
-    m->sending_again++;
+    m->clock_held++;
     ts_ns now = disk_mem(m->disk)->ops->now(disk_mem(m->disk));
     enum batch_state before = b->state;
     if (before == THERE && now - b->received_at > KEY_LIFE) {
         b->busy = false;
-        m->sending_again--;
+        m->clock_held--;
         return;
     }
     bool other = before == THERE && draw_n(m, 4) == 0;
@@ -140,7 +140,7 @@ static void append_again(struct model *m)
     disk_note(m->disk, "append batch %u again%s", i, other ? ", with another body" : "");
     bool sent = send(m, i, other ? i + 1000000u : i, &a);
     b->busy = false;
-    m->sending_again--;
+    m->clock_held--;
     if (!sent) {
         b->state = before;
         return;
@@ -305,15 +305,17 @@ static void retire_some(struct model *m)
 {
     struct err err = ERR_INIT;
     struct io *mem = disk_mem(m->disk);
-    if (m->deleting || unsettled(m))
+    if (m->deleting || unsettled(m) || m->time_passes)
         return;
     m->deleting = true;
+    m->clock_held++;
     ts_ns keep = NS_PER_DAY * (1 + (int64_t)draw_n(m, 2));
     doom(m, NULL, mem->ops->now(mem) - keep);
     disk_note(m->disk, "retention");
     store_set_retention(m->store, keep, 0);
     int rc = store_retention_run(m->store, &err);
     store_set_retention(m->store, 0, 0);
+    m->clock_held--;
     m->deleting = false;
     check_refusal(m, "retention", rc, &err);
 }
@@ -350,7 +352,7 @@ static void maintain(struct model *m, const char *what, int (*fn)(struct store *
 static void pass_time(struct model *m)
 {
     uint64_t most = draw_n(m, 3) ? 7200 : 200000;
-    if (m->sending_again)
+    if (m->clock_held)
         return;
     m->time_passes = true;
     io_mem_advance(disk_mem(m->disk), (int64_t)draw_n(m, most) * NS_PER_S);
