@@ -28,10 +28,10 @@ JUDGES = {
     "sim": ("tests/sim/store-sim", ["--seeds", "4000"]),
     "flips": ("tests/flips/store-flips", []),
     "damage": ("tests/flips/store-flips", ["--damage"]),
-    "fault": ("tests/unit/test-store-fault", []),
-    "wal": ("tests/unit/test-store-wal", []),
-    "tails": ("tests/unit/test-store-tails", []),
-    "big": ("tests/unit/test-store-big", []),
+    "fault": ("tests/unit/test-store_fault", []),
+    "wal": ("tests/unit/test-store_wal", []),
+    "tails": ("tests/unit/test-store_tails", []),
+    "big": ("tests/unit/test-store_big", []),
 }
 SECONDS = 600  # of one judge: longer is a hang, which counts as an objection
 

@@ -379,11 +379,13 @@ static int roll(struct store *s, struct err *err)
     return 0;
 }
 
-/* Active becomes frozen when it is full (or `force`) and the last frozen one is gone. */
+/* Active becomes frozen when it is full (or `force`) and the last frozen one is gone. Not when the
+ * writer has failed: the log may hold what memory does not, and must not be trimmed. */
 static int maybe_freeze(struct store *s, bool force, struct err *err)
 {
     pthread_mutex_lock(&s->lock);
-    bool want = !s->frozen && s->active->n && (force || s->active->bytes >= s->cfg.memtable_bytes);
+    bool want = !s->st.writer_failed && !s->frozen && s->active->n &&
+                (force || s->active->bytes >= s->cfg.memtable_bytes);
     pthread_mutex_unlock(&s->lock);
     if (!want)
         return 0;
