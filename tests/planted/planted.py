@@ -37,8 +37,8 @@ SECONDS = 600  # of one judge: longer is a hang, which counts as an objection
 
 
 def copy_tree():
-    """The tree as it is, and not touched where nothing changed: ninja goes by time."""
-    for top in ("src", "tests/sim", "tests/flips", "tests/unit"):
+    """The tree as it is (some of web/ is compiled in), and not touched where nothing changed: ninja goes by time."""
+    for top in ("src", "web", "tests/sim", "tests/flips", "tests/unit"):
         for folder, _, names in os.walk(os.path.join(ROOT, top)):
             for name in names:
                 if name.endswith((".pyc", ".swp")):
