@@ -105,10 +105,10 @@ def plant(bug):
     try:
         for path, text in changed.items():
             put(path, text.encode())
-        trouble = build({JUDGES[j][0] for j in JUDGES})
+        names = list(JUDGES) if options.all_judges else bug.judges
+        trouble = build({JUDGES[j][0] for j in names})
         if trouble:
             raise LookupError("does not build:\n" + trouble)
-        names = list(JUDGES) if options.all_judges else bug.judges
         return [(j, run_judge(j)) for j in names]
     finally:
         for path, text in original.items():
@@ -131,10 +131,11 @@ def main():
     if unknown:
         sys.exit("no bug called %s" % ", ".join(sorted(unknown)))
     setup()
-    trouble = build({t for t, _ in JUDGES.values()})
+    names = set(JUDGES) if options.all_judges else {j for b in wanted for j in b.judges}
+    trouble = build({JUDGES[j][0] for j in names})
     if trouble:
         sys.exit(trouble)
-    for name in JUDGES:  # without a bug all are silent
+    for name in sorted(names):  # without a bug all are silent
         objection = run_judge(name)
         if objection:
             sys.exit("%s objects to the store as it is: %s" % (name, objection))

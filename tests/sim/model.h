@@ -68,6 +68,7 @@ struct model {
     uint32_t marking;    /* mark operations under way */
     uint32_t clock_held; /* operations under way whose answer hangs on the time */
     bool time_passes;
+    ts_ns keep; /* shortest retention asked for in this life; 0: none */
     bool starved; /* memory is refused in this life */
     bool deleting, small_disk;
     uint64_t rng;

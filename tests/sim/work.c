@@ -257,7 +257,8 @@ static void doom(struct model *m, const struct want *w, ts_ns received_before)
     for (uint64_t k = 0; k < m->nrows; k++) {
         struct row *r = &m->rows[k];
         const struct sim_batch *b = &m->batches[r->batch];
-        bool hit = w ? want_holds(m, w, k) : b->received_at < received_before;
+        bool hit = w ? want_holds(m, w, k)
+                     : b->received_at < received_before + 2 * 3600 * NS_PER_S; /* waits take time */
         if (!hit || b->state == GONE || r->state == ABSENT)
             continue;
         r->state = DOOMED;
@@ -310,6 +311,7 @@ static void retire_some(struct model *m)
     m->deleting = true;
     m->clock_held++;
     ts_ns keep = NS_PER_DAY * (1 + (int64_t)draw_n(m, 2));
+    m->keep = !m->keep || keep < m->keep ? keep : m->keep;
     doom(m, NULL, mem->ops->now(mem) - keep);
     disk_note(m->disk, "retention");
     store_set_retention(m->store, keep, 0);
@@ -351,11 +353,14 @@ static void maintain(struct model *m, const char *what, int (*fn)(struct store *
 /* Hours or days go by; not while a key may be forgotten on the way. */
 static void pass_time(struct model *m)
 {
-    uint64_t most = draw_n(m, 3) ? 7200 : 200000;
-    if (m->clock_held)
+    struct io *mem = disk_mem(m->disk);
+    ts_ns step = (ts_ns)draw_n(m, draw_n(m, 3) ? 7200 : 200000) * NS_PER_S;
+    if (m->clock_held || (m->keep && (m->deleting || unsettled(m))))
         return;
     m->time_passes = true;
-    io_mem_advance(disk_mem(m->disk), (int64_t)draw_n(m, most) * NS_PER_S);
+    if (m->keep) /* the store's own thread may be about to apply it */
+        doom(m, NULL, mem->ops->now(mem) + step - m->keep);
+    io_mem_advance(mem, step);
     m->time_passes = false;
 }
 
