@@ -52,6 +52,7 @@ static bool send(struct model *m, uint32_t i, uint64_t body, struct append *a)
     memcpy(a->idem, &(uint64_t){ hash_mix(i + 1) }, 8);
     if (!rows_payload(b->first, b->n, b->style, &a->payload, &a->payload_n))
         return false;
+    b->sent_at = b->sent_at ? b->sent_at : disk_mem(m->disk)->ops->now(disk_mem(m->disk));
     store_append(m->store, a);
     pthread_mutex_lock(&w.lock);
     while (!w.done)
@@ -124,7 +125,7 @@ static void append_again(struct model *m)
     m->clock_held++;
     ts_ns now = disk_mem(m->disk)->ops->now(disk_mem(m->disk));
     enum batch_state before = b->state;
-    if (before == THERE && now - b->received_at > KEY_LIFE) {
+    if (before != GONE && now - b->sent_at > KEY_LIFE) {
         b->busy = false;
         m->clock_held--;
         return;
@@ -132,8 +133,10 @@ static void append_again(struct model *m)
     bool other = before == THERE && draw_n(m, 4) == 0;
     uint64_t floor = m->highest, traces = m->traces_end;
     struct append a;
-    if (before == GONE)
+    if (before == GONE) {
         b->state = FLYING;
+        b->sent_at = now;
+    }
     for (uint64_t k = b->first; before != THERE && k < b->first + b->n; k++)
         if (m->deleting)
             m->rows[k].state = DOOMED;

@@ -525,10 +525,11 @@ void *writer_main(void *arg)
         int frc = rc == ERR_IO ? 0 : maybe_freeze(s, force, &ferr);
         if (frc)
             store_event(s, LOG_ERROR, "wal: cannot begin a new file: %s", ferr.msg);
-        if (frc && force && !rc) {
-            rc = frc;
-            err = ferr;
-        }
+        for (struct append *a = g.head; a && frc; a = a->next)
+            if (a->kind == KIND_FREEZE) { /* batches of the group are stored all the same */
+                a->rc = frc;
+                a->err = ferr;
+            }
         finish(s, &g, rc, &err);
         if (s->cfg.ack_early) { /* the planted bug: callers heard of success before this, and disks
                                    can be slow */
