@@ -536,6 +536,7 @@ static void forget_sums(struct store *s)
 /* Starts again from the segments' own sums. */
 static int base_sums(struct store *s, struct version *v, struct err *err)
 {
+    bool all = true;
     forget_sums(s);
     s->sums = rollup_new();
     int rc = s->sums ? 0 : err_nomem(err);
@@ -543,14 +544,17 @@ static int base_sums(struct store *s, struct version *v, struct err *err)
         rc = seg_open(v->v[i], err);
         if (!rc)
             rc = rollup_decode(s->sums, seg_summary(v->v[i]), err);
+        all &= rc != ERR_IO;
         if (rc == ERR_CORRUPT || rc == ERR_IO) /* its rows cannot be read either */
             rc = 0;
     }
     if (rc)
         return rc;
-    atomic_fetch_add(&v->refs, 1);
-    s->sums_version = v;
     s->sums_seq = 0;
+    if (all) { /* else the next call tries again */
+        atomic_fetch_add(&v->refs, 1);
+        s->sums_version = v;
+    }
     return 0;
 }
 
