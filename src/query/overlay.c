@@ -39,6 +39,8 @@ static int put_uncovered(struct overlay *o, str object, struct arena *a, struct 
     buf_putc(out, '{');
     while (!rc && (rc = json_next(&r, &t, err)) == 0 && t.type == JSON_KEY) {
         str key = json_unescape(&t, a);
+        if (!key.p && t.raw.n)
+            return err_nomem(err);
         rc = json_next(&r, &t, err);
         if (!rc)
             rc = json_skip(&r, &t, &value, err);

@@ -177,6 +177,15 @@ static void test_no_memory(void **state)
         "n<50 | rename n as m | drop tags | tail 3",
         "* | dedup by agent, level | uniq level",
         "in:any agent-1 | count",
+        ("n<200 | eval a = n * 2 + 1, b = concat(upper(agent), \"-\", n) "
+         "| eval c = split(message, \" \") | where substr(b, 1, 5):agent "
+         "| eval j = json(text(c), \"1\") | fields a, b, j"),
+        ("* | where concat(message, \" \", agent):*\"0 agent-1\"* "
+         "| limit 9 | eval s = sent(n)"),
+        ("n<40 | lookup message as m, level as lv from (n>20 | where len(message)>3) "
+         "on session_id = session_id | fields n, m, lv"),
+        ("* | limit 5 | lookup c from (* | stats count() as c by agent) on agent = agent "
+         "| fields n, c"),
     };
     struct query_opts o = opts();
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
