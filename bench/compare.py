@@ -187,6 +187,14 @@ def ask_all(e, data, directory, args):
     return states
 
 
+def stop_quietly(e):
+    """after a failure there may be nothing left to stop"""
+    try:
+        e.stop()
+    except (PeerError, AssertionError, OSError, ValueError) as error:
+        print("%-18s while stopping: %s" % (e.name, str(error).split("\n")[0]), flush=True)
+
+
 def one(e, table, path_of, rows, args, ask=None):
     """Everything of one engine on a fresh directory, which is removed afterwards."""
     rows = min(rows, args.rows_of.get(e.name, e.max_rows or rows))
@@ -202,12 +210,12 @@ def one(e, table, path_of, rows, args, ask=None):
         entry["load"] = load(e, table, path, rows, directory)
         if ask:
             entry["queries"] = ask(e, rows, directory)
-    except (PeerError, RuntimeError) as error:
-        entry["error"] = str(error)
+    except (PeerError, RuntimeError, AssertionError, OSError) as error:
+        entry["error"] = str(error).split("\n")[0]
         print("%-18s failed: %s" % (e.name, error), flush=True)
     finally:
         if running:
-            e.stop()
+            stop_quietly(e)
         shutil.rmtree(directory, ignore_errors=True)
     return entry
 
@@ -232,6 +240,7 @@ def peers(args):
         out["engines"].append(one(
             e, "obs", lambda rows: data_of(rows).path, args.rows, args,
             lambda e, rows, directory: ask_all(e, data_of(rows), directory, args)))
+        args.save(out)
     return out
 
 
@@ -250,4 +259,5 @@ def sets(args):
                        args.rows, args) for e in run if "lines" in e.tables]
         out["sets"][name] = {"rows": args.rows, "raw_bytes": os.path.getsize(path),
                              "engines": entries}
+        args.save(out)
     return out

@@ -13,14 +13,15 @@ from figures import QUERIES, bytes_per_row, geomean, medians, rate, shown, verdi
 
 NAMES = ("peers", "sets", "growth", "sessions", "fsync", "visible", "memory", "restart")
 HOW = (
-    "Same rows for all, engines one after another, no core kept from anyone. CPU seconds are those "
-    "of the engine's processes; the client that sends rows (a load generator, psql) is not "
-    "counted, and an engine that is a library reads the JSON itself, as the servers do. *To quiet* adds "
-    "all background work until two seconds pass without any. Bytes on disk are taken after an orderly "
-    "stop, indexes included, PostgreSQL's log left out. An answer is compared with the oracle's "
-    "before its time counts: a query that is wrong or cannot be put is shown so and has no time. "
-    "Hot is the median of the runs after a warm-up; cold is the first after the engine was "
-    "stopped, the page cache dropped, the engine started and greeted.")
+    "Same rows for all, engines one after another, no core kept from anyone. CPU seconds are "
+    "those of the engine's processes; the client that sends rows (a load generator, psql) is not "
+    "counted, and an engine that is a library reads the JSON itself, as the servers do. *To "
+    "quiet* adds all background work until two seconds pass without any. Bytes on disk are taken "
+    "after an orderly stop, indexes included, PostgreSQL's log left out. Peak memory is what is "
+    "resident, program text too; of several processes their shares. An answer is compared with "
+    "the oracle's before its time counts: a query that is wrong or cannot be put is shown so and "
+    "has no time. Hot is the median of the runs after a warm-up; cold is the first after the "
+    "engine was stopped, the page cache dropped, the engine started and greeted.")
 
 
 def read(folder):
