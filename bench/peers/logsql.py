@@ -88,7 +88,8 @@ def statements(p):
                        when + "type status tool_name latency_ms phrase_match text_score",
                        "latency_ms desc, " + NEWEST, 50, found),
         "Q12": grouping(gtr, attrs("release_ring", "customer_tier", "retrieval_strategy"),
-                        "%s, %s, %s" % (count, avg, cost), "observations desc, total_cost desc", 50),
+                        "%s, %s, %s" % (count, avg, cost),
+                        "observations desc, total_cost desc", 50),
         "Q13": (["observations", "traces", "last_event_time"], (
             "%s %s %s %s | stats %s, count_uniq(trace_id) traces, max(_time) last_event_time" % (
                 days, mine, gtre, matches("|".join(P13)), count),
