@@ -36,12 +36,13 @@ def listing(where, columns, order, limit, constants=None):
 
 
 def grouping(where, by, stats, order, limit):
-    """groups; by as the columns of listing(), stats as LogsQL names them"""
+    """groups; by as the columns of listing(), stats as LogsQL names them; ties by the keys"""
     keys = [c.partition("=")[2] or c for c in by.split()]
     names = [c.partition("=")[0] for c in by.split()]
     made = [s.split()[-1] for s in stats.split(", ")]
-    text = "%s | stats by (%s) %s | sort by (%s) limit %d" % (
-        where, ", ".join('"%s"' % k for k in keys), stats, order, limit)
+    by_keys = ", ".join('"%s"' % k for k in keys)
+    text = "%s | stats by (%s) %s | sort by (%s, %s) limit %d" % (where, by_keys, stats, order,
+                                                                 by_keys, limit)
     return names + made, (text, keys + made, {})
 
 
@@ -70,12 +71,13 @@ def statements(p):
         "Q02": grouping(days, "trace_id", "min(_time) started_at, count() observation_count, "
                         "count() if (!status:=ok) failure_count, %s, "
                         "sum(latency_ms) total_latency_ms" % cost,
-                        "total_cost desc, total_latency_ms desc, trace_id", 50),
+                        "total_cost desc, total_latency_ms desc", 50),
         "Q03": listing(trace, "trace_id seq_no type status model tool_name input output",
                        "seq_no", 0),
         "Q06": grouping("*", "type model", count + ", sum(input_tokens) input_tokens, "
                         "sum(output_tokens) output_tokens, %s, %s" % (cost, avg),
-                        "total_cost desc, avg_latency_ms desc", 50),
+                        "total_cost desc, avg_latency_ms desc, observations desc, "
+                        "input_tokens desc, output_tokens desc", 50),
         "Q08": listing("%s %s" % (mine, open_),
                        when + "type status input output phrase_match text_score", NEWEST, 50,
                        found),
