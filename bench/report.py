@@ -231,11 +231,11 @@ th, td { padding: .32rem .7rem; border-bottom: 1px solid var(--line); text-align
   vertical-align: top; }
 th { font-weight: 600; color: var(--soft); white-space: nowrap; }
 td:first-child, th:first-child, td.left, th.left { text-align: left; }
-td.state { color: var(--soft); font-size: 12px; }
+td.state { color: var(--soft); font-size: 12px; white-space: nowrap; }
 td.met { color: var(--good); font-weight: 600; white-space: nowrap; }
 td.not-met { color: var(--bad); font-weight: 600; white-space: nowrap; }
 td.not-measured { color: var(--soft); white-space: nowrap; }
-tr.last td { font-weight: 600; border-bottom: 0; }
+tr.last td { font-weight: 600; border-bottom: 0; white-space: nowrap; }
 td.least { font-weight: 700; }
 .plot { width: 100%; height: auto; max-width: 860px; display: block; }
 .plot text { font: 12.5px system-ui, sans-serif; fill: var(--ink); }
@@ -339,7 +339,8 @@ def load_plots(engines, rows):
 def query_plot(peers, kind):
     engines = asked_engines(peers)
     times = {e["name"]: medians(e, kind) for e in engines}
-    full = [e for e in engines if len(times[e["name"]]) > 1]
+    most = max((len(t) for t in times.values()), default=0)
+    full = [e for e in engines if len(times[e["name"]]) == most]  # other means would mislead
     rows = [(q, [(e["name"], e["title"], times[e["name"]][q]) for e in engines
                  if q in times[e["name"]]]) for q in QUERIES]
     rows.append(("mean", [(e["name"], e["title"], geomean(times[e["name"]].values()))

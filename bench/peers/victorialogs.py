@@ -38,7 +38,8 @@ class VictoriaLogs(Peer):
         port = http.free_port()
         self.process = http.start(
             [self.binary, "-storageDataPath=" + directory, "-httpListenAddr=127.0.0.1:%d" % port,
-             "-defaultMsgValue=observation", "-retentionPeriod=100y", "-futureRetention=10y"], port)
+             "-defaultMsgValue=observation", "-retentionPeriod=100y", "-futureRetention=10y",
+             "-search.maxQueryDuration=900s"], port)
         self.pid = self.process.pid
         self.connection = http.Connection(port)
 
