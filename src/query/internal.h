@@ -95,6 +95,7 @@ struct parser {
     const struct query_opts *o;
     unsigned depth, inner;        /* inner: queries this one stands in */
     const struct schema *schema;  /* columns at this point; NULL = entries */
+    bool dropped;                 /* entries are no longer whole from here on */
     bool renamed;                 /* names from here on may be a rename's, not the store's */
     char tmp[QUERY_TEXT_MAX + 8]; /* a literal being unescaped */
 };

@@ -69,6 +69,7 @@ static int drop_parse(struct parser *p, struct pipe *pipe)
     a->drop = refs;
     a->ndrop = n;
     pipe->args = a;
+    p->dropped = true;
     for (uint32_t c = 0; s && c < p->schema->n; c++) {
         bool gone = false;
         for (uint32_t i = 0; i < n; i++)

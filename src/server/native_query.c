@@ -341,8 +341,7 @@ static bool params(struct call *c, struct request *r, int64_t *timeout_ns)
         !param_u64(c, "offset", 0, LIMIT_MAX, &offset) || !param_format(c, r) ||
         !param_order(c, r) || !param_tz(c, r) || !param_bool(c, "all", &r->o.unlimited) ||
         !param_bool(c, "total", &r->total) || !param_bool(c, "explain", &r->explain) ||
-        !param_bool(c, "indexes", &indexes) ||
-        !param_duration(c, "timeout", NS_PER_S, timeout_ns))
+        !param_bool(c, "indexes", &indexes) || !param_duration(c, "timeout", NS_PER_S, timeout_ns))
         return false;
     r->o.no_prune = !indexes;
     r->o.limit = (uint32_t)limit;

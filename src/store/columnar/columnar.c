@@ -30,7 +30,8 @@ void store_config_default(struct store_config *c)
     *c = (struct store_config){ .create = true,
                                 .memtable_bytes = 20u << 20,
                                 .big_batch_bytes = BIG_BYTES,
-                                .reserve_bytes = UINT64_MAX };
+                                .reserve_bytes = UINT64_MAX,
+                                .delete_grace_ns = NS_PER_DAY };
 }
 
 void store_event(struct store *s, int level, const char *fmt, ...)
@@ -100,8 +101,8 @@ static void look(void *arg, const char *name, bool is_dir)
         d->others++;
 }
 
-/* A directory without STORE: made into a store only when nothing of value can be in it. CURRENT is
- * written last, so a store whose creation was cut short is simply created again. */
+/* A directory without CURRENT: made into a store only when nothing of value can be in it. CURRENT
+ * is written last, so a store whose creation was cut short is simply created again. */
 static int create_store(struct store *s, struct err *err)
 {
     struct dir_look d = { 0 };
@@ -120,16 +121,6 @@ static int create_store(struct store *s, struct err *err)
     if (!rc)
         rc = identity_load(s, err);
     return rc ? rc : manifest_create(s, err);
-}
-
-static bool exists(struct store *s, const char *path)
-{
-    struct io_file *f;
-    struct err e = ERR_INIT;
-    if (s->io->ops->open(s->io, &f, path, IO_READ, &e))
-        return false;
-    io_close(f);
-    return true;
 }
 
 /* ---- lock ---- */
@@ -206,85 +197,9 @@ static int build_version(struct store *s, struct err *err)
         if (!g)
             return err_nomem(err);
         s->version->v[s->version->n++] = g;
-        s->counted_entries += g->m.rows;
+        s->counted_entries += g->m.rows - g->m.dead_rows;
     }
     return 0;
-}
-
-struct leftover {
-    struct store *s;
-    char dir[PATH_MAX_STORE];
-    uint32_t unknown;
-    bool pass_dirs;
-};
-
-static bool in_manifest(const struct store *s, uint64_t id)
-{
-    for (uint32_t i = 0; i < s->mf.nsegs; i++)
-        if (s->mf.segs[i].id == id)
-            return true;
-    return false;
-}
-
-/* A temporary file, or a segment that no manifest record names: a write or a removal that a crash
- * cut short. Segments are removed only when the manifest was whole to its end. */
-static void leftover_file(void *arg, const char *name, bool is_dir)
-{
-    struct leftover *l = arg;
-    size_t n = strlen(name);
-    uint64_t id = 0;
-    bool tmp = n == 20 && strcmp(name + 12, ".seg.tmp") == 0;
-    bool seg = n == 16 && strcmp(name + 12, ".seg") == 0 && str_to_u64(str_n(name, 12), &id);
-    if (is_dir || (seg && in_manifest(l->s, id)))
-        return;
-    if (!tmp && !(seg && l->s->mf.clean)) {
-        l->unknown++;
-        return;
-    }
-    char path[2 * PATH_MAX_STORE];
-    struct err e = ERR_INIT;
-    snprintf(path, sizeof path, "p/%s/%s", l->dir, name);
-    l->s->io->ops->unlink(l->s->io, path, &e);
-}
-
-struct dir_list {
-    char (*v)[PATH_MAX_STORE];
-    uint32_t n, cap;
-};
-
-static void collect_dir(void *arg, const char *name, bool is_dir)
-{
-    struct dir_list *d = arg;
-    if (!is_dir || strlen(name) >= PATH_MAX_STORE)
-        return;
-    if (d->n == d->cap) {
-        uint32_t cap = d->cap ? d->cap * 2 : 32;
-        void *v = mem_realloc(d->v, cap * sizeof *d->v);
-        if (!v)
-            return; /* what is not listed now is tidied at the next start */
-        d->v = v;
-        d->cap = cap;
-    }
-    snprintf(d->v[d->n++], PATH_MAX_STORE, "%s", name);
-}
-
-static void tidy(struct store *s)
-{
-    struct dir_list dirs = { 0 };
-    struct err e = ERR_INIT;
-    if (s->io->ops->list(s->io, "p", collect_dir, &dirs, &e) == 0) {
-        struct leftover l = { .s = s };
-        for (uint32_t i = 0; i < dirs.n; i++) {
-            char path[2 * PATH_MAX_STORE];
-            snprintf(l.dir, sizeof l.dir, "%s", dirs.v[i]);
-            snprintf(path, sizeof path, "p/%s", dirs.v[i]);
-            s->io->ops->list(s->io, path, leftover_file, &l, &e);
-        }
-        if (l.unknown)
-            store_event(s, LOG_WARN,
-                        "%u files under p/ are not in the manifest and were left alone", l.unknown);
-    }
-    mem_free(dirs.v);
 }
 
 static int recover(struct store *s, struct err *err)
@@ -315,7 +230,7 @@ static int recover(struct store *s, struct err *err)
                                .last_seq = s->next_seq + SEQ_SKIP - 1,
                                .bytes = rep.torn_bytes,
                                .at = s->io->ops->now(s->io),
-                               .reason = "unacknowledged tail of the log" };
+                               .reason = WAL_TORN };
         s->next_seq += SEQ_SKIP;
         s->watermark = s->next_seq - 1;
         rc = manifest_note(s, &(struct edit){ .gap = &g, .next_seq = s->next_seq }, err);
@@ -327,10 +242,13 @@ static int recover(struct store *s, struct err *err)
 
 static int open_files(struct store *s, struct err *err)
 {
-    bool fresh = !exists(s, "CURRENT");
+    bool fresh;
+    int rc = manifest_is_new(s, &fresh, err);
+    if (rc)
+        return rc;
     if (fresh && (s->cfg.read_only || !s->cfg.create))
         return err_set(err, ERR_NOTFOUND, "there is no fleetlog store in this directory");
-    int rc = s->cfg.segments_only ? 0 : take_lock(s, err);
+    rc = s->cfg.segments_only ? 0 : take_lock(s, err);
     if (rc)
         return rc;
     rc = fresh ? create_store(s, err) : identity_load(s, err);
@@ -342,7 +260,7 @@ static int open_files(struct store *s, struct err *err)
         rc = recover(s, err);
     if (rc || s->cfg.read_only)
         return rc;
-    tidy(s);
+    store_tidy(s);
     uint64_t number = s->wal.number + 1 > s->mf.wal_min ? s->wal.number + 1 : s->mf.wal_min;
     return wal_create(s, number, s->wal.prev, s->wal.prev_end, &s->wal, err);
 }
@@ -356,7 +274,9 @@ static int start_threads(struct store *s, struct err *err)
         s->big_started = pthread_create(&s->big, NULL, big_main, s) == 0;
     if (s->big_started)
         s->background_started = pthread_create(&s->background, NULL, background_main, s) == 0;
-    return s->background_started ? 0 : err_set(err, ERR_NOMEM, "cannot start the store's threads");
+    if (s->background_started)
+        s->merger_started = pthread_create(&s->merger, NULL, merge_main, s) == 0;
+    return s->merger_started ? 0 : err_set(err, ERR_NOMEM, "cannot start the store's threads");
 }
 
 int store_open(struct store **ret, struct io *io, const struct store_config *cfg, struct err *err)
@@ -372,10 +292,12 @@ int store_open(struct store **ret, struct io *io, const struct store_config *cfg
     pthread_mutex_init(&s->sums_lock, NULL);
     pthread_mutex_init(&s->qlock, NULL);
     pthread_mutex_init(&s->mlock, NULL);
+    pthread_mutex_init(&s->merge_lock, NULL);
     pthread_cond_init(&s->qcond, NULL);
     pthread_cond_init(&s->big_cond, NULL);
     pthread_cond_init(&s->bg_cond, NULL);
     pthread_cond_init(&s->flush_cond, NULL);
+    pthread_cond_init(&s->merge_cond, NULL);
     s->st.opened_at = io->ops->now(io);
     s->active = memtable_new();
     int rc = s->active ? late_new(&s->late, err) : err_nomem(err);
@@ -413,9 +335,12 @@ void store_close(struct store *s)
     s->bg_stop = true;
     pthread_cond_signal(&s->bg_cond);
     pthread_cond_broadcast(&s->flush_cond);
+    pthread_cond_broadcast(&s->merge_cond);
     pthread_mutex_unlock(&s->lock);
     if (s->background_started)
         pthread_join(s->background, NULL);
+    if (s->merger_started)
+        pthread_join(s->merger, NULL);
     io_close(s->wal.f);
     memtable_free(s->active);
     memtable_free(s->frozen);
@@ -429,10 +354,12 @@ void store_close(struct store *s)
     pthread_mutex_destroy(&s->sums_lock);
     pthread_mutex_destroy(&s->qlock);
     pthread_mutex_destroy(&s->mlock);
+    pthread_mutex_destroy(&s->merge_lock);
     pthread_cond_destroy(&s->qcond);
     pthread_cond_destroy(&s->big_cond);
     pthread_cond_destroy(&s->bg_cond);
     pthread_cond_destroy(&s->flush_cond);
+    pthread_cond_destroy(&s->merge_cond);
     mem_free(s);
 }
 
@@ -447,10 +374,7 @@ int store_flush(struct store *s, struct err *err)
          round++) { /* what is frozen already, then what is active */
         if (round)
             rc = writer_freeze(s, err);
-        pthread_mutex_lock(&s->lock);
-        bool any = s->frozen != NULL;
-        pthread_mutex_unlock(&s->lock);
-        if (!rc && any)
+        if (!rc) /* also when the background thread is at it: until it is through */
             rc = flush_frozen(s, err);
     }
     return rc;
@@ -462,8 +386,10 @@ int store_merge(struct store *s, struct err *err)
         return err_set(err, ERR_UNSUPPORTED, "the store is open for reading only");
     bool did = true;
     int rc = 0;
-    while (did && !rc)
+    while ((did && !rc) || rc == ERR_CANCELED) { /* it gave way to a deletion: again */
+        err_reset(err);
         rc = merge_some(s, true, &did, err);
+    }
     return rc;
 }
 
@@ -561,8 +487,9 @@ void store_get_status(struct store *s, struct store_status *ret)
     ret->next_seq = s->watermark + 1;
     ret->segments = s->version->n;
     for (uint32_t i = 0; i < s->version->n; i++) {
-        ret->segment_rows += s->version->v[i]->m.rows;
+        ret->segment_rows += s->version->v[i]->m.rows - s->version->v[i]->m.dead_rows;
         ret->segment_bytes += s->version->v[i]->m.bytes;
+        ret->dead_rows += s->version->v[i]->m.dead_rows;
     }
     ret->memtable_rows = s->active->rows + (s->frozen ? s->frozen->rows : 0);
     ret->memtable_bytes = s->active->bytes;
@@ -615,7 +542,7 @@ static int base_sums(struct store *s, struct version *v, struct err *err)
     for (uint32_t i = 0; i < v->n && !rc; i++) {
         rc = seg_open(v->v[i], err);
         if (!rc)
-            rc = rollup_decode(s->sums, v->v[i]->rollup_bytes, err);
+            rc = rollup_decode(s->sums, seg_summary(v->v[i]), err);
         if (rc == ERR_CORRUPT || rc == ERR_IO) /* its rows cannot be read either */
             rc = 0;
     }

@@ -3,12 +3,14 @@
  * Who owns what, and which lock guards it:
  *   lock   (short, never across I/O)  active, frozen, version, watermark, counters, status words
  *   qlock  the queue of the WAL writer
- *   mlock  maintenance: one of flush, merge, delete, retention, manifest edit at a time
- *   marks have a reader/writer lock of their own
- * Order when several are held: mlock, then marks, then lock; qlock alone.
+ *   mlock  maintenance: one of flush, publishing a merge, delete, retention, manifest edit at a
+ * time merge_lock  one merge at a time; it works without mlock and takes that to publish marks have
+ * a reader/writer lock of their own Order when several are held: merge_lock, mlock, then marks,
+ * then lock; qlock alone.
  *
- * Threads: the WAL writer (writer.c), the one that writes batch files (big.c) and one background
- * thread (background.c); everything else runs on the caller's thread. */
+ * Threads: the WAL writer (writer.c), the one that writes batch files (big.c), a background thread
+ * that flushes (background.c) and one that merges (merge.c); everything else runs on the caller's
+ * thread. */
 #ifndef FL_STORE_COLUMNAR_IMPL_H
 #define FL_STORE_COLUMNAR_IMPL_H
 
@@ -93,6 +95,8 @@ struct rollup {
 struct rollup *rollup_new(void);
 void rollup_free(struct rollup *r);
 int rollup_add_block(struct rollup *r, struct block *b, struct err *err);
+/* The same for the rows of `sel` only. */
+int rollup_add_rows(struct rollup *r, struct block *b, const uint64_t *sel, struct err *err);
 int rollup_merge(struct rollup *into, const struct rollup *from, struct err *err);
 void rollup_encode(const struct rollup *r, struct buf *out);
 int rollup_decode(struct rollup *r, str in, struct err *err); /* adds to r */
@@ -118,6 +122,17 @@ struct seg_meta { /* what the manifest knows of a segment */
     ts_ns t_min, t_max, recv_min, recv_max;
     uint64_t seq_min, seq_max;
     uint32_t level_mask, nblocks;
+    uint32_t pass; /* enum seg_pass */
+    uint64_t dead; /* number of the list of its deleted rows; 0: none (dead.h) */
+    uint64_t dead_rows;
+    ts_ns dead_at; /* when the first of them was deleted */
+};
+
+/* How far a segment has come; in the manifest: never renumber. */
+enum seg_pass {
+    PASS_FLUSHED = 0, /* as a flush or a deletion wrote it */
+    PASS_MERGED = 1,  /* sorted and compressed anew */
+    PASS_PACKED = 2   /* compressed for good, its day being over */
 };
 
 struct seg_block { /* one block in the footer's list */
@@ -151,9 +166,12 @@ struct seg {
     uint64_t serial; /* of this object: no other ever has it */
     struct seg_meta m;
     _Atomic bool dead;    /* out of the manifest: unlink with the last reference */
+    _Atomic bool old;     /* its list of deleted rows is out of the manifest: the same */
+    struct seg *before;   /* the one that unlinks the file, if it is not this one; referenced */
     pthread_mutex_t lock; /* guards opening */
     bool open, broken;
     char broken_why[160];
+    _Atomic bool unmergeable; /* a page of it cannot be read: merges leave it out */
     struct io_file *f;
     char *footer; /* keys point into it */
     size_t footer_n;
@@ -161,17 +179,25 @@ struct seg {
     uint32_t nkeys;
     struct seg_block *blocks;
     str rollup_bytes;
+    struct dead *dead_list;       /* its deleted rows; NULL: none */
     uint32_t format;              /* version of the file */
     str sections[SECTION__COUNT]; /* of the footer; empty where there is none */
 };
 void seg_path(const struct seg_meta *m, char out[PATH_MAX_STORE]);
 void seg_dir(const struct seg_meta *m, char out[PATH_MAX_STORE]);
 struct seg *seg_new(struct store *s, const struct seg_meta *m);
+/* The same segment with another list of deleted rows. NULL: out of memory. */
+struct seg *seg_renew(struct seg *g, const struct seg_meta *m);
 void seg_ref(struct seg *g);
 void seg_unref(struct seg *g);
 /* exactly n bytes at off, unchecked */
 int seg_read_at(struct seg *g, void *p, size_t n, uint64_t off, struct err *err);
 int seg_open(struct seg *g, struct err *err); /* idempotent; ERR_CORRUPT, ERR_IO */
+
+/* Takes the deleted rows of an open segment's block out of sel. */
+void seg_hide_dead(const struct seg *g, uint32_t block, uint64_t *sel);
+/* The summary of an open segment's rows, deleted ones left out: see rollup_decode. */
+str seg_summary(const struct seg *g);
 
 /* A block of a segment; b first. Stats for pruning come with it. */
 struct sblock;
@@ -234,10 +260,14 @@ struct edit {
     uint32_t nadd;
     const uint64_t *remove;
     uint32_t nremove;
+    const struct seg_meta *dead; /* segments that stay, with other lists of deleted rows */
+    uint32_t ndead;
     uint64_t flushed_seq, wal_min, state_file, deleted_rows; /* 0 = unchanged; deleted_rows adds */
     uint64_t next_seq;
     const struct store_gap *gap;
 };
+/* *ret: there is no store here yet. ERR_CORRUPT: CURRENT is missing from one. */
+int manifest_is_new(struct store *s, bool *ret, struct err *err);
 int manifest_load(struct store *s, struct err *err);
 int manifest_create(struct store *s, struct err *err);
 /* Durable on return; the caller holds mlock. On failure *ret_doubtful tells whether the edit may be
@@ -258,6 +288,7 @@ enum wal_type {
     WAL_CLOCK = 8
 };
 enum { WAL_FLAG_LZ4 = 1, WAL_FLAG_IDEM = 2 };
+#define WAL_TORN "unacknowledged tail of the log" /* reason of its gap record */
 #define WAL_HEADER 64
 #define WAL_FRAME 88
 #define WAL_PREALLOC (8u << 20)
@@ -354,6 +385,7 @@ struct idem_entry {
 bool late_idem_find(struct late *l, const uint8_t key[16], ts_ns now, struct idem_entry *ret);
 int late_idem_add(struct late *l, const struct idem_entry *e, struct err *err);
 bool late_dirty(struct late *l);
+void late_unsaved(struct late *l); /* what was saved last did not come into force */
 /* drops marks of entries below min_seq, then writes STATE-<number> */
 int late_save(struct late *l, struct store *s, uint64_t number, uint64_t min_seq, struct err *err);
 int late_load(struct late *l, struct store *s, uint64_t number, struct err *err);
@@ -412,7 +444,14 @@ struct store {
     bool flush_failed;         /* the last one; with lock */
     pthread_t background;
     bool background_started, bg_stop, bg_wanted;
-    bool freeze_wanted; /* qlock: the writer shall freeze the active memtable */
+    uint32_t deletes_waiting; /* lock: merges give way to them */
+    bool freeze_wanted;       /* qlock: the writer shall freeze the active memtable */
+
+    pthread_mutex_t merge_lock;
+    pthread_cond_t merge_cond; /* with lock: the segments are others, or stopping */
+    pthread_t merger;
+    bool merger_started, merge_wanted; /* lock */
+    bool merge_postponed;              /* merge_lock: for want of space, and that was told */
 
     struct store_status st; /* guarded by lock */
     ts_ns space_checked;
@@ -445,9 +484,13 @@ void *background_main(void *arg);
 int writer_freeze(struct store *s, struct err *err);
 int flush_frozen(struct store *s, struct err *err);        /* background thread or store_flush */
 int flush_frozen_locked(struct store *s, struct err *err); /* the same for holders of mlock */
+void *merge_main(void *arg);
+/* One merge, if any is worthwhile; all: any two neighbours that fit will do. */
 int merge_some(struct store *s, bool all, bool *ret_did, struct err *err);
 int retention_apply(struct store *s, struct err *err);
 int64_t day_of(ts_ns t);
+/* tidy.c: removes leftovers of interrupted writes and removals; tells of unknown files */
+void store_tidy(struct store *s);
 
 /* a consistent moment for readers */
 struct snapshot {
@@ -470,6 +513,15 @@ static inline bool crc_differs(uint32_t stored, uint32_t computed)
 #else
     return stored != computed;
 #endif
+}
+
+/* bytes that ingest and merges leave free on a disk of `total` */
+static inline uint64_t store_reserve(const struct store *s, uint64_t total)
+{
+    uint64_t least = 256u << 20;
+    if (s->cfg.reserve_bytes != UINT64_MAX)
+        return s->cfg.reserve_bytes;
+    return total / 50 > least ? total / 50 : least;
 }
 
 /* checksum of bytes together with their address */

@@ -351,6 +351,8 @@ static int read_item(struct scan *sc, const struct item *it, uint32_t *ret_n, st
     }
     uint64_t cut[BLOCK_WORDS];
     rc = cut_by_seq(sc, it, cut, err);
+    if (it->seg)
+        seg_hide_dead(it->seg, it->index, cut);
     if (!rc && sc->filter)
         rc = pred_eval(sc->filter, sc->block, cut, sc->sel, sc->run, sc->plan.cancel, err);
     else if (!rc)
