@@ -402,6 +402,9 @@ bool page_put_parts(struct page_scratch *s, struct buf *out, const str *v, uint3
 
 /* ---- reading ---- */
 
+/* Texts are written with up to this many bytes after their end, which the next one overwrites. */
+#define SLACK 16
+
 /* A part as reading needs it. */
 struct op {
     uint8_t kind, alphabet;
@@ -416,7 +419,7 @@ static int bad_parts(struct err *err)
 }
 
 static int get_pattern(struct rd *r, struct op *ops, uint32_t *ret_nops, uint32_t *ret_ncols,
-                       struct err *err)
+                       struct arena *tmp, struct err *err)
 {
     uint64_t nparts = rd_varint(r), length = 0;
     *ret_ncols = 0;
@@ -429,6 +432,11 @@ static int get_pattern(struct rd *r, struct op *ops, uint32_t *ret_nops, uint32_
         if (o->kind == PART_LITERAL) {
             o->literal = rd_lenstr(r);
             length += o->literal.n;
+            char *copy = length <= LENGTH_MAX ? arena_zalloc(tmp, o->literal.n + SLACK) : NULL;
+            if (!copy)
+                return length <= LENGTH_MAX ? err_nomem(err) : bad_parts(err);
+            memcpy(copy, o->literal.n ? o->literal.p : "", o->literal.n);
+            o->literal.p = copy; /* which may be read beyond its end */
         } else if (o->kind == PART_CHARS) {
             o->alphabet = (uint8_t)(kind - PART_CHARS);
             o->n = rd_u8(r);
@@ -517,7 +525,56 @@ static uint32_t decimal_digits(uint64_t x)
     return n + (x >= 10) + (x >= 100) + (x >= 1000);
 }
 
-/* Writes the last n digits of x, in base radix; returns what is left of x. */
+/* Eight decimal digits, most significant in the lowest byte: halves, quarters and digits are
+ * divided side by side, by multiplication with the inverses of 100 and 10. */
+static uint64_t eight_digits(uint32_t x)
+{
+    uint64_t y = x / 10000 | (uint64_t)(x % 10000) << 32;
+    uint64_t q = (y * 10486 >> 20) & 0x7f0000007full;
+    y = q | (y - 100 * q) << 16;
+    q = (y * 103 >> 10) & 0x000f000f000f000full;
+    y = q | (y - 10 * q) << 8;
+    return y + 0x3030303030303030ull;
+}
+
+/* Eight hexadecimal digits, most significant in the lowest byte. */
+static uint64_t eight_nibbles(uint32_t x, unsigned above_9)
+{
+    uint64_t y = __builtin_bswap32(x);
+    y = (y | y << 16) & 0x0000ffff0000ffffull;
+    y = (y | y << 8) & 0x00ff00ff00ff00ffull;
+    y = (y >> 4 & 0x000f000f000f000full) | (y & 0x000f000f000f000full) << 8;
+    uint64_t letter = (y + 0x0606060606060606ull) >> 4 & 0x0101010101010101ull;
+    return y + 0x3030303030303030ull + letter * above_9;
+}
+
+/* The last n <= 16 decimal digits of x; returns what is left of x. */
+static uint64_t put_decimal(char *p, uint32_t n, uint64_t x)
+{
+    uint64_t high = x / 100000000;
+    uint32_t low = (uint32_t)(x % 100000000);
+    if (n <= 8) {
+        uint64_t y = eight_digits(low), more = (1ull << (8 - n) * 8) - 1;
+        put_le64(p, y >> (8 - n) * 8);
+        return high | ((y - 0x3030303030303030ull) & more);
+    }
+    uint64_t left = put_decimal(p, n - 8, high);
+    put_le64(p + n - 8, eight_digits(low));
+    return left;
+}
+
+static uint64_t put_hex(char *p, uint32_t n, uint64_t x, unsigned above_9)
+{
+    if (n > 8) {
+        put_le64(p, eight_nibbles((uint32_t)(x >> 4 * (n - 8)), above_9));
+        put_le64(p + n - 8, eight_nibbles((uint32_t)x, above_9));
+    } else {
+        put_le64(p, eight_nibbles((uint32_t)x, above_9) >> (8 - n) * 8);
+    }
+    return x >> 4 * n;
+}
+
+/* The last n digits of x in base radix; returns what is left of x. */
 static inline __attribute__((always_inline)) uint64_t put_digits(char *p, uint32_t n, uint64_t x,
                                                                  const char *chars, unsigned radix)
 {
@@ -528,11 +585,12 @@ static inline __attribute__((always_inline)) uint64_t put_digits(char *p, uint32
     return x;
 }
 
+/* 1 <= n <= b->chunk */
 static uint64_t put_chunk(char *p, uint32_t n, uint64_t x, const struct alphabet *b)
 {
     switch (b->radix) { /* so that the compiler knows what it divides by */
-    case 10: return put_digits(p, n, x, "0123456789", 10);
-    case 16: return put_digits(p, n, x, b->chars, 16);
+    case 10: return put_decimal(p, n, x);
+    case 16: return put_hex(p, n, x, (unsigned)b->chars[10] - '0' - 10);
     case 32: return put_digits(p, n, x, b->chars, 32);
     case 36: return put_digits(p, n, x, b->chars, 36);
     case 62: return put_digits(p, n, x, b->chars, 62);
@@ -545,12 +603,13 @@ static char *put_row(char *p, const struct op *ops, uint32_t nops, uint32_t i, u
 {
     for (const struct op *o = ops; o < ops + nops; o++) {
         if (o->kind == PART_LITERAL) {
-            memcpy(p, o->literal.p, o->literal.n);
+            for (size_t at = 0; at < o->literal.n; at += SLACK)
+                memcpy(p + at, o->literal.p + at, SLACK);
             p += o->literal.n;
         } else if (o->kind == PART_NUMBER) {
             uint64_t x = (uint64_t)o->col[0][i];
             uint32_t n = decimal_digits(x);
-            put_digits(p, n, x, "0123456789", 10);
+            put_digits(p, n, x, alphabets[0].chars, 10);
             p += n;
         } else {
             const struct alphabet *b = &alphabets[o->alphabet];
@@ -573,7 +632,7 @@ int page_get_parts(struct rd *r, uint32_t n, struct arena *a, struct arena *tmp,
     uint32_t nops = 0, ncols = 0;
     int rc = page_get_exceptions(r, n, tmp, &x, err);
     if (!rc)
-        rc = get_pattern(r, ops, &nops, &ncols, err);
+        rc = get_pattern(r, ops, &nops, &ncols, tmp, err);
     uint32_t m = n - x.n;
     if (!rc)
         rc = get_columns(r, ops, nops, ncols, m, tmp, err);
@@ -585,7 +644,7 @@ int page_get_parts(struct rd *r, uint32_t n, struct arena *a, struct arena *tmp,
         for (uint32_t i = 0; ops[k].kind == PART_NUMBER && i < m; i++)
             total += decimal_digits((uint64_t)ops[k].col[0][i]);
     }
-    char *text = arena_alloc(a, (size_t)(total + fixed * m + 1)), *p = text;
+    char *text = arena_alloc(a, (size_t)(total + fixed * m + SLACK)), *p = text;
     if (!text)
         return err_nomem(err);
     uint64_t left = 0;

@@ -167,21 +167,38 @@ static char *put_day(char *p, int64_t day)
     return put_pair(p, d);
 }
 
-/* NULL: not a time of years 1 to 9999 */
-static char *put_time(char *p, const struct shape *f, int64_t t)
+/* The day of the text before: neighbours mostly share it. */
+struct day {
+    int64_t from; /* its first instant, in the units of the integers */
+    int64_t unit, length;
+    char text[DAY_CHARS];
+    bool known;
+};
+
+/* false: not in the years 1 to 9999 */
+static bool find_day(struct day *d, int64_t t)
 {
-    int64_t unit = f->clock ? units[f->places] : 1, per_day = f->clock ? 86400 * unit : 1;
-    int64_t day = t / per_day, rest = t % per_day;
-    if (rest < 0) {
-        rest += per_day;
-        day--;
-    }
+    int64_t rest = t % d->length, day = t / d->length - (rest < 0);
     if (day < DAYS_MIN || day > DAYS_MAX)
+        return false;
+    d->from = (int64_t)((uint64_t)day * (uint64_t)d->length); /* may wrap at INT64_MIN */
+    d->known = true;
+    put_day(d->text, day);
+    return true;
+}
+
+/* NULL: not a time of years 1 to 9999 */
+static char *put_time(char *p, const struct shape *f, struct day *d, int64_t t)
+{
+    if ((!d->known || (uint64_t)t - (uint64_t)d->from >= (uint64_t)d->length) && !find_day(d, t))
         return NULL;
-    p = put_day(p, day);
+    memcpy(p, d->text, DAY_CHARS);
+    p += DAY_CHARS;
     if (!f->clock)
         return p;
-    unsigned secs = (unsigned)(rest / unit), fraction = (unsigned)(rest % unit);
+    uint64_t rest = (uint64_t)t - (uint64_t)d->from;
+    unsigned secs = (unsigned)(f->places ? rest / (uint64_t)d->unit : rest);
+    unsigned fraction = (unsigned)(rest - secs * (uint64_t)d->unit);
     *p++ = f->between;
     p = put_pair(p, secs / 3600);
     *p++ = ':';
@@ -274,9 +291,12 @@ int page_get_times(struct rd *r, uint32_t n, struct arena *a, struct arena *tmp,
     rc = ints_get(r, n - x.n, t, tmp, err);
     if (rc)
         return rc;
+    struct day day = { .unit = f.clock ? units[f.places] : 1 };
+    day.length = f.clock ? 86400 * day.unit : 1;
     for (uint32_t i = 0, k = 0, e = 0; i < n; i++) {
         ret->off[i] = (uint32_t)(p - text);
-        p = e < x.n && x.pos[e] == i ? page_put_exception(p, &x, e++) : put_time(p, &f, t[k++]);
+        p = e < x.n && x.pos[e] == i ? page_put_exception(p, &x, e++)
+                                     : put_time(p, &f, &day, t[k++]);
         if (!p)
             return page_corrupt(err, "times");
     }

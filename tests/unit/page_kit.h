@@ -32,6 +32,13 @@ static inline uint64_t kit_below(struct kit *k, uint64_t n)
     return kit_random(k) % n;
 }
 
+/* of any number of bits; two calls in one expression would have no order */
+static inline uint64_t kit_any_width(struct kit *k)
+{
+    uint64_t x = kit_random(k);
+    return x >> kit_below(k, 64);
+}
+
 /* ---- integers: value i ---- */
 
 static const int64_t kit_nasty_ints[] = { INT64_MIN, INT64_MAX,       0,         -1,
@@ -55,7 +62,7 @@ static inline int64_t kit_int(struct kit *k, const char *shape, uint32_t i)
     case 'n': return (int64_t)hash_mix(kit_below(k, 9));                      /* nine distinct */
     case 'w': return (int64_t)kit_random(k);                                  /* whole range */
     case 'a': return i % 2 ? INT64_MIN : INT64_MAX;                           /* alternating */
-    case 'p': return (int64_t)(kit_random(k) >> kit_below(k, 64));            /* all widths */
+    case 'p': return (int64_t)kit_any_width(k);                               /* all widths */
     default: return kit_nasty_ints[kit_below(k, sizeof kit_nasty_ints / sizeof(int64_t))];
     }
 }
@@ -183,10 +190,11 @@ static inline str kit_text(struct kit *k, const char *shape, uint32_t i)
     case 's': return STR("the same for all");
     case 'd': snprintf(p, sizeof p, "value %u", (unsigned)kit_below(k, 12)); break;
     case 'D': snprintf(p, sizeof p, "value %u", (unsigned)kit_below(k, 1 + k->in.n / 2)); break;
-    case 'p':
-        snprintf(p, sizeof p, "%llu words of %llx", kit_random(k) % 1000ull,
-                 (unsigned long long)kit_random(k) >> kit_below(k, 64));
+    case 'p': {
+        unsigned long long words = kit_below(k, 1000);
+        snprintf(p, sizeof p, "%llu words of %llx", words, (unsigned long long)kit_any_width(k));
         break;
+    }
     case 'b': { /* any bytes, any length */
         size_t n = kit_below(k, 30);
         for (size_t j = 0; j < n; j++)
@@ -200,7 +208,8 @@ static inline str kit_text(struct kit *k, const char *shape, uint32_t i)
         };
         if (shape[1] == '!' && !kit_below(k, 60))
             return str_c(odd[kit_below(k, sizeof odd / sizeof *odd)]);
-        snprintf(p, sizeof p, "%lld", (long long)kit_random(k) >> (20 + kit_below(k, 40)));
+        int64_t x = (int64_t)kit_random(k);
+        snprintf(p, sizeof p, "%lld", (long long)(x >> (20 + kit_below(k, 40))));
         break;
     }
     case 't': kit_time_text(k, shape + 2, i, p, sizeof p); break;
