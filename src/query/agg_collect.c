@@ -66,6 +66,22 @@ int numbers_add(struct agg_env *e, void *state, const struct val *v, struct err 
     return 0;
 }
 
+int numbers_merge(struct agg_env *e, char *into, char *from, uint32_t n, const uint32_t *map,
+                  void *shared, struct err *err)
+{
+    struct numbers *to = (struct numbers *)(void *)into, *other = (struct numbers *)(void *)from;
+    (void)shared;
+    for (uint32_t i = 0; i < n; i++) {
+        for (size_t k = 0; k < other[i].n; k++) {
+            struct val v = { .t = V_F64, .d = other[i].v[k] };
+            int rc = numbers_add(e, &to[map[i]], &v, err);
+            if (rc)
+                return rc;
+        }
+    }
+    return 0;
+}
+
 static int double_cmp(const void *x, const void *y)
 {
     double a = *(const double *)x, b = *(const double *)y;
@@ -138,6 +154,21 @@ int sample_add(struct agg_env *e, void *state, const struct val *v, struct err *
     return held_set(e->r, &s->h[lo], v, 0, 0, err);
 }
 
+int sample_merge(struct agg_env *e, char *into, char *from, uint32_t n, const uint32_t *map,
+                 void *shared, struct err *err)
+{
+    struct sample *to = (struct sample *)(void *)into, *other = (struct sample *)(void *)from;
+    (void)shared;
+    for (uint32_t i = 0; i < n; i++) {
+        for (uint32_t k = 0; k < other[i].n; k++) {
+            int rc = sample_add(e, &to[map[i]], &other[i].h[k].v, err);
+            if (rc)
+                return rc;
+        }
+    }
+    return 0;
+}
+
 int sample_result(struct agg_env *e, void *state, struct val *ret, struct err *err)
 {
     struct sample *s = state;
@@ -196,37 +227,111 @@ static bool pairs_grow(struct pair_set *p, struct run *r)
     return true;
 }
 
-int distinct_add(struct agg_env *e, void *state, const struct val *v, struct err *err)
+static int pairs_open(struct agg_env *e, struct err *err)
 {
     struct pair_set *p = e->shared;
-    uint32_t id;
-    if (!p) {
-        p = mem_zalloc(sizeof *p);
-        if (!p)
-            return err_nomem(err);
-        intern_init(&p->values, e->r, COUNTED);
-        e->shared = p;
-    }
-    int rc = intern_val(&p->values, *v, &id, err);
-    if (rc)
-        return rc;
+    if (p)
+        return 0;
+    p = mem_zalloc(sizeof *p);
+    if (!p)
+        return err_nomem(err);
+    intern_init(&p->values, e->r, COUNTED);
+    e->shared = p;
+    return 0;
+}
+
+/* The pair is one more of its group, unless it is known. */
+static int pair_add(struct agg_env *e, uint64_t *counts, uint32_t group, uint32_t id,
+                    struct err *err)
+{
+    struct pair_set *p = e->shared;
     if (p->n * 2 >= p->cap) {
         if (!pairs_grow(p, e->r))
             return err_nomem(err);
-        rc = run_room(e->r, COUNTED, err);
+        int rc = run_room(e->r, COUNTED, err);
         if (rc)
             return rc;
     }
-    uint64_t key = ((uint64_t)e->group << 32 | id) + 1;
+    uint64_t key = ((uint64_t)group << 32 | id) + 1;
     size_t k = hash_mix(key) & (p->cap - 1);
     while (p->slots[k] && p->slots[k] != key)
         k = (k + 1) & (p->cap - 1);
     if (!p->slots[k]) {
         p->slots[k] = key;
         p->n++;
-        ++*(uint64_t *)state;
+        counts[group]++;
     }
     return 0;
+}
+
+int distinct_add(struct agg_env *e, void *state, const struct val *v, struct err *err)
+{
+    uint32_t id;
+    int rc = pairs_open(e, err);
+    if (!rc)
+        rc = intern_val(&((struct pair_set *)e->shared)->values, *v, &id, err);
+    return rc ? rc : pair_add(e, (uint64_t *)state - e->group, e->group, id, err);
+}
+
+/* A dictionary column: a value is looked up once a block, a pair of group and code looked at once
+ * where the pairs are few enough for a bitmap. */
+int distinct_column(struct agg_env *e, char *states, const struct colv *c, const uint64_t *rows,
+                    const uint32_t *gid, struct err *err)
+{
+    enum { PAIRS = 1 << 20 };
+    if (!c->codes || c->type != V_STR)
+        return 1;
+    int rc = pairs_open(e, err);
+    if (rc)
+        return rc;
+    struct pair_set *p = e->shared;
+    uint32_t *ids = mem_alloc(c->ndict * sizeof *ids), groups = 0;
+    for (size_t i = bits_next(rows, 0, c->n); i < c->n; i = bits_next(rows, i + 1, c->n))
+        groups = gid[i] >= groups ? gid[i] + 1 : groups;
+    uint64_t pairs = (uint64_t)groups * c->ndict;
+    uint64_t *seen = pairs <= PAIRS ? mem_zalloc(BITS_WORDS(pairs) * 8) : NULL;
+    if (!ids || (pairs <= PAIRS && !seen))
+        rc = err_nomem(err);
+    else
+        memset(ids, 0xff, c->ndict * sizeof *ids);
+    for (size_t i = bits_next(rows, 0, c->n); i < c->n && !rc; i = bits_next(rows, i + 1, c->n)) {
+        uint32_t code = c->codes[i];
+        uint64_t pair = (uint64_t)gid[i] * c->ndict + code;
+        if (seen && bit_get(seen, pair))
+            continue;
+        if (seen)
+            bit_set(seen, pair);
+        if (ids[code] == UINT32_MAX)
+            rc = intern_val(&p->values, colv_val(c, (uint32_t)i), &ids[code], err);
+        if (!rc)
+            rc = pair_add(e, (uint64_t *)(void *)states, gid[i], ids[code], err);
+    }
+    mem_free(ids);
+    mem_free(seen);
+    return rc;
+}
+
+int distinct_merge(struct agg_env *e, char *into, char *from, uint32_t n, const uint32_t *map,
+                   void *shared, struct err *err)
+{
+    struct pair_set *other = shared;
+    (void)from;
+    if (!other)
+        return 0;
+    int rc = pairs_open(e, err);
+    uint32_t *ids = mem_array(other->values.n + 1, sizeof *ids);
+    if (!rc && !ids)
+        rc = err_nomem(err);
+    for (uint32_t i = 0; i < other->values.n && !rc; i++)
+        rc = intern_val(&((struct pair_set *)e->shared)->values, other->values.vals[i], &ids[i],
+                        err);
+    for (size_t i = 0; i < other->cap && !rc; i++) {
+        uint64_t pair = other->slots[i] - 1;
+        if (other->slots[i] && pair >> 32 < n)
+            rc = pair_add(e, (uint64_t *)(void *)into, map[pair >> 32], ids[(uint32_t)pair], err);
+    }
+    mem_free(ids);
+    return rc;
 }
 
 void distinct_free(void *shared)

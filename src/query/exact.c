@@ -40,6 +40,16 @@ void exact_big_add(struct exact_big *b, double v)
         carry(b);
 }
 
+void exact_big_merge(struct exact_big *into, const struct exact_big *from)
+{
+    struct exact_big other = *from;
+    carry(into);
+    carry(&other);
+    for (int i = 0; i < EXACT_LIMBS; i++)
+        into->limb[i] += other.limb[i];
+    carry(into);
+}
+
 /* nearest double of a register whose carries are resolved */
 static double nearest(struct exact_big b)
 {
@@ -94,6 +104,18 @@ bool exact_add_f64(struct exact_sum *s, double v)
             return false;
     }
     exact_big_add(s->big, v);
+    return true;
+}
+
+bool exact_merge(struct exact_sum *s, const struct exact_sum *from)
+{
+    s->scaled += from->scaled;
+    s->n += from->n;
+    if (!from->big)
+        return true;
+    if (!s->big && !(s->big = mem_zalloc(sizeof *s->big)))
+        return false;
+    exact_big_merge(s->big, from->big);
     return true;
 }
 

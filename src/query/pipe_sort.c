@@ -250,6 +250,26 @@ static void sort_close(struct op *o)
     mem_free(s->rows);
 }
 
-static const struct op_ops sort_ops = { sizeof(struct sort_op), NULL, sort_push, sort_finish,
-                                        sort_close };
+static int sort_merge(struct op *o, struct op *from, struct err *err)
+{
+    struct sort_op *s = (struct sort_op *)o, *f = (struct sort_op *)from;
+    int rc = 0;
+    if (f->n)
+        s->by_ref = f->by_ref;
+    while (f->n && !rc) {
+        struct kept *k = f->rows[--f->n];
+        if (!wanted(s, k->key, k->seq)) {
+            kept_free(from->run, k);
+            continue;
+        }
+        from->run->kept_bytes -= k->bytes;
+        o->run->kept_bytes += k->bytes;
+        rc = put(s, k, err);
+    }
+    return rc;
+}
+
+static const struct op_ops sort_ops = {
+    sizeof(struct sort_op), NULL, sort_push, sort_finish, sort_close, sort_merge
+};
 const struct pipe_def pipe_sort = { "sort", PIPE_SORTS, sort_parse, &sort_ops };

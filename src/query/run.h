@@ -18,6 +18,12 @@ struct plan plan_order(const struct query *q);
 uint64_t final_limit(const struct query *q, bool *ret_default);
 /* need: rows wanted at most (UINT64_MAX = all) */
 int source_run(struct run *r, const struct plan *plan, uint64_t need, struct err *err);
+/* New operators for the same pipes as first .. last, opened, without a next one behind. */
+int ops_chain(struct run *r, const struct op *first, const struct op *last, struct op **ret,
+              struct err *err);
+/* Puts new operators in the place of the run's first ones up to `last`. */
+int ops_anew(struct run *r, const struct op *last, struct err *err);
+void ops_close(struct op *o); /* of a chain; NULL is fine */
 extern const struct op_ops sink_ops;
 void count_set(struct op *o, uint64_t n); /* pipe_count.c */
 

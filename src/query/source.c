@@ -13,7 +13,7 @@
  * last row handed on, so that any number of rows of any size comes out in order within bounded
  * memory. All of it is mirrored for oldest first. */
 #include "base/mem.h"
-#include "query/refs.h"
+#include "query/parts.h"
 #include "query/run.h"
 
 #include <stdlib.h>
@@ -247,6 +247,32 @@ static void add_cost(struct scan_cost *to, const struct scan_cost *c, bool first
     }
 }
 
+/* The scan in parts, where that can be done: 0, PARTS_AGAIN (not at all, or not within the budget),
+ * < 0. */
+static int pass_in_parts(struct source *s, const struct plan *plan, struct scan *sc,
+                         struct err *err)
+{
+    struct run *r = s->r;
+    struct parts_plan pp = {
+        .r = r, .sc = sc, .top = s->by_ref ? &s->top : NULL, .floor = s->by_ref && !s->count
+    };
+    uint64_t matched = 0;
+    if ((plan->ordered && !s->by_ref) || plan->dedup || !parts_worth(&pp))
+        return PARTS_AGAIN;
+    struct scan_cost before = r->res->cost;
+    add_cost(&r->res->cost, scan_get_cost(sc), s->first_pass);
+    int rc = parts_run(&pp, &matched, err);
+    if (rc) {
+        r->res->cost = before;
+        return rc;
+    }
+    if (!plan->ordered || s->count) {
+        r->res->total += matched;
+        r->res->total_known = true;
+    }
+    return 0;
+}
+
 /* One scan from end to end: 0 = all seen, OP_ENOUGH, < 0. */
 static int pass(struct source *s, const struct plan *plan, const struct pred *filter,
                 struct err *err)
@@ -263,6 +289,18 @@ static int pass(struct source *s, const struct plan *plan, const struct pred *fi
             s->max_seq = r->res->watermark;
     }
     bool count = s->first_pass && (!plan->ordered || s->count);
+    rc = pass_in_parts(s, plan, sc, err);
+    if (rc == 0) {
+        r->scan = sc;
+        s->first_pass = false;
+    }
+    if (rc <= 0) {
+        if (rc < 0)
+            scan_close(sc);
+        return rc;
+    }
+    scan_rewind(sc);
+    rc = 0;
     while (!rc && (rc = run_check(r, err)) == 0 && (got = scan_next(sc, &sb, err)) == 0) {
         if (count)
             r->res->total += sb.nsel;

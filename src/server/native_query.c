@@ -153,6 +153,7 @@ static void put_cost(struct buf *b, const struct scan_cost *c)
     json_kv_u64(b, &first, "blocks_read", c->blocks_read);
     json_kv_u64(b, &first, "pages_decoded", c->pages_decoded);
     json_kv_u64(b, &first, "pages_cached", c->pages_cached);
+    json_kv_u64(b, &first, "workers", c->workers);
     json_kv_u64(b, &first, "rows_scanned", c->rows_scanned);
     json_kv_u64(b, &first, "rows_matched", c->rows_matched);
     json_kv_u64(b, &first, "bytes_read", c->bytes_read);
