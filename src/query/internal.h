@@ -324,6 +324,9 @@ void colkeys_free(struct colkeys *k);
  */
 int kept_new(struct kept **ret, struct run *r, struct block *b, uint32_t row,
              const struct schema *need, const struct val *key, uint32_t nkeys, struct err *err);
+/* The same without keys, for a block of which few rows are kept: asks for single values. */
+int kept_new_value(struct kept **ret, struct run *r, struct block *b, uint32_t row,
+                   const struct schema *need, struct err *err);
 /* The keys of a row whose cells stay where they are. */
 int kept_new_ref(struct kept **ret, struct run *r, uint32_t block, uint32_t row,
                  const struct val *key, uint32_t nkeys, struct err *err);

@@ -152,7 +152,7 @@ static void view_close(struct block *b)
     (void)b;
 }
 
-static const struct block_ops view_ops = { view_load, view_close };
+static const struct block_ops view_ops = { view_load, view_close, NULL };
 
 static bool dropped(const struct columns_args *a, const struct colinfo *c)
 {
