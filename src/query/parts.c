@@ -16,6 +16,7 @@ struct part {
     struct query_result res;
     struct scan *sc;
     struct topk top;
+    const struct op *collector; /* the last of its operators */
     uint64_t matched;
     bool begun;
     int rc;
@@ -31,8 +32,7 @@ struct parts {
     _Atomic bool failed;
 };
 
-/* The operator that collects, when nothing but what works row by row stands before it. */
-static struct op *collector_of(struct run *r)
+struct op *parts_collector(struct run *r)
 {
     for (struct op *o = r->ops; o && o->pipe; o = o->next) {
         if (o->ops->merge)
@@ -47,7 +47,7 @@ bool parts_worth(const struct parts_plan *p)
 {
     struct turns *t = p->r->ctl->turns;
     return t && turns_threads(t) > 1 && scan_blocks(p->sc) >= BLOCKS_WORTH &&
-           (p->top || collector_of(p->r));
+           (p->top || parts_collector(p->r));
 }
 
 /* ---- one part, on its thread ---- */
@@ -76,15 +76,22 @@ static int part_begin(struct parts *ps, struct part *p, struct err *err)
         rc = colkeys_new(&p->run.keys, err);
     if (!rc && ps->collector)
         rc = ops_chain(&p->run, whole->ops, ps->collector, &p->run.ops, err);
+    for (const struct op *o = p->run.ops; o && !rc; o = o->next)
+        p->collector = o;
     return rc ? rc : scan_fork(ps->plan->sc, &p->sc, err);
 }
 
 static int part_take(struct parts *ps, struct part *p, const struct scan_block *sb, struct err *err)
 {
     p->matched += sb->nsel;
-    if (ps->collector)
-        return op_push(p->run.ops, &(struct chunk){ sb->block, sb->sel, sb->nsel, true, sb->ref },
-                       err);
+    if (ps->collector) {
+        ts_ns floor;
+        int rc = op_push(p->run.ops, &(struct chunk){ sb->block, sb->sel, sb->nsel, true, sb->ref },
+                         err);
+        if (!rc && ps->plan->floor && sort_floor(p->collector, &floor))
+            scan_set_floor(p->sc, floor);
+        return rc;
+    }
     int rc = topk_add(&p->top, &p->run, sb, err);
     if (!rc && ps->plan->floor && p->top.n && p->top.n == p->top.k)
         scan_set_floor(p->sc, p->top.v[0].t);
@@ -209,7 +216,7 @@ int parts_run(const struct parts_plan *plan, uint64_t *ret_matched, struct err *
 {
     struct run *r = plan->r;
     struct parts ps = { .job.step = part_step, .plan = plan, .n = turns_threads(r->ctl->turns) };
-    ps.collector = plan->top ? NULL : collector_of(r);
+    ps.collector = plan->top ? NULL : parts_collector(r);
     ps.v = mem_zarray(ps.n, sizeof *ps.v);
     if (!ps.v)
         return err_nomem(err);

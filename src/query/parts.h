@@ -15,8 +15,11 @@ struct parts_plan {
     struct run *r;
     struct scan *sc;
     struct topk *top; /* rows go in here, by time; NULL: into the operators */
-    bool floor;       /* with top: older rows than its last are not wanted at all */
+    bool floor; /* rows behind the last one of top, or of a sort by time, are not wanted at all */
 };
+
+/* The operator that collects, when nothing but what works row by row stands before it; or NULL. */
+struct op *parts_collector(struct run *r);
 
 /* Is there something to gain? */
 bool parts_worth(const struct parts_plan *p);

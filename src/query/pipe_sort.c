@@ -5,6 +5,7 @@
  * entries only the keys and where they stand: their columns are read at the end. Ties go by
  * sequence number, in tables by the order they came in. */
 #include "query/refs.h"
+#include "query/run.h"
 
 #include <stdlib.h>
 
@@ -208,6 +209,24 @@ static int sort_push(struct op *o, const struct chunk *c, struct err *err)
     for (size_t i = bits_next(c->sel, 0, n); i < n && !rc; i = bits_next(c->sel, i + 1, n))
         rc = sort_row(s, &w, c, (uint32_t)i, err);
     return rc;
+}
+
+bool sort_by_time(const struct pipe *p, bool *ret_oldest)
+{
+    if (p->def != &pipe_sort || p->in)
+        return false;
+    const struct sort_args *a = p->args;
+    *ret_oldest = !a->keys[0].desc;
+    return a->keys[0].ref.field == F_TIMESTAMP;
+}
+
+bool sort_floor(const struct op *o, ts_ns *ret)
+{
+    const struct sort_op *s = (const struct sort_op *)o;
+    if (!s->n || s->n < o->keep || s->rows[0]->key[0].t != V_I64)
+        return false;
+    *ret = s->rows[0]->key[0].i;
+    return true;
 }
 
 /* the rows as references, in order; their keys are no longer needed */

@@ -226,8 +226,10 @@ struct plan plan_order(const struct query *q)
             return plan;
         if (p->def->flags & (PIPE_GROUPS | PIPE_SORTS)) {
             plan.ordered = false;
+            plan.sorted = !plan.renamed && sort_by_time(p, &plan.oldest);
             return plan;
         }
+        plan.renamed |= p->def != &pipe_where;
         if (!(p->def->flags & PIPE_ROWWISE))
             plan.filtered = true;
     }

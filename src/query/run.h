@@ -10,7 +10,10 @@ struct plan {
     bool oldest;
     bool tail;     /* the first pipe that looks at the order is tail: keep is its number */
     bool filtered; /* rows may be dropped before that pipe */
+    bool sorted;   /* a bounded sort by time first (newest, or `oldest`): blocks come in that order,
+                      and it tells from when on no more is wanted */
     bool dedup;    /* the first pipe that looks at the order is dedup, which sees to it itself */
+    bool renamed;  /* a pipe before it may have changed the columns */
     uint64_t keep;
 };
 
@@ -25,6 +28,10 @@ int ops_chain(struct run *r, const struct op *first, const struct op *last, stru
 int ops_anew(struct run *r, const struct op *last, struct err *err);
 void ops_close(struct op *o); /* of a chain; NULL is fine */
 extern const struct op_ops sink_ops;
+/* pipe_sort.c: is time what it sorts by first? */
+bool sort_by_time(const struct pipe *p, bool *ret_oldest);
+/* the time behind which no row can be among those wanted; false: not yet known */
+bool sort_floor(const struct op *o, ts_ns *ret);
 void count_set(struct op *o, uint64_t n); /* pipe_count.c */
 
 #endif

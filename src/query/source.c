@@ -210,7 +210,7 @@ static int take_refs(struct source *s, struct scan *sc, const struct scan_block 
 
 static enum scan_order scan_order(const struct plan *plan)
 {
-    if (!plan->ordered && !plan->dedup)
+    if (!plan->ordered && !plan->dedup && !plan->sorted)
         return SCAN_ANY;
     return plan->oldest ? SCAN_OLDEST : SCAN_NEWEST;
 }
@@ -247,15 +247,23 @@ static void add_cost(struct scan_cost *to, const struct scan_cost *c, bool first
     }
 }
 
+/* Does a sort by time tell the scan how far to read? Then the rows it passes over are not counted.
+ */
+static bool floored(const struct source *s, const struct plan *plan)
+{
+    return plan->sorted && !s->r->q->want_total && parts_collector(s->r);
+}
+
 /* The scan in parts, where that can be done: 0, PARTS_AGAIN (not at all, or not within the budget),
  * < 0. */
 static int pass_in_parts(struct source *s, const struct plan *plan, struct scan *sc,
                          struct err *err)
 {
     struct run *r = s->r;
-    struct parts_plan pp = {
-        .r = r, .sc = sc, .top = s->by_ref ? &s->top : NULL, .floor = s->by_ref && !s->count
-    };
+    struct parts_plan pp = { .r = r,
+                             .sc = sc,
+                             .top = s->by_ref ? &s->top : NULL,
+                             .floor = s->by_ref ? !s->count : floored(s, plan) };
     uint64_t matched = 0;
     if ((plan->ordered && !s->by_ref) || plan->dedup || !parts_worth(&pp))
         return PARTS_AGAIN;
@@ -266,7 +274,7 @@ static int pass_in_parts(struct source *s, const struct plan *plan, struct scan 
         r->res->cost = before;
         return rc;
     }
-    if (!plan->ordered || s->count) {
+    if ((!plan->ordered && !floored(s, plan)) || s->count) {
         r->res->total += matched;
         r->res->total_known = true;
     }
@@ -288,7 +296,9 @@ static int pass(struct source *s, const struct plan *plan, const struct pred *fi
         if (!s->max_seq)
             s->max_seq = r->res->watermark;
     }
-    bool count = s->first_pass && (!plan->ordered || s->count);
+    bool count = s->first_pass && (!plan->ordered || s->count) && !floored(s, plan);
+    const struct op *sort = floored(s, plan) ? parts_collector(r) : NULL;
+    ts_ns floor;
     rc = pass_in_parts(s, plan, sc, err);
     if (rc == 0) {
         r->scan = sc;
@@ -310,6 +320,8 @@ static int pass(struct source *s, const struct plan *plan, const struct pred *fi
             rc = take_refs(s, sc, &sb, err);
         else if (!s->done)
             rc = take_block(s, sc, &sb, err);
+        if (sort && sort_floor(sort, &floor))
+            scan_set_floor(sc, floor);
         if (rc == OP_ENOUGH && count && s->count) {
             s->done = true; /* go on for the number of matches */
             rc = 0;
