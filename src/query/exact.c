@@ -125,9 +125,12 @@ void exact_deinit(struct exact_sum *s)
     s->big = NULL;
 }
 
-/* nearest double of scaled / 10^6, by way of its decimal text */
+/* nearest double of scaled / 10^6, by way of its decimal text where one division does not do */
 static double scaled_f64(__int128 scaled)
 {
+    const __int128 exact = (__int128)1 << 53;
+    if (scaled > -exact && scaled < exact) /* both are doubles, and dividing rounds once */
+        return (double)(int64_t)scaled / SCALE;
     char text[64], *p = text + sizeof text;
     unsigned __int128 u = scaled < 0 ? -(unsigned __int128)scaled : (unsigned __int128)scaled;
     for (int i = 0; i < 6 || u; i++) {

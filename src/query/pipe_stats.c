@@ -358,16 +358,15 @@ static double seconds(const struct stats_op *s)
     return span < 1 ? 1 : span;
 }
 
-static int stats_row(struct stats_op *s, uint32_t group, struct val *out, struct err *err)
+static int stats_row(struct stats_op *s, uint32_t group, double span, struct val *out,
+                     struct err *err)
 {
     const struct stats_args *a = s->op.pipe->args;
     uint32_t n = 0;
     for (uint32_t k = 0; k < a->by.n; k++)
         out[n++] = grouper_val(&s->g, group, k);
     for (uint32_t k = 0; k < a->n; k++) {
-        struct agg_env e = {
-            .r = s->op.run, .agg = &a->aggs[k], .group = group, .seconds = seconds(s)
-        };
+        struct agg_env e = { .r = s->op.run, .agg = &a->aggs[k], .group = group, .seconds = span };
         int rc =
             a->aggs[k].fn->result(&e, s->states[k] + group * a->aggs[k].fn->size, &out[n++], err);
         if (rc)
@@ -382,6 +381,7 @@ static int stats_finish(struct op *o, struct err *err)
     const struct schema *out = o->pipe->out;
     enum { ROWS = 256 };
     uint32_t *order = NULL;
+    double span = seconds(s);
     int rc = states_grow(s, err); /* one group even without a row when nothing is grouped */
     struct val *vals = mem_array((size_t)ROWS * out->n, sizeof *vals);
     if (!rc && !vals)
@@ -391,7 +391,7 @@ static int stats_finish(struct op *o, struct err *err)
     for (uint32_t i = 0; i < s->g.n && !rc; i += ROWS) {
         uint32_t n = s->g.n - i < ROWS ? s->g.n - i : ROWS;
         for (uint32_t k = 0; k < n && !rc; k++)
-            rc = stats_row(s, order[i + k], vals + (size_t)k * out->n, err);
+            rc = stats_row(s, order[i + k], span, vals + (size_t)k * out->n, err);
         if (!rc)
             rc = table_push(o->run, o->next, out, vals, n, err);
     }
