@@ -30,15 +30,19 @@ struct parts {
     struct part *v;
     uint32_t n;
     _Atomic bool failed;
+    size_t kept_before; /* of the run */
+    bool arena_empty;
 };
 
 struct op *parts_collector(struct run *r)
 {
+    bool named = true; /* rows that reach it can be named by reference */
     for (struct op *o = r->ops; o && o->pipe; o = o->next) {
-        if (o->ops->merge)
-            return o->pipe->def == &pipe_sort && o->keep == UINT64_MAX ? NULL : o;
+        if (o->ops->merge) /* copied rows know their columns by the numbers of their own run */
+            return o->pipe->def == &pipe_sort && (o->keep == UINT64_MAX || !named) ? NULL : o;
         if (o->pipe->def != &pipe_where && !(o->pipe->def->flags & PIPE_ROWWISE))
             return NULL;
+        named &= o->pipe->def == &pipe_where || o->pipe->def == &pipe_fields;
     }
     return NULL;
 }
@@ -209,6 +213,9 @@ static int merge_all(struct parts *ps, uint64_t *ret_matched, struct err *err)
         return PARTS_AGAIN;
     }
     rc = ops_anew(r, ps->collector, err);
+    r->kept_bytes = ps->kept_before;
+    if (ps->arena_empty)
+        arena_deinit(&r->arena); /* what was merged; it can be used on */
     return rc ? rc : PARTS_AGAIN;
 }
 
@@ -216,6 +223,8 @@ int parts_run(const struct parts_plan *plan, uint64_t *ret_matched, struct err *
 {
     struct run *r = plan->r;
     struct parts ps = { .job.step = part_step, .plan = plan, .n = turns_threads(r->ctl->turns) };
+    ps.kept_before = r->kept_bytes;
+    ps.arena_empty = !r->arena.used;
     ps.collector = plan->top ? NULL : parts_collector(r);
     ps.v = mem_zarray(ps.n, sizeof *ps.v);
     if (!ps.v)

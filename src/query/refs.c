@@ -209,7 +209,8 @@ static int in_order(const void *x, const void *y, void *arg)
 
 void topk_sort(struct topk *t)
 {
-    qsort_r(t->v, t->n, sizeof *t->v, in_order, t);
+    if (t->n)
+        qsort_r(t->v, t->n, sizeof *t->v, in_order, t);
 }
 
 void topk_deinit(struct topk *t)

@@ -297,7 +297,6 @@ static int pass(struct source *s, const struct plan *plan, const struct pred *fi
             s->max_seq = r->res->watermark;
     }
     bool count = s->first_pass && (!plan->ordered || s->count) && !floored(s, plan);
-    const struct op *sort = floored(s, plan) ? parts_collector(r) : NULL;
     ts_ns floor;
     rc = pass_in_parts(s, plan, sc, err);
     if (rc == 0) {
@@ -310,6 +309,8 @@ static int pass(struct source *s, const struct plan *plan, const struct pred *fi
         return rc;
     }
     scan_rewind(sc);
+    s->first = r->ops; /* new ones when parts were tried */
+    const struct op *sort = floored(s, plan) ? parts_collector(r) : NULL;
     rc = 0;
     while (!rc && (rc = run_check(r, err)) == 0 && (got = scan_next(sc, &sb, err)) == 0) {
         if (count)

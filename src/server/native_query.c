@@ -206,6 +206,8 @@ static void count_cost(struct job *j, const struct scan_cost *c)
     metric_add(&m->bytes_read, c->bytes_read);
     metric_add(&m->blocks_read, c->blocks_read);
     metric_add(&m->blocks_pruned, c->blocks_pruned);
+    metric_add(&m->pages_decoded, c->pages_decoded);
+    metric_add(&m->pages_cached, c->pages_cached);
 }
 
 static int run_rows(struct job *j, const struct request *r, struct query *q, struct answer *a,
