@@ -119,7 +119,7 @@ static void overlay_close(struct block *b)
     (void)b;
 }
 
-static const struct block_ops overlay_ops = { overlay_load, overlay_close };
+static const struct block_ops overlay_ops = { overlay_load, overlay_close, NULL };
 
 /* the rows of sel whose value is of this type, as a column; its nvals may be 0 */
 static struct colv *column(struct arena *a, uint32_t n, const uint64_t *sel,

@@ -126,6 +126,7 @@ struct scan_cost {
     uint64_t blocks_total, blocks_pruned, blocks_read;
     uint64_t rows_scanned, rows_matched, bytes_read, bytes_decoded;
     uint64_t pages_decoded, pages_cached; /* the latter were found decoded */
+    uint64_t workers;                     /* threads that read in parts; 0: the caller's alone */
     uint64_t gave_up; /* rows on which a regular expression gave up: they do not match */
     bool incomplete;  /* some range could not be read */
     char incomplete_why[200];
@@ -147,6 +148,8 @@ int scan_next(struct scan *sc, struct scan_block *ret, struct err *err);
 int scan_fork(struct scan *sc, struct scan **ret, struct err *err);
 /* how many blocks there are to take, before any was read */
 uint32_t scan_blocks(const struct scan *sc);
+/* From the first block again, what was counted aside; no fork may be open. */
+void scan_rewind(struct scan *sc);
 /* Opens a block once more that scan_next gave: the same rows, in the caller's arena, which is reset
  * after block_close. What it reads is added to *cost. By any thread while the scan is open. */
 int scan_again(struct scan *sc, uint32_t ref, struct scan_cost *cost, struct arena *a,

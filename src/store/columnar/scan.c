@@ -277,6 +277,11 @@ int scan_fork(struct scan *sc, struct scan **ret, struct err *err)
     return 0;
 }
 
+void scan_rewind(struct scan *sc)
+{
+    atomic_store(&sc->next, 0);
+}
+
 uint32_t scan_blocks(const struct scan *sc)
 {
     return sc->list->n;
