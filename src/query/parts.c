@@ -40,6 +40,8 @@ struct op *parts_collector(struct run *r)
     for (struct op *o = r->ops; o && o->pipe; o = o->next) {
         if (o->ops->merge) /* copied rows know their columns by the numbers of their own run */
             return o->pipe->def == &pipe_sort && (o->keep == UINT64_MAX || !named) ? NULL : o;
+        if (o->ops->finish) /* it holds rows back (lookup), and a part is never finished */
+            return NULL;
         if (o->pipe->def != &pipe_where && !(o->pipe->def->flags & PIPE_ROWWISE))
             return NULL;
         named &= o->pipe->def == &pipe_where || o->pipe->def == &pipe_fields;

@@ -243,6 +243,14 @@ void cost_add(struct scan_cost *to, const struct scan_cost *c)
     }
 }
 
+static void note_cost(struct source *s, const struct scan *sc)
+{
+    if (s->first_pass)
+        s->r->res->cost = *scan_get_cost(sc);
+    else
+        cost_add(&s->r->res->cost, scan_get_cost(sc));
+}
+
 /* Does a sort by time tell the scan how far to read? Then the rows it passes over are not counted.
  */
 static bool floored(const struct source *s, const struct plan *plan)
@@ -264,7 +272,7 @@ static int pass_in_parts(struct source *s, const struct plan *plan, struct scan 
     if ((plan->ordered && !s->by_ref) || plan->dedup || !parts_worth(&pp))
         return PARTS_AGAIN;
     struct scan_cost before = r->res->cost;
-    add_cost(&r->res->cost, scan_get_cost(sc), s->first_pass);
+    note_cost(s, sc);
     int rc = parts_run(&pp, &matched, err);
     if (rc) {
         r->res->cost = before;
@@ -328,10 +336,7 @@ static int pass(struct source *s, const struct plan *plan, const struct pred *fi
         rc = got;
     if (rc == 0)
         r->res->total_known |= count;
-    if (s->first_pass)
-        r->res->cost = *scan_get_cost(sc);
-    else
-        cost_add(&r->res->cost, scan_get_cost(sc));
+    note_cost(s, sc);
     if (!plan->ordered || s->by_ref)
         r->scan = sc; /* rows may be named by reference until the end */
     else
