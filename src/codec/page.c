@@ -56,19 +56,25 @@ int page_corrupt(struct err *err, const char *what)
     return err_set(err, ERR_CORRUPT, "page: bad %s", what);
 }
 
-void page_spread(void *v, size_t size, uint32_t n, uint32_t k, const uint64_t *present)
+static inline __attribute__((always_inline)) void spread(char *p, size_t size, uint32_t n,
+                                                         uint32_t k, const uint64_t *present)
 {
-    if (!present)
-        return;
-    char *p = v;
     for (uint32_t row = n; row-- > 0;) { /* from the end: a value never moves down */
         bool has = bit_get(present, row);
         k -= has;
         if (!has)
             memset(p + row * size, 0, size);
-        else if (k != row)
-            memcpy(p + row * size, p + k * size, size);
+        else
+            memmove(p + row * size, p + k * size, size);
     }
+}
+
+void page_spread(void *v, size_t size, uint32_t n, uint32_t k, const uint64_t *present)
+{
+    if (present && size == 8)
+        spread(v, 8, n, k, present); /* one load and one store a row */
+    else if (present)
+        spread(v, 4, n, k, present);
 }
 
 /* ---- booleans ---- */
@@ -241,19 +247,18 @@ int page_decode(str page, enum page_class cls, uint8_t encoding, bool zstd, uint
     *ret = (struct page_out){ 0 };
     if (n == 0 || n > PAGE_ROWS_MAX || nvals == 0 || nvals > n || (!zstd && raw_n != page.n))
         return page_corrupt(err, "size");
-    if (zstd) {
-        char *raw = raw_n <= PAGE_BYTES_MAX ? arena_alloc(a, (size_t)raw_n + BITPACK_PAD) : NULL;
-        if (!raw)
-            return err_nomem(err);
-        int rc = zstd_unpack(page, raw, raw_n, err);
-        if (rc)
-            return rc;
-        page = str_n(raw, raw_n);
-    }
     struct arena tmp;
     arena_init(&tmp, DECODE_MAX);
+    int rc = 0;
+    if (zstd) { /* texts may stay where they are unpacked; other values never do */
+        char *raw =
+            raw_n <= PAGE_BYTES_MAX ? arena_alloc(cls == PAGE_TEXT ? a : &tmp, raw_n + 1ul) : NULL;
+        rc = raw ? zstd_unpack(page, raw, raw_n, err) : err_nomem(err);
+        page = rc ? STR_NULL : str_n(raw, raw_n);
+    }
     struct rd r = rd_of(page.p, page.n);
-    int rc = get_presence(&r, n, nvals, a, &ret->present, err);
+    if (!rc)
+        rc = get_presence(&r, n, nvals, a, &ret->present, err);
     if (!rc)
         rc = get_values(&r, cls, encoding, n, nvals, a, &tmp, ret, err);
     if (!rc && (!rd_ok(&r) || rd_left(&r)))

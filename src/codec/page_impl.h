@@ -111,8 +111,8 @@ bool page_put_numbers(struct page_scratch *s, struct buf *out, const str *v, uin
 int page_get_numbers(struct rd *r, uint32_t n, struct arena *a, struct arena *tmp,
                      struct texts *ret, struct err *err);
 
-/* Moves k dense values of `size` bytes, at the front of v, to the rows that have one; the others
- * become zero. */
+/* Moves k dense values of `size` (4 or 8) bytes, at the front of v, to the rows that have one; the
+ * others become zero. */
 void page_spread(void *v, size_t size, uint32_t n, uint32_t k, const uint64_t *present);
 
 /* the row after `row` that has a value (start with UINT32_MAX) */
