@@ -37,6 +37,7 @@ struct store_config {
     uint64_t max_disk_bytes; /* oldest segments go past it; 0 = no bound */
     uint64_t reserve_bytes;  /* free space below which ingest answers ERR_FULL; default max(256 MiB,
                                 2 %) */
+    bool no_indexes; /* segments are written without indexes: smaller, and searched by reading */
     const char *url; /* written into the lock file, so that others find the server; may be NULL */
     /* Called on the writer thread for every batch right after it became visible, in seq order. The
      * payload is valid during the call only. */
@@ -122,6 +123,9 @@ struct scan_plan {
 struct scan_cost {
     uint64_t segments_total, segments_pruned;
     uint64_t blocks_total, blocks_pruned, blocks_read;
+    /* of blocks_pruned, by what: bounds (time, sequence, levels, missing columns), trigram
+     * signatures, value map, statistics of the block itself */
+    uint64_t pruned_bounds, pruned_signatures, pruned_values, pruned_stats;
     uint64_t rows_scanned, rows_matched, bytes_read, bytes_decoded;
     uint64_t pages_decoded;
     uint64_t gave_up; /* rows on which a regular expression gave up: they do not match */

@@ -211,9 +211,9 @@ static void test_explain(void **state)
         const char *text, *has[4];
     } cases[] = {
         { "refused level:warn",
-          { "\"order\":\"newest\"", "token filter", "\"levels\"", "\"limit\":100" } },
+          { "\"order\":\"newest\"", "trigram signatures", "\"levels\"", "\"limit\":100" } },
         { "agent:a | stats count() by level",
-          { "\"order\":\"any\"", "value filter", "10000", "stats count()" } },
+          { "\"order\":\"any\"", "value map", "10000", "stats count()" } },
         { "after:2026-11-21 | tail 3",
           { "2026-11-21T00:00:00Z", "time bounds", "\"limit\":null", "tail 3" } },
         { "* | where n>5 | where x:*", { "minimum and maximum", "\"pipes\":[]", "n>5", "x:*" } },

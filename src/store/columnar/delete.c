@@ -5,6 +5,7 @@
  * old one in one manifest edit each, so a crash leaves every segment either as it was or as it
  * shall be. */
 #include "store/columnar/impl.h"
+#include "store/columnar/seg_index.h"
 
 #include <stdlib.h>
 
@@ -39,10 +40,17 @@ static int count_segment(struct deletion *d, struct seg *g, uint64_t *ret, struc
 {
     *ret = 0;
     int rc = seg_open(g, err);
-    struct arena a;
+    struct arena a, found;
     arena_init(&a, ARENA_MAX);
+    arena_init(&found, ARENA_MAX);
+    uint64_t *maybe = NULL;
+    struct index_pruned pruned;
+    if (!rc)
+        rc = seg_candidates(g, d->what, &found, &maybe, &pruned, err);
     for (uint32_t i = 0; !rc && i < g->m.nblocks; i++) {
         struct sblock *sb;
+        if (!bit_get(maybe, i))
+            continue;
         rc = sblock_open(g, i, &a, &sb, err);
         if (rc)
             break;
@@ -57,6 +65,7 @@ static int count_segment(struct deletion *d, struct seg *g, uint64_t *ret, struc
         arena_reset(&a);
     }
     arena_deinit(&a);
+    arena_deinit(&found);
     return rc;
 }
 

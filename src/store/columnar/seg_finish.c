@@ -42,6 +42,9 @@ static void put_footer(struct seg_writer *w, struct buf *rollup)
 int seg_writer_finish(struct seg_writer *w, struct seg_meta *ret, struct err *err)
 {
     struct buf rollup;
+    int rc = index_finish(w->index, w, err);
+    if (rc)
+        return rc;
     buf_init(&rollup, ARENA_MAX);
     uint64_t at = seg_here(w);
     put_footer(w, &rollup);
@@ -59,7 +62,7 @@ int seg_writer_finish(struct seg_writer *w, struct seg_meta *ret, struct err *er
     buf_put(&w->out, tail, sizeof tail);
     if (!buf_ok(&w->out))
         return err_nomem(err);
-    int rc = seg_file_put(w, err);
+    rc = seg_file_put(w, err);
     if (!rc)
         rc = w->f->io->ops->sync(w->f, err);
     if (rc)

@@ -5,6 +5,7 @@
  * functions are thread-safe. */
 #include "store/columnar/impl.h"
 #include "store/columnar/seg_format.h"
+#include "store/columnar/seg_index.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,6 +75,7 @@ void seg_unref(struct seg *g)
         g->s->io->ops->rmdir(g->s->io, path, &e); /* works when it was the last one */
     }
     pthread_mutex_destroy(&g->lock);
+    seg_index_close(g->index);
     mem_free(g->footer);
     mem_free(g->keys);
     mem_free(g->blocks);
@@ -212,9 +214,11 @@ static int read_footer(struct seg *g, struct err *err)
 static void seg_reset(struct seg *g)
 {
     io_close(g->f);
+    seg_index_close(g->index);
     mem_free(g->footer);
     mem_free(g->keys);
     mem_free(g->blocks);
+    g->index = NULL;
     memset(g->sections, 0, sizeof g->sections);
     g->f = NULL;
     g->footer = NULL;
@@ -234,6 +238,8 @@ int seg_open(struct seg *g, struct err *err)
         rc = g->s->io->ops->open(g->s->io, &g->f, path, IO_READ, err);
         if (!rc)
             rc = read_footer(g, err);
+        if (!rc)
+            rc = seg_index_open(g, &g->index, err);
         g->open = rc == 0;
         if (rc)
             seg_reset(g);
