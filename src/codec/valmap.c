@@ -26,11 +26,13 @@ void valmap_sort(uint64_t *v, uint64_t *tmp, size_t n)
 {
     static const unsigned shifts[] = { 0, 11, 32, 43, 54 };
     uint64_t *from = v, *to = tmp;
+    if (n < 2)
+        return;
     for (size_t k = 0; k < sizeof shifts / sizeof *shifts; k++) {
         size_t at[2048] = { 0 };
         for (size_t i = 0; i < n; i++)
             at[from[i] >> shifts[k] & 2047]++;
-        if (n && at[from[0] >> shifts[k] & 2047] == n)
+        if (at[from[0] >> shifts[k] & 2047] == n)
             continue; /* one digit for all */
         size_t sum = 0;
         for (size_t d = 0; d < 2048; d++) {

@@ -229,7 +229,8 @@ static int map_pages(struct map_out *m, bool end, struct err *err)
         done += k;
         rc = put_checked(m->w, page, last ? bytes : VALMAP_PAGE, err);
     }
-    memmove(m->v, m->v + done, (m->n - done) * sizeof *m->v);
+    if (done)
+        memmove(m->v, m->v + done, (m->n - done) * sizeof *m->v);
     m->n -= done;
     return rc;
 }
@@ -237,6 +238,8 @@ static int map_pages(struct map_out *m, bool end, struct err *err)
 /* m->v[from..) is new: sorted, equal ones once. */
 static int map_sort(struct map_out *m, size_t from, struct err *err)
 {
+    if (m->n == from)
+        return 0;
     uint64_t *tmp = mem_realloc(m->tmp, (m->cap + 1) * sizeof *tmp);
     if (!tmp)
         return err_nomem(err);

@@ -145,6 +145,11 @@ int seg_index_open(const struct seg *g, struct seg_index **ret, struct err *err)
     if (!x)
         return err_nomem(err);
     arena_init(&x->arena, (size_t)256 << 20);
+    x->covers = arena_array(&x->arena, 1, sizeof *x->covers);
+    if (!x->covers) {
+        seg_index_close(x);
+        return err_nomem(err);
+    }
     str sig = g->sections[SECTION_SIGNATURES], map = g->sections[SECTION_VALUES];
     if ((sig.n && !read_signatures(x, sig, g)) || (map.n && !read_map(x, map, g)))
         forget(x);
