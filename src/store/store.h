@@ -39,6 +39,7 @@ struct store_config {
     uint64_t reserve_bytes;  /* free space below which ingest answers ERR_FULL; default max(256 MiB,
                                 2 %) */
     int64_t delete_grace_ns; /* 24 h: deleted entries are off the disk within that */
+    bool no_indexes; /* segments are written without indexes: smaller, and searched by reading */
     const char *url; /* written into the lock file, so that others find the server; may be NULL */
     /* Called on the writer thread for every batch right after it became visible, in seq order. The
      * payload is valid during the call only. */
@@ -124,6 +125,9 @@ struct scan_plan {
 struct scan_cost {
     uint64_t segments_total, segments_pruned;
     uint64_t blocks_total, blocks_pruned, blocks_read;
+    /* of blocks_pruned, by what: bounds (time, sequence, levels, missing columns), trigram
+     * signatures, value map, statistics of the block itself */
+    uint64_t pruned_bounds, pruned_signatures, pruned_values, pruned_stats;
     uint64_t rows_scanned, rows_matched, bytes_read, bytes_decoded;
     uint64_t pages_decoded, pages_cached; /* the latter were found decoded */
     uint64_t workers;                     /* threads that read in parts; 0: the caller's alone */

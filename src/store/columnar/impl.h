@@ -160,6 +160,7 @@ enum seg_section {
 };
 enum { SECTION_CRITICAL = 0x80, SECTION_KIND = 0x7f };
 
+struct seg_index;
 struct seg {
     _Atomic uint32_t refs;
     struct store *s;
@@ -182,6 +183,7 @@ struct seg {
     struct dead *dead_list;       /* its deleted rows; NULL: none */
     uint32_t format;              /* version of the file */
     str sections[SECTION__COUNT]; /* of the footer; empty where there is none */
+    struct seg_index *index;      /* seg_index.h */
 };
 void seg_path(const struct seg_meta *m, char out[PATH_MAX_STORE]);
 void seg_dir(const struct seg_meta *m, char out[PATH_MAX_STORE]);

@@ -22,15 +22,19 @@ static int copy_bytes(struct seg_writer *w, struct seg *from, uint64_t off, uint
     return 0;
 }
 
-static int col_copy(struct seg_writer *w, struct seg *from, struct seg_col *c, struct err *err)
+static int col_copy(struct seg_writer *w, struct seg *from, uint32_t i, struct seg_col *c,
+                    struct err *err)
 {
     int rc = copy_bytes(w, from, c->off, c->len, c->crc, &c->off, &c->crc, err);
     if (!rc && c->filter_kind != FILTER_NONE)
         rc = copy_bytes(w, from, c->filter_off, c->filter_len, c->filter_crc, &c->filter_off,
                         &c->filter_crc, err);
+    uint32_t from_key = c->key;
     enum vtype type = from->keys[c->key].type;
     if (!rc)
         rc = seg_key_index(w, from->keys[c->key].key, type, &c->key, err);
+    if (!rc)
+        rc = index_column_copied(w->index, from, i, from_key, c->key, w->m.nblocks, err);
     if (!rc)
         seg_put_directory_entry(&w->dir, c, type);
     return rc;
@@ -46,9 +50,10 @@ int seg_writer_copy(struct seg_writer *w, struct seg *from, uint32_t i, struct e
         return rc;
     struct block *b = sblock_block(sb);
     const struct seg_col *cols = sblock_cols(sb);
+    rc = index_block_copied(w->index, from, i, w->m.nblocks, err);
     for (uint32_t c = 0; c < b->ncols && !rc; c++) {
         struct seg_col copy = cols[c];
-        rc = col_copy(w, from, &copy, err);
+        rc = col_copy(w, from, i, &copy, err);
     }
     struct seg_block nb = from->blocks[i];
     if (!rc)

@@ -49,6 +49,9 @@ int seg_writer_finish(struct seg_writer *w, struct seg_meta *ret, struct err *er
     buf_deinit(&tmpl);
     if (!have)
         return err_nomem(err);
+    rc = index_finish(w->index, w, err);
+    if (rc)
+        return rc;
     buf_init(&rollup, ARENA_MAX);
     uint64_t at = seg_here(w);
     put_footer(w, &rollup);

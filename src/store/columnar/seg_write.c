@@ -2,8 +2,8 @@
  *
  * Rows come as references into other blocks. For each output column the values are scattered by row
  * (one row-aligned array, reused), gathered dense, encoded as a page, and described in the block's
- * directory with its statistics and its filter. The file is written under a temporary name, synced,
- * renamed, and the directory synced; the manifest makes it exist.
+ * directory with its statistics; the indexes take what they need of it. The file is written under a
+ * temporary name, synced, renamed, and the directory synced; the manifest makes it exist.
  *
  * Invariants: 1. a (key, type) has one index in keys. 2. bytes handed to put() land at the offset
  * put() returned. 3. nothing of an unfinished file survives seg_writer_free. */
@@ -83,11 +83,10 @@ int seg_writer_new(struct seg_writer **ret, struct store *s, int64_t day, int zs
     w->tmpl_of = mem_array(BLOCK_ROWS_MAX, sizeof *w->tmpl_of);
     w->scratch = page_scratch_new();
     w->g = mem_alloc(sizeof *w->g);
-    w->set = mem_zarray(SEG_TOKEN_SET, sizeof *w->set);
-    w->set_slots = mem_array(SEG_TOKEN_SET / 2 + 2, sizeof *w->set_slots);
+    w->index = index_writer_new(s->cfg.no_indexes);
     w->order = mem_array(BLOCK_ROWS_MAX, sizeof *w->order);
     int rc =
-        w->sums && w->tmpl && w->tmpl_of && w->scratch && w->g && w->set && w->set_slots && w->order
+        w->sums && w->tmpl && w->tmpl_of && w->scratch && w->g && w->index && w->order
             ? start_file(w, err)
             : err_nomem(err);
     if (rc) {
@@ -118,8 +117,7 @@ void seg_writer_free(struct seg_writer *w)
     mem_free(w->tmpl_of);
     page_scratch_free(w->scratch);
     mem_free(w->g);
-    mem_free(w->set);
-    mem_free(w->set_slots);
+    index_writer_free(w->index);
     mem_free(w->order);
     mem_free(w->keys);
     mem_free(w->blocks);
@@ -305,7 +303,7 @@ static int put_column(struct seg_writer *w, uint32_t key, uint32_t n, struct err
     c.crc = addr_crc(w->s, w->m.id, c.off, w->out.p + (c.off - w->m.bytes), c.len);
     stat_column(g, type, &c);
     if (in.cls == PAGE_TEXT)
-        rc = seg_put_filter(w, &c, &pm, err);
+        rc = index_column(w->index, &w->keys[key], key, &pm, err);
     if (!rc)
         seg_put_directory_entry(&w->dir, &c, type);
     return rc;
@@ -525,6 +523,8 @@ int seg_writer_add(struct seg_writer *w, const struct rowref *rows, uint32_t n,
 {
     arena_reset(&w->tmp_arena);
     buf_reset(&w->dir);
+    index_block_begin(w->index);
+    w->block_at = seg_here(w);
     if (w->nkeys)
         memset(w->heads, 0, w->nkeys * sizeof *w->heads);
     uint32_t *starts = NULL;
@@ -572,5 +572,7 @@ int seg_writer_add(struct seg_writer *w, const struct rowref *rows, uint32_t n,
     view.t_max = b.t_max;
     count_templates(w, &view);
     rc = rollup_add_block(w->sums, &view, err);
-    return rc ? rc : seg_close_block(w, &b, ncols, err);
+    if (!rc)
+        rc = seg_close_block(w, &b, ncols, err);
+    return rc ? rc : index_block_end(w->index, w->m.nblocks - 1, seg_here(w) - w->block_at, err);
 }

@@ -1,15 +1,15 @@
 /* seg_write.h: the segment writer's inside, shared by the files that make it up: seg_write.c
- * (columns and blocks), seg_filter.c (filters), seg_copy.c (whole blocks of other segments),
+ * (columns and blocks), seg_index*.c (indexes), seg_copy.c (whole blocks of other segments),
  * seg_finish.c (footer, sections, publication). Format: docs/format/segment.md. */
 #ifndef FL_STORE_COLUMNAR_SEG_WRITE_H
 #define FL_STORE_COLUMNAR_SEG_WRITE_H
 
 #include "store/columnar/impl.h"
 #include "store/columnar/seg_format.h"
+#include "store/columnar/seg_index.h"
 
 #define SEG_WRITE_CHUNK (1u << 20)
 #define SEG_NO_MESSAGE UINT32_MAX
-#define SEG_TOKEN_SET (1u << 17) /* slots of the set of distinct hashes; fuller: no filter */
 
 struct gathered { /* one output column of the block being written */
     uint64_t present[BLOCK_WORDS];
@@ -44,10 +44,8 @@ struct seg_writer {
     struct templates *tmpl;
     struct page_scratch *scratch;
     struct gathered *g;
-    uint64_t *set;       /* TOKEN_SET slots */
-    uint32_t *set_slots; /* which of them are taken, set_n of them */
-    uint32_t set_n;
-    bool set_full;
+    struct index_writer *index;
+    uint64_t block_at;   /* where the block in hand begins */
     struct arena arena;  /* keys */
     struct buf sections; /* typed sections of the footer, nsections of them */
     uint32_t nsections;
@@ -64,9 +62,6 @@ int seg_file_put(struct seg_writer *w, struct err *err); /* out -> file */
 uint64_t seg_here(const struct seg_writer *w);
 /* index of (key, type) among the segment's keys, entered when new; key may be short-lived */
 int seg_key_index(struct seg_writer *w, str key, enum vtype type, uint32_t *ret, struct err *err);
-/* The column's filter, when it gets one; pm: of its page, still in the scratch. */
-int seg_put_filter(struct seg_writer *w, struct seg_col *c, const struct page_meta *pm,
-                   struct err *err);
 void seg_put_directory_entry(struct buf *dir, const struct seg_col *c, enum vtype type);
 /* Writes the directory gathered in w->dir and enters the block into the list. */
 int seg_close_block(struct seg_writer *w, struct seg_block *b, uint32_t ncols, struct err *err);

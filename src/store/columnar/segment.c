@@ -5,6 +5,7 @@
  * functions are thread-safe. */
 #include "store/columnar/dead.h"
 #include "store/columnar/seg_format.h"
+#include "store/columnar/seg_index.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -101,6 +102,7 @@ void seg_unref(struct seg *g)
         unlink_unneeded(g);
         pthread_mutex_destroy(&g->lock);
         dead_free(g->dead_list);
+        seg_index_close(g->index);
         mem_free(g->footer);
         mem_free(g->keys);
         mem_free(g->blocks);
@@ -254,9 +256,11 @@ static int read_footer(struct seg *g, struct err *err)
 static void seg_reset(struct seg *g)
 {
     io_close(g->f);
+    seg_index_close(g->index);
     mem_free(g->footer);
     mem_free(g->keys);
     mem_free(g->blocks);
+    g->index = NULL;
     memset(g->sections, 0, sizeof g->sections);
     g->f = NULL;
     g->footer = NULL;
@@ -278,6 +282,8 @@ int seg_open(struct seg *g, struct err *err)
             rc = read_footer(g, err);
         if (!rc && g->m.dead)
             rc = dead_load(&g->dead_list, g, err);
+        if (!rc)
+            rc = seg_index_open(g, &g->index, err);
         g->open = rc == 0;
         if (rc)
             seg_reset(g);

@@ -5,6 +5,7 @@
 #include "store/columnar/impl.h"
 
 #include "base/log.h"
+#include "store/columnar/seg_index.h"
 
 struct finding {
     struct verify_report *rep;
@@ -51,6 +52,9 @@ static void verify_segment(struct seg *g, struct verify_report *rep)
             problem(rep, err.msg);
         arena_reset(&a);
     }
+    err_reset(&err);
+    if (seg_index_verify(g, &err))
+        problem(rep, err.msg);
     if (rows != g->m.rows)
         problem(rep, "a segment holds another number of entries than the manifest says");
     arena_deinit(&a);
