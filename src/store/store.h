@@ -284,6 +284,7 @@ int store_retention_run(struct store *s, struct err *err); /* applies age and si
 void store_set_retention(struct store *s, int64_t retention_ns, uint64_t max_disk_bytes);
 
 struct verify_report {
+    bool deep; /* set by the caller: also compare what is stored twice, see verify_deep.c */
     uint64_t files, bytes, blocks, pages, rows, problems;
     struct buf *text; /* may be NULL; one line a problem, then a summary */
 };

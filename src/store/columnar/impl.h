@@ -215,6 +215,14 @@ const struct seg_col *sblock_cols(const struct sblock *b);
 /* decodes every page and checks every checksum; counts into rep */
 int sblock_verify(struct sblock *b, struct verify_report *rep, struct err *err);
 
+/* verify_deep.c: does what an open segment says of its rows hold? Problems go into rep. */
+void verify_problem(struct verify_report *rep, const char *text);
+void verify_deep_segment(struct seg *g, struct verify_report *rep);
+/* ... and what the store says of its segments and marks */
+void verify_deep_store(struct store *s, struct verify_report *rep);
+/* The first thing in which two summaries differ, or NULL. */
+const char *rollup_difference(const struct rollup *a, const struct rollup *b);
+
 struct rowref {
     struct block *b;
     uint32_t src; /* index of b among the sources of this run */

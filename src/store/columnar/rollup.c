@@ -320,3 +320,52 @@ int rollup_decode(struct rollup *into, str in, struct err *err)
     rollup_free(t);
     return rc;
 }
+
+/* ---- comparing ---- */
+
+static bool same_counts(const struct smap *a, const struct smap *b)
+{
+    struct smap_slot *s;
+    if (a->n != b->n)
+        return false;
+    for (uint32_t i = 0; smap_next(a, &i, &s);) {
+        const uint64_t *other = smap_get(b, s->key);
+        if (!other || *other != s->val)
+            return false;
+    }
+    return true;
+}
+
+static bool same_agents(const struct rollup *a, const struct rollup *b)
+{
+    struct smap_slot *s;
+    if (a->agents.n != b->agents.n)
+        return false;
+    for (uint32_t i = 0; smap_next(&a->agents, &i, &s);) {
+        const uint64_t *at = smap_get(&b->agents, s->key);
+        if (!at)
+            return false;
+        const struct rollup_agent *x = &a->agent[s->val - 1], *y = &b->agent[*at - 1];
+        if (x->entries != y->entries || x->first != y->first || x->last != y->last ||
+            x->first_seq != y->first_seq || memcmp(x->levels, y->levels, sizeof x->levels) != 0)
+            return false;
+    }
+    return true;
+}
+
+const char *rollup_difference(const struct rollup *a, const struct rollup *b)
+{
+    if (a->entries != b->entries)
+        return "number of entries";
+    if (memcmp(a->levels, b->levels, sizeof a->levels) != 0)
+        return "entries by level";
+    if (a->t_min != b->t_min || a->t_max != b->t_max)
+        return "first and last time";
+    if (a->recv_min != b->recv_min || a->recv_max != b->recv_max)
+        return "first and last receipt";
+    if (!same_agents(a, b))
+        return "agents";
+    if (!same_counts(&a->hours, &b->hours))
+        return "entries by hour";
+    return same_counts(&a->fields, &b->fields) ? NULL : "fields";
+}
