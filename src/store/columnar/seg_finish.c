@@ -42,10 +42,16 @@ static void put_footer(struct seg_writer *w, struct buf *rollup)
 int seg_writer_finish(struct seg_writer *w, struct seg_meta *ret, struct err *err)
 {
     struct buf rollup;
-    int rc = index_finish(w->index, w, err);
-    if (rc)
-        return rc;
     buf_init(&rollup, ARENA_MAX);
+    int rc = index_finish(w->index, w, err);
+    rollup_encode_groups(w->sums, &rollup);
+    if (!rc && rollup.n)
+        rc = seg_writer_section(w, SECTION_GROUPS, buf_str(&rollup), err);
+    buf_reset(&rollup);
+    if (rc) {
+        buf_deinit(&rollup);
+        return rc;
+    }
     uint64_t at = seg_here(w);
     put_footer(w, &rollup);
     bool ok = buf_ok(&rollup) && buf_ok(&w->out);
