@@ -6,8 +6,9 @@
 #include "base/rd.h"
 
 #define HEAD 6
-#define QUOTIENT_MAX 40 /* a larger one begins a page, so that a difference is read in one piece   \
-                         */
+#define QUOTIENT_MAX                                                                               \
+    40 /* a larger one begins a page, so that a difference is read in one piece                    \
+        */
 
 struct valmap_shape valmap_shape_of(uint64_t n, uint32_t nblocks)
 {

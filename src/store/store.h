@@ -206,6 +206,7 @@ struct agent_stat {
 struct hour_stat {
     int64_t hour; /* hours since 1970, of timestamp */
     uint64_t entries;
+    uint64_t levels[LV__COUNT]; /* of them, when levels_by_hour */
 };
 struct store_summary {
     uint64_t entries;
@@ -214,6 +215,7 @@ struct store_summary {
     struct agent_stat *agents; /* by first appearance (first_seq) */
     uint32_t nhours;
     struct hour_stat *hours; /* ascending; only hours with entries */
+    bool levels_by_hour;     /* false while segments of version 1, which do not say, are there */
     ts_ns t_min, t_max;      /* of timestamps; t_min > t_max when empty */
     ts_ns first_received, last_received;
 };

@@ -419,12 +419,62 @@ static void test_damage(void **state)
     arena_deinit(&a);
 }
 
+/* ---- counts by hour and level ---- */
+
+static void check_hours(struct store *s)
+{
+    struct arena a;
+    struct err err = ERR_INIT;
+    struct store_summary sum;
+    static uint64_t want[40][LV__COUNT];
+    memset(want, 0, sizeof want);
+    int64_t first = KIT_T0 / (3600 * NS_PER_S);
+    for (uint64_t k = 0; k < 3ull * FULL; k++)
+        want[kit_time(k) / (3600 * NS_PER_S) - first][k % 6]++;
+    arena_init(&a, 1u << 22);
+    kit_ok(store_summary(s, &a, &sum, &err), &err);
+    assert_true(sum.levels_by_hour);
+    uint64_t n = 0;
+    for (uint32_t i = 0; i < sum.nhours; i++) {
+        assert_memory_equal(sum.hours[i].levels, want[sum.hours[i].hour - first], sizeof want[0]);
+        for (int l = 0; l < LV__COUNT; l++)
+            n += sum.hours[i].levels[l];
+    }
+    assert_int_equal(n, 3 * FULL);
+    arena_deinit(&a);
+}
+
+/* In memory, in segments, merged by copying, and read again. */
+static void test_hours_by_level(void **state)
+{
+    (void)state;
+    struct io *io = kit_disk();
+    struct err err = ERR_INIT;
+    struct store *s = open_with(io, false);
+    for (uint32_t i = 0; i < 3; i++) {
+        kit_ok(kit_append(s, i * FULL, FULL, &err), &err);
+        if (i < 2)
+            kit_ok(store_flush(s, &err), &err);
+    }
+    check_hours(s);
+    kit_ok(store_flush(s, &err), &err);
+    kit_ok(store_merge(s, &err), &err);
+    assert_int_equal(kit_status(s).segments, 1);
+    check_hours(s);
+    store_close(s);
+    s = open_with(io, false);
+    check_hours(s);
+    store_close(s);
+    io_free(io);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_permutations),
         cmocka_unit_test(test_copied_blocks),
         cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_hours_by_level),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -90,6 +90,8 @@ struct rollup {
     struct rollup_agent *agent;
     uint32_t agents_cap;
     struct smap hours;  /* 8 bytes of the hour -> entries */
+    struct smap groups; /* 8 bytes of the hour, level -> entries */
+    uint64_t ungrouped; /* entries that are in no group: their segment does not say */
     struct smap fields; /* type byte and column key -> rows */
 };
 struct rollup *rollup_new(void);
@@ -100,6 +102,13 @@ int rollup_add_rows(struct rollup *r, struct block *b, const uint64_t *sel, stru
 int rollup_merge(struct rollup *into, const struct rollup *from, struct err *err);
 void rollup_encode(const struct rollup *r, struct buf *out);
 int rollup_decode(struct rollup *r, str in, struct err *err); /* adds to r */
+/* The section of groups; empty when some entries are in none. */
+void rollup_encode_groups(const struct rollup *r, struct buf *out);
+/* Adds those of a segment with so many rows; a section that is missing or does not add up to them
+ * leaves them ungrouped. */
+int rollup_decode_groups(struct rollup *r, str section, uint64_t rows, struct err *err);
+/* entries by level of one hour */
+void rollup_hour_levels(const struct rollup *r, int64_t hour, uint64_t out[LV__COUNT]);
 
 /* ---- templates of messages (templates.c) ---- */
 
@@ -200,6 +209,7 @@ int seg_open(struct seg *g, struct err *err); /* idempotent; ERR_CORRUPT, ERR_IO
 void seg_hide_dead(const struct seg *g, uint32_t block, uint64_t *sel);
 /* The summary of an open segment's rows, deleted ones left out: see rollup_decode. */
 str seg_summary(const struct seg *g);
+str seg_groups(const struct seg *g); /* empty when rows are deleted: they do not say which */
 
 /* A block of a segment; b first. Stats for pruning come with it. */
 struct sblock;

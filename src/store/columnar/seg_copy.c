@@ -67,5 +67,7 @@ int seg_writer_rollup(struct seg_writer *w, struct seg *from, struct err *err)
     w->m.recv_min = from->m.recv_min < w->m.recv_min ? from->m.recv_min : w->m.recv_min;
     w->m.recv_max = from->m.recv_max > w->m.recv_max ? from->m.recv_max : w->m.recv_max;
     int rc = rollup_decode(w->sums, from->rollup_bytes, err);
+    if (!rc)
+        rc = rollup_decode_groups(w->sums, from->sections[SECTION_GROUPS], from->m.rows, err);
     return rc ? rc : templates_add(w->tmpl, from->sections[SECTION_TEMPLATES], err);
 }

@@ -123,6 +123,11 @@ str seg_summary(const struct seg *g)
     return g->dead_list ? g->dead_list->live : g->rollup_bytes;
 }
 
+str seg_groups(const struct seg *g)
+{
+    return g->dead_list ? STR_NULL : g->sections[SECTION_GROUPS];
+}
+
 struct version *version_new(uint32_t n)
 {
     struct version *v = mem_zalloc(sizeof *v + n * sizeof *v->v);

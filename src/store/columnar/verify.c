@@ -56,7 +56,7 @@ static void verify_segment(struct seg *g, struct verify_report *rep)
     }
     err_reset(&err);
     if (seg_index_verify(g, &err))
-        problem(rep, err.msg);
+        verify_problem(rep, err.msg);
     if (rows != g->m.rows)
         verify_problem(rep, "a segment holds another number of entries than the manifest says");
     rep->rows -= g->m.dead_rows < rep->rows ? g->m.dead_rows : rep->rows;
