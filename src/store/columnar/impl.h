@@ -179,6 +179,15 @@ struct block *sblock_block(struct sblock *b);
 void sblock_stats(struct sblock *b, struct block_stats *ret);
 struct seg_col; /* seg_format.h */
 const struct seg_col *sblock_cols(const struct sblock *b);
+struct blob_page; /* blob.h */
+uint32_t sblock_blobs(const struct sblock *b, const struct blob_page **ret);
+/* n bytes at off, checked against crc, in the block's arena */
+int sblock_read(struct sblock *b, uint64_t off, uint32_t n, uint32_t crc, char **ret,
+                struct err *err);
+/* sblock_blob.c: puts the large values of a column into its decoded page */
+struct page_out;
+int sblock_put_blobs(struct sblock *b, const struct seg_col *sc, struct page_out *po,
+                     uint64_t *ret_decoded, struct err *err);
 /* bytes read and decoded so far through this block */
 void sblock_cost(const struct sblock *b, struct scan_cost *c);
 /* decodes every page and checks every checksum; counts into rep */

@@ -2,6 +2,7 @@
  *
  * A block is opened through its directory; a page is read, checked against its checksum and decoded
  * when a column is asked for. Statistics and filters answer the planner without reading pages. */
+#include "store/columnar/blob.h"
 #include "store/columnar/impl.h"
 #include "store/columnar/seg_format.h"
 
@@ -13,6 +14,8 @@ struct sblock {
     struct seg *g;
     uint32_t index;
     struct seg_col *cols;
+    struct blob_page *blobs; /* that its columns use */
+    uint32_t nblobs;
     uint64_t bytes_read, bytes_decoded, pages;
 };
 
@@ -22,9 +25,8 @@ static int damaged(const struct sblock *sb, struct err *err, const char *what)
                    sb->index, what);
 }
 
-/* Reads n bytes at off and checks them against crc. */
-static int read_checked(struct sblock *sb, uint64_t off, uint32_t n, uint32_t crc, char **ret,
-                        struct err *err)
+int sblock_read(struct sblock *sb, uint64_t off, uint32_t n, uint32_t crc, char **ret,
+                struct err *err)
 {
     if (n > sb->g->m.bytes)
         return damaged(sb, err, "a length is larger than the file");
@@ -47,7 +49,7 @@ static int sblock_load(struct block *b, uint32_t c, struct colv *ret, struct err
     struct sblock *sb = (struct sblock *)b;
     const struct seg_col *sc = &sb->cols[c];
     char *page;
-    int rc = read_checked(sb, sc->off, sc->len, sc->crc, &page, err);
+    int rc = sblock_read(sb, sc->off, sc->len, sc->crc, &page, err);
     if (rc)
         return rc;
     struct page_out po;
@@ -55,7 +57,12 @@ static int sblock_load(struct block *b, uint32_t c, struct colv *ret, struct err
                      sc->raw_n, b->n, sc->nvals, b->arena, &po, err);
     if (rc)
         return rc;
-    sb->bytes_decoded += sc->raw_n;
+    uint64_t large = 0;
+    if (sc->stat_flags & STAT_BLOBS)
+        rc = sblock_put_blobs(sb, sc, &po, &large, err);
+    if (rc)
+        return rc;
+    sb->bytes_decoded += sc->raw_n + large;
     sb->pages++;
     *ret = (struct colv){ .key = b->cols[c].key,
                           .type = b->cols[c].type,
@@ -113,6 +120,14 @@ static bool parse_column(struct sblock *sb, struct rd *r, struct seg_col *c, str
         return false;
     enum vtype type = g->keys[c->key].type;
     parse_stats(r, type, c);
+    if (c->stat_flags & STAT_BLOBS) {
+        if (page_class_of(type) != PAGE_TEXT)
+            return false;
+        c->blob_off = rd_varint(r);
+        c->blob_len = (uint32_t)rd_varint(r);
+        c->blob_raw_n = (uint32_t)rd_varint(r);
+        c->blob_crc = rd_le32(r);
+    }
     c->filter_kind = rd_u8(r);
     if (c->filter_kind != FILTER_NONE) {
         c->filter_off = rd_varint(r);
@@ -137,6 +152,9 @@ static int parse_directory(struct sblock *sb, str dir, struct err *err)
     for (uint32_t i = 0; i < ncols; i++)
         if (!parse_column(sb, &r, &sb->cols[i], &info[i]))
             return damaged(sb, err, "bad column in the directory");
+    if (sb->g->format >= 2 && rd_left(&r) &&
+        !blob_read_list(&r, sb->b.arena, &sb->blobs, &sb->nblobs, err))
+        return err->code == ERR_NOMEM ? ERR_NOMEM : damaged(sb, err, "bad list of blob pages");
     if (rd_left(&r))
         return damaged(sb, err, "bytes behind the directory");
     sb->b.cols = info;
@@ -161,7 +179,7 @@ int sblock_open(struct seg *g, uint32_t i, struct arena *a, struct sblock **ret,
                             .ids = &g->s->ids,
                             .ops = &sblock_ops };
     char *dir;
-    int rc = read_checked(sb, e->dir_off, e->dir_len, e->dir_crc, &dir, err);
+    int rc = sblock_read(sb, e->dir_off, e->dir_len, e->dir_crc, &dir, err);
     if (!rc)
         rc = parse_directory(sb, str_n(dir, e->dir_len), err);
     if (rc)
@@ -179,6 +197,12 @@ struct block *sblock_block(struct sblock *b)
 const struct seg_col *sblock_cols(const struct sblock *b)
 {
     return b->cols;
+}
+
+uint32_t sblock_blobs(const struct sblock *b, const struct blob_page **ret)
+{
+    *ret = b->blobs;
+    return b->nblobs;
 }
 
 void sblock_cost(const struct sblock *b, struct scan_cost *c)
@@ -219,7 +243,7 @@ static bool probe(struct sblock *sb, struct seg_col *c, uint8_t kind, uint64_t h
         return true;
     char *p;
     struct err e = ERR_INIT;
-    if (read_checked(sb, c->filter_off, c->filter_len, c->filter_crc, &p, &e))
+    if (sblock_read(sb, c->filter_off, c->filter_len, c->filter_crc, &p, &e))
         return true; /* a filter that cannot be trusted is no filter */
     return filter_may(str_n(p, c->filter_len), hash);
 }
@@ -262,7 +286,7 @@ int sblock_verify(struct sblock *sb, struct verify_report *rep, struct err *err)
         const struct seg_col *sc = &sb->cols[c];
         char *p;
         if (sc->filter_kind != FILTER_NONE)
-            rc = read_checked(sb, sc->filter_off, sc->filter_len, sc->filter_crc, &p, err);
+            rc = sblock_read(sb, sc->filter_off, sc->filter_len, sc->filter_crc, &p, err);
         if (rc)
             return rc;
     }

@@ -14,7 +14,7 @@
 #define SEG_STAT_TEXT 16 /* bytes of a text minimum or maximum that are kept */
 
 enum { COL_ZSTD = 0x80, COL_ENCODING = 0x7f };
-enum { STAT_RANGE = 1, STAT_MAX_OPEN = 2 };
+enum { STAT_RANGE = 1, STAT_MAX_OPEN = 2, STAT_BLOBS = 4 };
 enum { FILTER_NONE = 0, FILTER_TOKEN = 1, FILTER_VALUE = 2 };
 
 /* one column of one block, as its directory describes it */
@@ -28,6 +28,8 @@ struct seg_col {
     int64_t imin, imax;
     double dmin, dmax;
     str smin, smax;
+    uint64_t blob_off; /* with STAT_BLOBS: the map of its large values, zstd when len < raw_n */
+    uint32_t blob_len, blob_raw_n, blob_crc;
     uint8_t filter_kind;
     uint64_t filter_off;
     uint32_t filter_len, filter_crc;

@@ -76,6 +76,7 @@ int seg_writer_new(struct seg_writer **ret, struct store *s, int64_t day, int zs
     buf_init(&w->dir, 64u << 20);
     buf_init(&w->sections, ARENA_MAX);
     smap_init(&w->key_map, SMAP_COPY);
+    smap_init(&w->copied, SMAP_COPY);
     arena_init(&w->arena, ARENA_MAX);
     arena_init(&w->tmp_arena, ARENA_MAX);
     w->sums = rollup_new();
@@ -113,6 +114,7 @@ void seg_writer_free(struct seg_writer *w)
     smap_deinit(&w->key_map);
     arena_deinit(&w->arena);
     arena_deinit(&w->tmp_arena);
+    seg_blobs_free(w);
     rollup_free(w->sums);
     templates_free(w->tmpl);
     mem_free(w->tmpl_of);
@@ -229,6 +231,12 @@ void seg_put_directory_entry(struct buf *dir, const struct seg_col *c, enum vtyp
             buf_lenstr(dir, c->smax);
         }
     }
+    if (c->stat_flags & STAT_BLOBS) {
+        buf_varint(dir, c->blob_off);
+        buf_varint(dir, c->blob_len);
+        buf_varint(dir, c->blob_raw_n);
+        buf_le32(dir, c->blob_crc);
+    }
     buf_putc(dir, (char)c->filter_kind);
     if (c->filter_kind != FILTER_NONE) {
         buf_varint(dir, c->filter_off);
@@ -293,9 +301,14 @@ static int put_column(struct seg_writer *w, uint32_t key, uint32_t n, struct err
         in.b8 = g->b8;
     else if (in.cls == PAGE_TEXT)
         in.text = g->text;
-    struct seg_col c = { .key = key, .nvals = g->nvals, .off = seg_here(w) };
+    struct seg_col c = { .key = key, .nvals = g->nvals };
     struct page_meta pm;
-    int rc = page_encode(&in, w->zstd_level, w->scratch, &w->out, &pm, err);
+    stat_column(g, type, &c);
+    int rc = in.cls == PAGE_TEXT ? seg_take_blobs(w, &c, err) : 0;
+    if (rc)
+        return rc;
+    c.off = seg_here(w);
+    rc = page_encode(&in, w->zstd_level, w->scratch, &w->out, &pm, err);
     if (rc)
         return rc;
     c.encoding = pm.encoding;
@@ -303,8 +316,9 @@ static int put_column(struct seg_writer *w, uint32_t key, uint32_t n, struct err
     c.raw_n = pm.raw_n;
     c.len = (uint32_t)(seg_here(w) - c.off);
     c.crc = addr_crc(w->s, w->m.id, c.off, w->out.p + (c.off - w->m.bytes), c.len);
-    stat_column(g, type, &c);
-    if (in.cls == PAGE_TEXT)
+    if (c.stat_flags & STAT_BLOBS)
+        rc = seg_blobs_distinct(w, &pm, err);
+    if (!rc && in.cls == PAGE_TEXT)
         rc = seg_put_filter(w, &c, &pm, err);
     if (!rc)
         seg_put_directory_entry(&w->dir, &c, type);
@@ -425,15 +439,22 @@ static int blocks_push(struct seg_writer *w, const struct seg_block *b, struct e
 
 int seg_close_block(struct seg_writer *w, struct seg_block *b, uint32_t ncols, struct err *err)
 {
+    const struct blob_page *pages;
+    uint32_t npages;
+    int rc = seg_blobs_end(w, &pages, &npages, err);
+    if (rc)
+        return rc;
     b->dir_off = seg_here(w);
     buf_varint(&w->out, ncols);
     buf_put(&w->out, w->dir.p, w->dir.n);
+    if (npages)
+        blob_put_list(&w->out, pages, npages);
     if (!buf_ok(&w->out) || !buf_ok(&w->dir))
         return err_nomem(err);
     b->dir_len = (uint32_t)(seg_here(w) - b->dir_off);
     b->dir_crc =
         addr_crc(w->s, w->m.id, b->dir_off, w->out.p + (b->dir_off - w->m.bytes), b->dir_len);
-    int rc = blocks_push(w, b, err);
+    rc = blocks_push(w, b, err);
     if (!rc && w->out.n >= SEG_WRITE_CHUNK)
         rc = seg_file_put(w, err);
     return rc;
@@ -525,6 +546,7 @@ int seg_writer_add(struct seg_writer *w, const struct rowref *rows, uint32_t n,
 {
     arena_reset(&w->tmp_arena);
     buf_reset(&w->dir);
+    seg_blobs_block(w);
     if (w->nkeys)
         memset(w->heads, 0, w->nkeys * sizeof *w->heads);
     uint32_t *starts = NULL;

@@ -1,9 +1,11 @@
 /* seg_write.h: the segment writer's inside, shared by the files that make it up: seg_write.c
  * (columns and blocks), seg_filter.c (filters), seg_copy.c (whole blocks of other segments),
- * seg_finish.c (footer, sections, publication). Format: docs/format/segment.md. */
+ * seg_blob.c (large values), seg_finish.c (footer, sections, publication). Format:
+ * docs/format/segment.md. */
 #ifndef FL_STORE_COLUMNAR_SEG_WRITE_H
 #define FL_STORE_COLUMNAR_SEG_WRITE_H
 
+#include "store/columnar/blob.h"
 #include "store/columnar/impl.h"
 #include "store/columnar/seg_format.h"
 
@@ -49,6 +51,10 @@ struct seg_writer {
     uint32_t set_n;
     bool set_full;
     struct arena arena;  /* keys */
+    struct blobs *blobs; /* NULL until there is a large value */
+    struct smap copied;  /* address of another segment's blob page -> index + 1 into copies */
+    struct blob_page *copies;
+    uint32_t cap_copies;
     struct buf sections; /* typed sections of the footer, nsections of them */
     uint32_t nsections;
     /* per block */
@@ -64,6 +70,24 @@ int seg_file_put(struct seg_writer *w, struct err *err); /* out -> file */
 uint64_t seg_here(const struct seg_writer *w);
 /* index of (key, type) among the segment's keys, entered when new; key may be short-lived */
 int seg_key_index(struct seg_writer *w, str key, enum vtype type, uint32_t *ret, struct err *err);
+/* ---- seg_blob.c ---- */
+/* A block begins: no blob page is listed. */
+void seg_blobs_block(struct seg_writer *w);
+/* Takes the large values out of the gathered column: empty texts stand for them. */
+int seg_take_blobs(struct seg_writer *w, struct seg_col *c, struct err *err);
+/* Enters the values taken among the page's distinct ones, for filters. */
+int seg_blobs_distinct(struct seg_writer *w, struct page_meta *pm, struct err *err);
+/* Stores the block's last blob page; *ret lists all it uses. */
+int seg_blobs_end(struct seg_writer *w, const struct blob_page **ret, uint32_t *ret_n,
+                  struct err *err);
+/* Takes over the blob pages of a block of another segment, each once. */
+int seg_copy_blobs(struct seg_writer *w, struct seg *from, const struct blob_page *v, uint32_t n,
+                   struct err *err);
+void seg_blobs_free(struct seg_writer *w);
+/* Copies checked bytes of another segment; *ret_off is where they went. */
+int seg_copy_bytes(struct seg_writer *w, struct seg *from, uint64_t off, uint32_t len, uint32_t crc,
+                   uint64_t *ret_off, uint32_t *ret_crc, struct err *err);
+
 /* The column's filter, when it gets one; pm: of its page, still in the scratch. */
 int seg_put_filter(struct seg_writer *w, struct seg_col *c, const struct page_meta *pm,
                    struct err *err);
