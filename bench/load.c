@@ -1,10 +1,12 @@
 /* load.c: an HTTP load generator that costs the machine little.
  *
- *   load PORT PATH CONNECTIONS SECONDS|xREQUESTS [BODYFILE...]
+ *   load PORT PATH CONNECTIONS SECONDS|xREQUESTS|nLINES [BODYFILE...]
  *
- * One thread, epoll, keep-alive, one request at a time on each connection. Bodies are sent in turn,
- * all read before the clock starts; without any the request is a GET. Only 2xx counts. Prints one
- * JSON object: requests, errors, seconds, latency percentiles in microseconds.
+ * One thread, epoll, keep-alive, one request at a time on each connection. Bodies are files, mapped
+ * and touched before the clock starts, and sent in turn; without any the request is a GET. nLINES
+ * cuts the files into bodies of that many lines each, the last of a file shorter, and sends each
+ * once. Only 2xx counts. Prints one JSON object: requests, errors, seconds, latency percentiles in
+ * microseconds.
  *
  *   idle -> (write request) -> reading head -> reading body -> idle
  */
@@ -17,14 +19,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 struct conn {
     int fd;
-    const char *out; /* what is left to send */
+    const char *out; /* what is left to send of the head, or of the body once that is out */
     size_t out_n;
+    const char *body; /* the body while the head is being sent */
+    size_t body_n;
     char in[16384]; /* answers are small; longer bodies are counted, not kept */
     size_t in_n;
     uint64_t body_left; /* of the answer, once its head was read */
@@ -33,8 +39,10 @@ struct conn {
 };
 
 struct request {
-    char *text;
-    size_t n;
+    char *head;
+    size_t head_n;
+    const char *body; /* in a mapped file */
+    size_t body_n;
 };
 
 static struct request *requests;
@@ -62,38 +70,45 @@ static void *must(void *p)
     return p;
 }
 
-static void make_request(const char *path, const char *file)
+static void add_request(const char *path, const char *body, size_t n)
 {
-    struct request r = { 0 };
-    size_t n = 0, head_n;
-    char *body = NULL, head[1024];
-    if (file) {
-        FILE *f = fopen(file, "rb");
-        if (!f || fseek(f, 0, SEEK_END) != 0)
-            die(file);
-        n = (size_t)ftell(f);
-        rewind(f);
-        body = must(malloc(n + 1));
-        if (fread(body, 1, n, f) != n)
-            die(file);
-        fclose(f);
-    }
-    int w = file ? snprintf(head, sizeof(head),
+    char head[1024];
+    int w = body ? snprintf(head, sizeof(head),
                             "POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: "
                             "application/json\r\nContent-Length: %zu\r\n\r\n",
                             path, n)
                  : snprintf(head, sizeof(head), "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", path);
     if (w < 0 || (size_t)w >= sizeof(head))
         die("path too long");
-    head_n = (size_t)w;
-    r.n = head_n + n;
-    r.text = must(malloc(r.n));
-    memcpy(r.text, head, head_n);
-    if (n)
-        memcpy(r.text + head_n, body, n);
-    free(body);
-    requests = must(realloc(requests, (nrequests + 1) * sizeof(*requests)));
-    requests[nrequests++] = r;
+    if ((nrequests & (nrequests - 1)) == 0)
+        requests = must(realloc(requests, (nrequests ? nrequests * 2 : 1) * sizeof(*requests)));
+    requests[nrequests++] = (struct request){ must(strdup(head)), (size_t)w, body, n };
+}
+
+/* Bodies of `lines` lines each out of a file, or the whole file as one when lines is 0. */
+static void add_file(const char *path, const char *file, unsigned long lines)
+{
+    struct stat st;
+    int fd = open(file, O_RDONLY);
+    if (fd < 0 || fstat(fd, &st) != 0)
+        die(file);
+    size_t n = (size_t)st.st_size;
+    char *p = n ? mmap(NULL, n, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, 0) : "";
+    if (p == MAP_FAILED)
+        die(file);
+    close(fd);
+    if (!lines) {
+        add_request(path, p, n);
+        return;
+    }
+    for (size_t at = 0, end; at < n; at = end) {
+        end = at;
+        for (unsigned long i = 0; i < lines && end < n; i++) {
+            char *newline = memchr(p + end, '\n', n - end);
+            end = newline ? (size_t)(newline - p) + 1 : n;
+        }
+        add_request(path, p + at, end - at);
+    }
 }
 
 /* 0: there is nothing left to ask */
@@ -102,8 +117,10 @@ static int begin(struct conn *c)
     if ((target && sent >= target) || (!target && now_ns() >= until_ns))
         return 0;
     struct request *r = &requests[next_request++ % nrequests];
-    c->out = r->text;
-    c->out_n = r->n;
+    c->out = r->head;
+    c->out_n = r->head_n;
+    c->body = r->body;
+    c->body_n = r->body_n;
     c->in_n = 0;
     c->in_body = 0;
     c->started_ns = now_ns();
@@ -113,7 +130,12 @@ static int begin(struct conn *c)
 
 static void push(struct conn *c)
 {
-    while (c->out_n) {
+    while (c->out_n || c->body_n) {
+        if (!c->out_n) {
+            c->out = c->body;
+            c->out_n = c->body_n;
+            c->body_n = 0;
+        }
         ssize_t w = write(c->fd, c->out, c->out_n);
         if (w < 0) {
             if (errno == EAGAIN)
@@ -204,15 +226,23 @@ static unsigned long long percentile(double q)
 int main(int argc, char **argv)
 {
     if (argc < 5) {
-        fprintf(stderr, "usage: load PORT PATH CONNECTIONS SECONDS|xREQUESTS [BODYFILE...]\n");
+        fprintf(stderr,
+                "usage: load PORT PATH CONNECTIONS SECONDS|xREQUESTS|nLINES [BODYFILE...]\n");
         return 2;
     }
     long port = strtol(argv[1], NULL, 10), n = strtol(argv[3], NULL, 10);
+    unsigned long lines = argv[4][0] == 'n' ? strtoul(argv[4] + 1, NULL, 10) : 0;
     if (argc == 5)
-        make_request(argv[2], NULL);
+        add_request(argv[2], NULL, 0);
     for (int i = 5; i < argc; i++)
-        make_request(argv[2], argv[i]);
-    if (argv[4][0] == 'x')
+        add_file(argv[2], argv[i], lines);
+    if (!nrequests) {
+        fprintf(stderr, "nothing to send\n");
+        return 2;
+    }
+    if (lines)
+        target = nrequests;
+    else if (argv[4][0] == 'x')
         target = strtoull(argv[4] + 1, NULL, 10);
 
     struct conn *conns = must(calloc((size_t)n, sizeof(*conns)));
@@ -247,7 +277,7 @@ int main(int argc, char **argv)
         for (int i = 0; i < got; i++) {
             struct conn *c = evs[i].data.ptr;
             push(c);
-            while (c->out_n == 0 && c->started_ns && pull(c)) {
+            while (c->out_n + c->body_n == 0 && c->started_ns && pull(c)) {
                 finish(c);
                 if (!begin(c)) {
                     c->started_ns = 0;

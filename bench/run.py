@@ -1,295 +1,121 @@
 #!/usr/bin/env python3
-"""Measures fleetlog on this machine: run.py --bin PROGRAM [--quick] [--entries N] [--only NAME...]
+"""./dev bench [NAME] [OPTIONS]: measures fleetlog on this machine, alone and beside its peers.
 
-Each figure is taken on a fresh data directory, with durability as shipped, and says what it counts.
-Peers, when present: nginx (answers 204 to everything: the floor of any HTTP server) and
-fleet-logger (--fleet-logger DIR, a clone of its public repository); beside a peer stands the ratio.
-The result is printed as it comes and written as JSON to --out.
+Without NAME: idle, decode, ingest, singles, as ./dev bench --help says. NAMEs:
+
+  peers     fleetlog, ClickHouse, DuckDB, SQLite, PostgreSQL, fleet-logger, VictoriaLogs on the same
+            observations: ingest, bytes, memory, the 20 queries hot and cold
+  sets      the same engines on log lines: line, loghub, web
+  growth    fleetlog alone: loads and queries as the rows grow tenfold
+  sessions  many short sessions against few long ones; event times in order against shuffled
+  fsync     the same server with and without syncing
+  visible   from a write to its reader, also while a large batch is uploaded
+  memory    resident memory while rows come in
+  restart   time to the first answer after an orderly stop and after kill -9
+  report    report.md and report.html anew out of what the others left in --out
+  all       every one of them
+
+Each writes NAME.json and the two reports into --out (default: bench-results).
+./dev bench NAME --help lists its options.
 """
 import argparse
+import importlib
 import json
 import os
-import random
-import re
-import shutil
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(HERE, "..", "tests", "support"))
+sys.path.insert(0, HERE)
 
-MEASUREMENTS = ("idle", "decode", "ingest", "singles", "fleet_logger")
-TICK = os.sysconf("SC_CLK_TCK")
-WORDS = ("request response cache miss hit tool call planner retry token budget session plan step "
-         "database connection refused timeout upstream queue drained worker started finished file "
-         "read write patch applied tests passed failed model answer stream chunk embedding index "
-         "vector search result ranked fetched page parsed url").split()
+NAMES = ("peers", "sets", "growth", "sessions", "fsync", "visible", "memory", "restart")
+SETS = ("line", "loghub", "web")
 
 
-def cpu_seconds(pid):
-    fields = open("/proc/%d/stat" % pid).read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICK
+def pairs(text):
+    name, _, value = text.partition("=")
+    return name, int(value)
 
 
-def memory(pid):
-    """(RSS, anonymous RSS) in MiB"""
-    out = {}
-    for line in open("/proc/%d/status" % pid):
-        if line.startswith(("VmRSS", "RssAnon", "VmHWM")):
-            name, value = line.split(":")
-            out[name] = int(value.split()[0]) / 1024
-    return out
+def common(parser):
+    parser.add_argument("--bin", required=True, help="the release program (./dev bench gives it)")
+    parser.add_argument("--out", default="bench-results", metavar="DIR")
+    parser.add_argument("--scratch", metavar="DIR", help="rows and data directories; rows are kept "
+                        "there for the next run (default: a temporary folder)")
+    parser.add_argument("--tools", metavar="DIR", default=os.environ.get("FLEETLOG_AGENTLOGS"),
+                        help="folder of gen_agentlogs.py and check_agentlogs.py")
+    parser.add_argument("--real", metavar="DIR", help="folder of loghub/ and web/")
+    parser.add_argument("--data", metavar="FILE",
+                        help="take the observations from this NDJSON file")
+    parser.add_argument("--params", metavar="FILE", help="its parameters, as the generator wrote")
+    parser.add_argument("--seed", type=int, default=1, help="of the generator")
+    parser.add_argument("--rows", type=int, default=1000000)
 
 
-def disk_bytes(path):
-    return sum(os.lstat(os.path.join(d, f)).st_size for d, _s, fs in os.walk(path) for f in fs)
+def of_peers(parser):
+    parser.add_argument("--only", nargs="*", default=[], metavar="ENGINE")
+    parser.add_argument("--rows-of", type=pairs, nargs="*", default=[], metavar="ENGINE=N",
+                        help="fewer rows for an engine that is too slow")
+    parser.add_argument("--queries", nargs="*", default=[], metavar="QNN")
+    parser.add_argument("--set", default="default", help="of the parameters")
+    parser.add_argument("--runs", type=int, default=5, help="hot runs after the warm-up")
+    parser.add_argument("--cold-runs", type=int, default=1)
+    parser.add_argument("--peer-python", metavar="PROGRAM", default=sys.executable,
+                        help="a Python that has chdb and duckdb")
+    parser.add_argument("--fleet-logger", metavar="DIR", help="a clone of its repository")
+    parser.add_argument("--victorialogs", metavar="PROGRAM")
+    parser.add_argument("--sets", nargs="*", default=list(SETS), choices=SETS)
 
 
-def line(rnd, i, start):
-    """One agent log line of about 250 bytes, as Fleet Logger takes it."""
-    level = rnd.choices(("DEBUG", "INFO", "WARN", "ERROR", "CRITICAL"), (30, 50, 12, 7, 1))[0]
-    message = " ".join(rnd.choices(WORDS, k=rnd.randint(5, 9)))
-    return {"timestamp": round(start + i * 0.01, 3), "agent": "svc-%02d" % rnd.randint(0, 9),
-            "level": level, "message": "%s id=%d" % (message, rnd.randint(0, 10**6)),
-            "context": {"duration_ms": rnd.randint(1, 5000), "attempt": rnd.randint(1, 3)},
-            "trace_id": "%032x" % rnd.getrandbits(128) if i % 10 == 0 else line.trace}
+def of_one(parser):
+    parser.add_argument("--steps", type=int, nargs="*", default=[1000000, 10000000],
+                        help="growth: rows at which to measure")
+    parser.add_argument("--sessions", type=int, default=100000, help="of 20 rows each")
+    parser.add_argument("--seconds", type=float, default=10,
+                        help="visible: how long each phase; memory: three times that")
 
 
-line.trace = "0" * 32
+def measure(name, args):
+    """the figures of one bench"""
+    module = importlib.import_module({"peers": "compare", "sets": "compare"}.get(name, name))
+    return getattr(module, name)(args)
 
 
-def make_batches(folder, entries, per):
-    """NDJSON files of `per` entries; returns their paths and total bytes."""
-    rnd = random.Random(8140)
-    start = 1760000000
-    paths, total = [], 0
-    for b in range(0, entries, per):
-        rows = []
-        for i in range(b, min(b + per, entries)):
-            e = line(rnd, i, start)
-            line.trace = e["trace_id"]
-            rows.append(json.dumps(e, separators=(",", ":")))
-        text = "\n".join(rows) + "\n"
-        path = os.path.join(folder, "b%06d" % b)
-        with open(path, "w") as f:
-            f.write(text)
-        paths.append(path)
-        total += len(text)
-    return paths, total
-
-
-class Bench:
-    def __init__(self, args):
-        self.args = args
-        self.load = os.path.join(os.path.dirname(args.bin), "bench", "bench-load")
-        self.results = {}
-
-    def run_load(self, port, path, connections, amount, bodies=()):
-        command = [self.load, str(port), path, str(connections), str(amount)] + list(bodies)
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode != 0:
-            sys.exit("load: %s%s" % (done.stdout, done.stderr))
-        return json.loads(done.stdout)
-
-    def server(self, *more):
-        from fleetlog import Server
-        return Server(*more)
-
-    def report(self, name, **figures):
-        self.results[name] = figures
-        print("%-10s %s" % (name, "  ".join(
-            "%s=%s" % (k, "%.4g" % v if isinstance(v, float) else v) for k, v in figures.items())),
-            flush=True)
-
-    # ---- what is measured ----
-    def decode(self):
-        """NDJSON to columns on one core, no server: MB/s of input, the best of several passes."""
-        program = os.path.join(os.path.dirname(self.load), "decode-bench")
-        rates = re.findall(r"^(\S.*\S) +([\d.]+) MB/s", subprocess.run(
-            [program], check=True, capture_output=True, text=True).stdout, re.M)
-        self.report("decode", **{re.sub(r"\W+", "_", name) + "_mb_s": float(rate)
-                                 for name, rate in rates})
-
-    def idle(self):
-        with self.server() as s:
-            pid = s.process.pid
-            time.sleep(2)
-            before = cpu_seconds(pid)
-            time.sleep(5)
-            m = memory(pid)
-            self.report("idle", rss_mib=m["VmRSS"], anon_mib=m["RssAnon"],
-                        cpu_percent=(cpu_seconds(pid) - before) / 5 * 100)
-
-    def ingest(self):
-        """Durable NDJSON batches of 1,000 lines; then memory, bytes, searches, restart on them."""
-        n = self.args.entries
-        with tempfile.TemporaryDirectory() as folder, self.server() as s:
-            bodies, raw = make_batches(folder, n, 1000)
-            pid = s.process.pid
-            cpu = cpu_seconds(pid)
-            r = self.run_load(s.port, "/api/v1/ingest", 4, "x%d" % len(bodies), bodies)
-            cpu = cpu_seconds(pid) - cpu
-            at_ack = memory(pid)
-            self.report("ingest", entries=n, raw_bytes=raw, rows_per_s=n / r["seconds"],
-                        rows_per_cpu_s=n / max(cpu, 1 / TICK), p50_ms=r["p50_us"] / 1000,
-                        p99_ms=r["p99_us"] / 1000, rss_mib=at_ack["VmRSS"], peak_mib=at_ack["VmHWM"])
-            self.searches(s, "hot")
-            m = memory(pid)
-            self.report("memory", rss_mib=m["VmRSS"], anon_mib=m["RssAnon"], peak_mib=m["VmHWM"])
-            s.stop()
-            self.report("disk", bytes=disk_bytes(s.data_dir), raw_bytes=raw,
-                        share_of_raw=disk_bytes(s.data_dir) / raw)
-            started = time.monotonic()
-            s.start()
-            if s.get("/search?limit=1").json()["count"] != 1:
-                sys.exit("nothing found after the restart")
-            self.report("restart", first_answer_ms=(time.monotonic() - started) * 1000)
-            s.kill()
-            started = time.monotonic()
-            s.start()
-            if s.get("/health").json()["entries"] != n:
-                sys.exit("entries are missing after kill -9")
-            self.report("kill_9", first_answer_ms=(time.monotonic() - started) * 1000)
-            self.searches(s, "reopened")
-
-    def searches(self, s, when):
-        trace = s.get("/search?limit=1").json()["results"][0]["trace_id"]
-        queries = {
-            "last_100": "*", "agent": "agent:svc-03", "level": "level:critical",
-            "trace": "trace:" + trace, "two_words": "level:error timeout upstream",
-            "substring": "*\"drained work\"*", "regex": "/id=4242\\d\\b/",
-            "absent_word": "nowheretobefound", "count_by_agent": "* | stats count() by agent",
-            "p95": "* | stats p95(duration_ms) by agent",
-        }
-        figures = {}
-        for name, q in queries.items():
-            took = []
-            for _ in range(5 if self.args.quick else 11):
-                started = time.monotonic()
-                r = s.get("/api/v1/query", query={"q": q})
-                took.append((time.monotonic() - started) * 1000)
-                if r.status != 200:
-                    sys.exit("%s: %r" % (q, r))
-            figures[name + "_ms"] = statistics.median(took)
-        self.report("search_" + when, **figures)
-
-    def singles(self):
-        """Single-entry durable POSTs on 64 connections, in turns with nginx answering 204; medians."""
-        seconds, rounds = (2, 1) if self.args.quick else (5, 5)
-        peer = bool(shutil.which("nginx"))
-        ours, theirs = [], []
-        with tempfile.TemporaryDirectory() as folder:
-            bodies, _ = make_batches(folder, 64, 1)
-            for _ in range(rounds):
-                with self.server() as s:
-                    pid = s.process.pid
-                    cpu = cpu_seconds(pid)
-                    r = self.run_load(s.port, "/api/v1/ingest", 64, seconds, bodies)
-                    cpu = cpu_seconds(pid) - cpu
-                    ours.append((r["requests"] / r["seconds"], cpu / r["requests"] * 1e6,
-                                 r["p50_us"] / 1000, r["p99_us"] / 1000))
-                if peer:
-                    theirs.append(self.nginx(folder, bodies, seconds))
-        per_s, cpu_us, p50, p99 = (statistics.median(x) for x in zip(*ours))
-        self.report("singles", per_s=per_s, cpu_us_each=cpu_us, p50_ms=p50, p99_ms=p99)
-        if not peer:
-            return
-        nginx_per_s, nginx_cpu_us = (statistics.median(x) for x in zip(*theirs))
-        self.report("nginx_204", per_s=nginx_per_s, cpu_us_each=nginx_cpu_us,
-                    singles_rate_of_it=per_s / nginx_per_s, singles_cpu_of_it=cpu_us / nginx_cpu_us)
-
-    def nginx(self, folder, bodies, seconds):
-        """(answers a second, CPU microseconds each) of one run"""
-        from fleetlog import free_port, wait_until
-        import socket
-        port = free_port()
-        conf = os.path.join(folder, "nginx.conf")
-        with open(conf, "w") as f:
-            f.write("daemon off; worker_processes 2; pid %s/pid; error_log %s/err;\n"
-                    "events {} http { access_log off; keepalive_requests 1000000000;\n"
-                    "server { listen 127.0.0.1:%d; location / { return 204; } } }\n"
-                    % (folder, folder, port))
-        p = subprocess.Popen(["nginx", "-c", conf], stderr=subprocess.DEVNULL)
-        try:
-            def listening():
-                with socket.socket() as s:
-                    return s.connect_ex(("127.0.0.1", port)) == 0
-            wait_until(listening, 10, "nginx")
-            pids = [p.pid] + [int(x) for x in subprocess.run(
-                ["ps", "-o", "pid=", "--ppid", str(p.pid)], capture_output=True,
-                text=True).stdout.split()]
-            cpu = sum(cpu_seconds(x) for x in pids)
-            r = self.run_load(port, "/", 64, seconds, bodies)
-            cpu = sum(cpu_seconds(x) for x in pids) - cpu
-            return r["requests"] / r["seconds"], cpu / r["requests"] * 1e6
-        finally:
-            p.terminate()
-            p.wait()
-
-    def fleet_logger(self):
-        """The same lines, as arrays of 1,000, into fleet-logger (not durable, Python)."""
-        from fleetlog import free_port, wait_until
-        import http.client
-        import socket
-        port = free_port()
-        n = min(self.args.entries, 50000)
-        with tempfile.TemporaryDirectory() as folder:
-            bodies, _ = make_batches(folder, n, 1000)
-            p = subprocess.Popen([sys.executable, "cli.py", "--log-dir", folder + "/data", "serve",
-                                  "--port", str(port)],
-                                 cwd=self.args.fleet_logger, stdout=subprocess.DEVNULL,
-                                 stderr=subprocess.DEVNULL)
-            try:
-                def listening():
-                    with socket.socket() as s:
-                        return s.connect_ex(("127.0.0.1", port)) == 0
-                wait_until(listening, 20, "fleet-logger")
-                cpu, started = cpu_seconds(p.pid), time.monotonic()
-                for path in bodies:  # it closes after each answer: a connection a batch
-                    rows = "[%s]" % ",".join(open(path).read().splitlines())
-                    c = http.client.HTTPConnection("127.0.0.1", port)
-                    c.request("POST", "/ingest", body=rows)
-                    if c.getresponse().status != 200:
-                        sys.exit("fleet-logger refused a batch")
-                    c.close()
-                took = time.monotonic() - started
-                figures = {"rows_per_s": n / took,
-                           "rows_per_cpu_s": n / (cpu_seconds(p.pid) - cpu)}
-                ours = self.results.get("ingest", {})
-                times = {"ours_times_" + k: ours[k] / v for k, v in figures.items() if k in ours}
-                self.report("fleet_logger", entries=n, rss_mib=memory(p.pid)["VmRSS"], **figures,
-                            **times)
-            finally:
-                p.kill()
-                p.wait()
+def run(name, args):
+    """Measures one bench and writes its figures and the reports."""
+    import report
+    figures = measure(name, args)
+    with open(os.path.join(args.out, name + ".json"), "w") as f:
+        json.dump(figures, f, indent=1)
+    report.write(args.out)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__,
+    argv = sys.argv[1:]
+    at = 2 if argv[:1] == ["--bin"] else 0
+    name = argv[at] if len(argv) > at and not argv[at].startswith("-") else None
+    if name is None:
+        import basics
+        return basics.main()
+    if name not in NAMES + ("report", "all"):
+        sys.exit("no bench called %s; there are %s report all" % (name, " ".join(NAMES)))
+    del argv[at]
+    parser = argparse.ArgumentParser(prog="./dev bench " + name, description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bin", required=True)
-    parser.add_argument("--entries", type=int, default=1000000)
-    parser.add_argument("--quick", action="store_true", help="100,000 entries, short runs")
-    parser.add_argument("--only", nargs="*", default=[], metavar="NAME",
-                        help=" ".join(MEASUREMENTS))
-    parser.add_argument("--fleet-logger", metavar="DIR")
-    parser.add_argument("--out", help="write the figures as JSON here")
-    args = parser.parse_args()
-    if args.quick:
-        args.entries = min(args.entries, 100000)
-    os.environ["FLEETLOG_BIN"] = args.bin
-    bench = Bench(args)
-    plan = args.only or [m for m in MEASUREMENTS if m != "fleet_logger" or args.fleet_logger]
-    for name in plan:
-        if name not in MEASUREMENTS:
-            parser.error("no measurement called " + name)
-        getattr(bench, name)()
-    if args.out:
-        with open(args.out, "w") as f:
-            json.dump(bench.results, f, indent=2)
+    common(parser)
+    of_peers(parser)
+    of_one(parser)
+    args = parser.parse_args(argv)
+    args.rows_of = dict(args.rows_of)
+    os.makedirs(args.out, exist_ok=True)
+    if name == "report":
+        import report
+        return report.write(args.out)
+    with tempfile.TemporaryDirectory(prefix="fleetlog-bench-") as folder:
+        args.scratch = os.path.abspath(args.scratch or folder)
+        os.makedirs(args.scratch, exist_ok=True)
+        for bench in NAMES if name == "all" else (name,):
+            run(bench, args)
 
 
 if __name__ == "__main__":

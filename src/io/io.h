@@ -88,6 +88,9 @@ int io_mem_new(struct io **ret, uint64_t seed, struct err *err);
  * seeded subset survives, of unsynced directory changes a seeded prefix. Open files become unusable
  * (ERR_IO). The io can then be opened anew. */
 void io_mem_crash(struct io *mem, uint64_t seed);
+/* A sync of this file failed the way it does on Linux: what was not written yet counts as clean all
+ * the same, so the next sync succeeds without it. Reads show it until drop_cache or a power cut. */
+void io_mem_sync_fails(struct io_file *file, uint64_t seed);
 void io_mem_advance(struct io *mem, int64_t ns);             /* moves both clocks */
 void io_mem_set_space(struct io *mem, uint64_t total_bytes); /* writes past it fail with ERR_FULL */
 /* flips one bit of a stored file; false past its end */

@@ -245,7 +245,12 @@ static int mem_lock(struct io_file *file, bool exclusive, struct err *err)
 
 static void mem_drop_cache(struct io_file *file)
 {
-    (void)file;
+    struct err err = ERR_INIT;
+    struct md_node *node;
+    if (enter_file(file, &node, &err))
+        return;
+    md_drop_cache(node);
+    leave(mm(file->io), 0);
 }
 
 static int rename_locked(struct mem *m, const char *from, const char *to, struct err *err)
@@ -460,6 +465,16 @@ void io_mem_crash(struct io *io, uint64_t seed)
     md_crash(&m->disk, seed);
     m->epoch++;
     leave(m, 0);
+}
+
+void io_mem_sync_fails(struct io_file *file, uint64_t seed)
+{
+    struct err err = ERR_INIT;
+    struct md_node *node;
+    if (enter_file(file, &node, &err))
+        return;
+    md_sync_fails(node, seed);
+    leave(mm(file->io), 0);
 }
 
 void io_mem_advance(struct io *io, int64_t ns)

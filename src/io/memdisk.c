@@ -5,7 +5,9 @@
  * 2. The changes of one directory reach DISK in order, so ents[DISK] is always an earlier
  *    ents[NOW]. Its room is kept as large, and disk's as now's: a crash never allocates.
  * 3. Bytes of now and disk past their n are zero up to cap.
- * 4. A crash keeps, per file, each dirty sector with a probability drawn from {0, 1/4 .. 1}, a cut
+ * 4. A sector that is lost is not dirty: no later sync writes it, and it is gone when the cache is
+ *    dropped or the power goes.
+ * 5. A crash keeps, per file, each dirty sector with a probability drawn from {0, 1/4 .. 1}, a cut
  *    and a growth of size by a coin each, and a prefix of the journal. Then NOW becomes DISK. */
 #include "io/memdisk.h"
 
@@ -75,6 +77,7 @@ void md_node_unref(struct md_node *n)
     mem_free(n->now.p);
     mem_free(n->disk.p);
     mem_free(n->dirty);
+    mem_free(n->lost);
     n->prev->next = n->next;
     n->next->prev = n->prev;
     mem_free(n);
@@ -235,9 +238,14 @@ static int grow(struct md_node *n, uint64_t size, struct err *err)
     if (!dirty)
         return err_nomem(err);
     n->dirty = dirty;
+    uint64_t *lost = mem_realloc(n->lost, cap / unit * 8);
+    if (!lost)
+        return err_nomem(err);
+    n->lost = lost;
     memset(now + n->cap, 0, cap - n->cap);
     memset(disk + n->cap, 0, cap - n->cap);
     memset(dirty + n->cap / unit, 0, (cap - n->cap) / unit * 8);
+    memset(lost + n->cap / unit, 0, (cap - n->cap) / unit * 8);
     n->cap = cap;
     return 0;
 }
@@ -275,6 +283,29 @@ void md_sync_file(struct md_node *n)
     clean(n);
 }
 
+void md_sync_fails(struct md_node *n, uint64_t seed)
+{
+    size_t sectors = (n->now.n + MD_SECTOR - 1) / MD_SECTOR;
+    uint64_t keep_of_4 = md_draw(&seed) % 4;
+    for (size_t i = 0; (i = bits_next(n->dirty, i, sectors)) < sectors; i++) {
+        if (md_draw(&seed) % 4 < keep_of_4)
+            sector_to_disk(n, i);
+        else
+            bit_set(n->lost, i);
+        bit_clear(n->dirty, i);
+    }
+}
+
+void md_drop_cache(struct md_node *n)
+{
+    size_t sectors = (n->now.n + MD_SECTOR - 1) / MD_SECTOR;
+    for (size_t i = 0; (i = bits_next(n->lost, i, sectors)) < sectors; i++) {
+        size_t off = i * MD_SECTOR, len = n->now.n - off < MD_SECTOR ? n->now.n - off : MD_SECTOR;
+        memcpy(n->now.p + off, n->disk.p + off, len); /* zeros past disk.n */
+        bit_clear(n->lost, i);
+    }
+}
+
 static void crash_file(struct md_node *n, uint64_t *rng)
 {
     size_t sectors = (n->now.n + MD_SECTOR - 1) / MD_SECTOR, had = n->now.n;
@@ -293,6 +324,8 @@ static void crash_file(struct md_node *n, uint64_t *rng)
     }
     n->now.n = n->disk.n;
     clean(n);
+    if (n->cap)
+        bits_zero(n->lost, n->cap / MD_SECTOR);
 }
 
 int md_write(struct memdisk *d, struct md_node *n, const void *p, size_t len, uint64_t off,
@@ -303,7 +336,7 @@ int md_write(struct memdisk *d, struct md_node *n, const void *p, size_t len, ui
         return r;
     memcpy(n->now.p + off, p, len);
     for (size_t i = (size_t)off / MD_SECTOR; i <= (size_t)(off + len - 1) / MD_SECTOR; i++)
-        bit_set(n->dirty, i);
+        bit_set(n->dirty, i), bit_clear(n->lost, i);
     if (off + len > n->now.n) {
         d->used += off + len - n->now.n;
         n->now.n = (size_t)(off + len);
@@ -320,7 +353,7 @@ int md_truncate(struct memdisk *d, struct md_node *n, uint64_t size, struct err 
         size_t first_gone = ((size_t)size + MD_SECTOR - 1) / MD_SECTOR;
         memset(n->now.p + size, 0, n->now.n - (size_t)size);
         for (size_t i = first_gone; i < (n->now.n + MD_SECTOR - 1) / MD_SECTOR; i++)
-            bit_clear(n->dirty, i);
+            bit_clear(n->dirty, i), bit_clear(n->lost, i);
     }
     if (size < n->low)
         n->low = size;

@@ -3,6 +3,7 @@
  * Everything exists twice: NOW is what a running program sees, DISK what was made durable.
  *
  *   file       now.p, disk.p: bytes; dirty: sectors of now that may differ from disk;
+ *              lost: clean sectors of now that differ from disk, after a failed sync
  *              low: the smallest size since the last sync (below disk.n: a cut not yet durable)
  *   directory  ents[NOW], ents[DISK]: names
  *   journal    name changes in the order they were made, not yet in DISK
@@ -43,7 +44,7 @@ struct md_node {
     bool is_dir;
     /* file */
     struct md_bytes now, disk;
-    uint64_t *dirty;
+    uint64_t *dirty, *lost;
     size_t cap; /* of now.p and disk.p: a multiple of 64 sectors */
     uint64_t low;
     uint32_t names, opens; /* in NOW; neither: its bytes are free space */
@@ -88,6 +89,11 @@ int md_write(struct memdisk *d, struct md_node *n, const void *p, size_t len, ui
              struct err *err);
 int md_truncate(struct memdisk *d, struct md_node *n, uint64_t size, struct err *err);
 void md_sync_file(struct md_node *n);
+/* A sync that fails as Linux does it: what was dirty counts as clean, and some of it, by seed,
+ * never gets to the disk. */
+void md_sync_fails(struct md_node *n, uint64_t seed);
+/* Clean sectors are read from the disk again. */
+void md_drop_cache(struct md_node *n);
 
 /* NOW becomes what the seed lets survive; no file counts as open any more. */
 void md_crash(struct memdisk *d, uint64_t seed);

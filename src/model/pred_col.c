@@ -119,12 +119,68 @@ static int dict_chunk(const struct pred *p, const struct colv *c, uint32_t from,
     return texts_match(p, &t, weights ? weights + from : NULL, hits + from / 64, r, err);
 }
 
+/* Rows whose code is among hits, wanted or not: 64 at a time, without a branch. */
+static void rows_of_codes(const struct colv *c, const uint8_t *hit, uint64_t *out)
+{
+    for (uint32_t i = 0; i < c->n; i += 64) {
+        uint32_t m = c->n - i < 64 ? c->n - i : 64;
+        const uint32_t *codes = c->codes + i;
+        uint64_t w = 0;
+        for (uint32_t k = 0; k < m; k++)
+            w |= (uint64_t)hit[codes[k]] << k;
+        out[i / 64] = w;
+    }
+}
+
+/* Sets out to the wanted rows whose value is in hits. */
+static void rows_of_hits(const struct colv *c, const uint64_t *want, const uint64_t *hits,
+                         uint64_t *out)
+{
+    uint8_t hit[256];
+    bits_zero(out, c->n);
+    if (bits_none(hits, c->ndict))
+        return;
+    if (c->ndict == 1) {
+        memcpy(out, want, BITS_WORDS(c->n) * 8);
+        return;
+    }
+    if (c->ndict <= sizeof hit && bits_count(want, c->n) >= c->n / 8) {
+        for (uint32_t k = 0; k < c->ndict; k++)
+            hit[k] = bit_get(hits, k);
+        rows_of_codes(c, hit, out);
+        for (size_t i = 0; i < BITS_WORDS(c->n); i++)
+            out[i] &= want[i];
+        return;
+    }
+    for (size_t i = bits_next(want, 0, c->n); i < c->n; i = bits_next(want, i + 1, c->n))
+        if (bit_get(hits, c->codes[i]))
+            bit_set(out, i);
+}
+
+/* Marks the values to test: those of wanted rows, or all where telling them apart costs more than
+ * it saves. weights (NULL: not asked for) counts the rows of each. */
+static void values_used(const struct colv *c, const uint64_t *want, uint32_t *weights,
+                        uint64_t *used)
+{
+    if (!weights && (c->ndict <= 64 || c->ndict <= bits_count(want, c->n) / 4)) {
+        bits_fill(used, c->ndict);
+        return;
+    }
+    for (size_t i = bits_next(want, 0, c->n); i < c->n; i = bits_next(want, i + 1, c->n)) {
+        bit_set(used, c->codes[i]);
+        if (weights)
+            weights[c->codes[i]]++;
+    }
+}
+
 static int scan_dict(const struct pred *p, const struct colv *c, const uint64_t *want,
                      uint64_t *out, struct pred_run *r, struct err *err)
 {
+    enum { FEW = 2048 };
+    uint64_t few[2 * FEW / 64] = { 0 };
     size_t words = BITS_WORDS(c->ndict);
-    bool weigh = p->test.st == S_REGEX;
-    uint64_t *maps = mem_zarray(words, 2 * sizeof *maps);
+    bool weigh = p->test.st == S_REGEX, heap = c->ndict > FEW;
+    uint64_t *maps = heap ? mem_zarray(words, 2 * sizeof *maps) : few;
     uint32_t *weights = weigh ? mem_zarray(c->ndict, sizeof *weights) : NULL;
     int rc = 0;
     if (!maps || (weigh && !weights)) {
@@ -132,22 +188,14 @@ static int scan_dict(const struct pred *p, const struct colv *c, const uint64_t 
         goto out;
     }
     uint64_t *used = maps, *hits = maps + words;
-    for (size_t i = bits_next(want, 0, c->n); i < c->n; i = bits_next(want, i + 1, c->n)) {
-        bit_set(used, c->codes[i]);
-        if (weigh)
-            weights[c->codes[i]]++;
-    }
+    values_used(c, want, weights, used);
     for (uint32_t from = 0; from < c->ndict && !rc; from += BLOCK_ROWS_MAX)
         rc = dict_chunk(p, c, from, used, weights, hits, r, err);
-    if (rc)
-        goto out;
-    bits_zero(out, c->n);
-    if (!bits_none(hits, c->ndict))
-        for (size_t i = bits_next(want, 0, c->n); i < c->n; i = bits_next(want, i + 1, c->n))
-            if (bit_get(hits, c->codes[i]))
-                bit_set(out, i);
+    if (!rc)
+        rows_of_hits(c, want, hits, out);
 out:
-    mem_free(maps);
+    if (heap)
+        mem_free(maps);
     mem_free(weights);
     return rc;
 }

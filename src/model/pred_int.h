@@ -93,7 +93,8 @@ struct pred {
     struct pred_scope scope;
     uint32_t levels;
     bool resolved;
-    const struct pred_calc *calc; /* of P_TEST, P_EXISTS: the values are computed, not the scope's */
+    const struct pred_calc
+        *calc; /* of P_TEST, P_EXISTS: the values are computed, not the scope's */
     struct test test;
 };
 

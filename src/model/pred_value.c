@@ -110,9 +110,7 @@ int test_str(const struct pred *p, str s, uint32_t weight, struct pred_run *r, b
     switch (t->st) {
     case S_NONE: break;
     case S_EQ: *ret = str_eq(s, t->s); break;
-    case S_IN:
-        *ret = bsearch(&s, t->part, t->nparts, sizeof *t->part, str_qsort) != NULL;
-        break;
+    case S_IN: *ret = bsearch(&s, t->part, t->nparts, sizeof *t->part, str_qsort) != NULL; break;
     case S_GLOB: *ret = glob_match(t->part, t->nparts, s); break;
     case S_WORDS: *ret = textpat_in(&t->pat, s, r, err, &rc); break;
     case S_REGEX: return regex_match(p, s, weight, r, ret, err);

@@ -132,7 +132,8 @@ static bool number_of(struct val *v)
     if (v->t == V_I64 || v->t == V_F64)
         return true;
     if (v->t == V_STR && pred_number(v->s, &n)) {
-        *v = n.integral ? (struct val){ .t = V_I64, .i = n.i } : (struct val){ .t = V_F64, .d = n.d };
+        *v = n.integral ? (struct val){ .t = V_I64, .i = n.i }
+                        : (struct val){ .t = V_F64, .d = n.d };
         return true;
     }
     if (v->t != V_NUM || !val_is_num(v, &d))

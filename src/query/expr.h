@@ -47,8 +47,8 @@ struct expr_eval {
     struct block *b;
     struct block *entry; /* what sent() reads */
     struct arena *a;     /* texts made on the way */
-    struct access *acc; /* heap */
-    struct buf buf; /* scratch of one function call */
+    struct access *acc;  /* heap */
+    struct buf buf;      /* scratch of one function call */
 };
 
 /* a function or operator */

@@ -376,6 +376,19 @@ static int fn_round(struct expr_eval *x, const struct expr *e, uint32_t row, str
 
 /* ---- JSON ---- */
 
+static int json_num(struct expr_eval *x, const struct json_tok *t, struct val *ret, struct err *err)
+{
+    int64_t i = 0;
+    double d = 0;
+    int rc = 0;
+    switch (json_number(t->raw, t->integral, &i, &d)) {
+    case JNUM_I64: *ret = (struct val){ .t = V_I64, .i = i }; break;
+    case JNUM_F64: *ret = (struct val){ .t = V_F64, .d = d }; break;
+    default: rc = expr_own(x, t->raw, ret, err); ret->t = V_NUM;
+    }
+    return rc;
+}
+
 int expr_json(struct expr_eval *x, str json, struct val *ret, struct err *err)
 {
     struct json_rd r;
@@ -388,16 +401,7 @@ int expr_json(struct expr_eval *x, str json, struct val *ret, struct err *err)
     switch (t.type) {
     case JSON_TRUE:
     case JSON_FALSE: *ret = (struct val){ .t = V_BOOL, .b = t.type == JSON_TRUE }; return 0;
-    case JSON_NUM:
-        switch (json_number(t.raw, t.integral, &ret->i, &ret->d)) {
-        case JNUM_I64: ret->t = V_I64; return 0;
-        case JNUM_F64: ret->t = V_F64; return 0;
-        default: break;
-        }
-        if (expr_own(x, t.raw, ret, err))
-            return ERR_NOMEM;
-        ret->t = V_NUM;
-        return 0;
+    case JSON_NUM: return json_num(x, &t, ret, err);
     case JSON_STR: {
         str s = json_unescape(&t, x->a);
         return s.p || !t.raw.n ? expr_own(x, s, ret, err) : err_nomem(err);
@@ -472,7 +476,7 @@ static int fn_json(struct expr_eval *x, const struct expr *e, uint32_t row, stru
 
 static int check_sent(struct parser *p, struct expr *e)
 {
-    if (!p->schema && !p->renamed)
+    if (!p->schema && !p->renamed && !p->dropped)
         return 0;
     parse_error(p, e->pos, "sent() must come before any pipe that changes the columns");
     err_hint(p->err, "put `eval x = sent(...)` in front of fields, drop, rename, eval and lookup");

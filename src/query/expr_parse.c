@@ -190,7 +190,7 @@ static int number(struct parser *p, struct expr **ret)
 {
     struct pred_bound n;
     int64_t pos = (int64_t)p->pos;
-    int rc = lex_number(p, &n, "a number in an expression");
+    int rc = lex_number(p, &n, "what begins with a digit");
     if (rc)
         return rc;
     struct val v = { .t = n.integral ? V_I64 : V_F64 };

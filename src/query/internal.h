@@ -95,6 +95,7 @@ struct parser {
     const struct query_opts *o;
     unsigned depth, inner;        /* inner: queries this one stands in */
     const struct schema *schema;  /* columns at this point; NULL = entries */
+    bool dropped;                 /* entries are no longer whole from here on */
     bool renamed;                 /* names from here on may be a rename's, not the store's */
     char tmp[QUERY_TEXT_MAX + 8]; /* a literal being unescaped */
 };
@@ -163,6 +164,8 @@ struct chunk {
     struct block *b;
     const uint64_t *sel;
     uint32_t nsel;
+    bool has_ref; /* an untouched block of run->scan: its rows can be named instead of copied */
+    uint32_t ref;
 };
 
 enum { OP_ENOUGH = 1 };
@@ -251,6 +254,7 @@ struct query {
 struct run {
     struct query *q;
     struct store *store;
+    struct scan *scan; /* open until the end of the run, for rows kept by reference; or NULL */
     struct query_sink *sink;
     struct query_ctl *ctl;
     struct query_result *res;
@@ -312,7 +316,8 @@ struct kept {
     ts_ns t;
     uint64_t seq;
     size_t bytes;
-    uint64_t order; /* arrival */
+    uint64_t order;    /* arrival */
+    uint32_t ref, row; /* where it stands, when the cells were left there */
     const struct id_gen *ids;
     struct val *key; /* sort keys, nkeys of them; may be NULL */
     uint32_t ncells;
@@ -326,6 +331,9 @@ void colkeys_free(struct colkeys *k);
  */
 int kept_new(struct kept **ret, struct run *r, struct block *b, uint32_t row,
              const struct schema *need, const struct val *key, uint32_t nkeys, struct err *err);
+/* The keys of a row whose cells stay where they are. */
+int kept_new_ref(struct kept **ret, struct run *r, uint32_t block, uint32_t row,
+                 const struct val *key, uint32_t nkeys, struct err *err);
 void kept_free(struct run *r, struct kept *k);
 /* A block of n <= BLOCK_ROWS_MAX kept rows, in the arena; text is borrowed only by copying. */
 int kept_block(struct run *r, struct arena *a, struct kept *const *rows, uint32_t n,

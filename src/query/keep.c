@@ -194,6 +194,24 @@ int kept_new(struct kept **ret, struct run *r, struct block *b, uint32_t row,
     return 0;
 }
 
+int kept_new_ref(struct kept **ret, struct run *r, uint32_t block, uint32_t row,
+                 const struct val *key, uint32_t nkeys, struct err *err)
+{
+    size_t bytes = sizeof(struct kept) + nkeys * sizeof(struct val);
+    for (uint32_t i = 0; i < nkeys; i++)
+        bytes += text_len(&key[i]);
+    struct kept *k = mem_alloc(bytes);
+    if (!k)
+        return err_nomem(err);
+    *k = (struct kept){ .bytes = bytes, .ref = block, .row = row, .key = (struct val *)(k + 1) };
+    char *at = (char *)(k->key + nkeys);
+    for (uint32_t i = 0; i < nkeys; i++)
+        k->key[i] = own_text(key[i], &at);
+    r->kept_bytes += bytes;
+    *ret = k;
+    return 0;
+}
+
 void kept_free(struct run *r, struct kept *k)
 {
     if (!k)

@@ -56,8 +56,7 @@ static int put_uncovered(struct overlay *o, str object, struct arena *a, struct 
 }
 
 /* rest texts one behind the other, with room behind for the reader */
-static int rest_load(struct overlay *o, const struct colv *below, struct colv *ret,
-                     struct err *err)
+static int rest_load(struct overlay *o, const struct colv *below, struct colv *ret, struct err *err)
 {
     struct arena *a = o->b.arena;
     struct buf out, in;

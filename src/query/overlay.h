@@ -11,7 +11,7 @@
 #define OVERLAY_COLS_MAX 32
 
 struct overlay_col {
-    struct fieldref ref; /* what is covered; its key is the new column's */
+    struct fieldref ref;    /* what is covered; its key is the new column's */
     const struct val *vals; /* by row of the block; those of `sel` count. Texts are borrowed. */
 };
 

@@ -1,19 +1,17 @@
 /* parse_pipe.c: the pipes behind a filter: one table of those there are, one of those to come. */
 #include "query/internal.h"
 
-static const struct pipe_def *const pipes[] = { &pipe_where,    &pipe_fields, &pipe_drop,
-                                                &pipe_rename,   &pipe_sort,   &pipe_limit,
-                                                &pipe_head,     &pipe_offset, &pipe_tail,
-                                                &pipe_stats,    &pipe_top,    &pipe_uniq,
-                                                &pipe_timeline, &pipe_count,  &pipe_dedup,
- &pipe_eval, &pipe_lookup };
+static const struct pipe_def *const pipes[] = {
+    &pipe_where,    &pipe_fields, &pipe_drop,  &pipe_rename, &pipe_sort,  &pipe_limit,
+    &pipe_head,     &pipe_offset, &pipe_tail,  &pipe_stats,  &pipe_top,   &pipe_uniq,
+    &pipe_timeline, &pipe_count,  &pipe_dedup, &pipe_eval,   &pipe_lookup
+};
 #define NPIPES (sizeof pipes / sizeof *pipes)
 
 /* in the language, not in this version */
-static const char *const later[] = { "extract", "parse",     "rare",
-                                     "values",  "facets",  "sample",    "patterns",
-                                     "context", "trace",   "sessions",  
-                                     "join",    "union",   "anomalies", "compare" };
+static const char *const later[] = { "extract", "parse",    "rare",      "values", "facets",
+                                     "sample",  "patterns", "context",   "trace",  "sessions",
+                                     "join",    "union",    "anomalies", "compare" };
 #define NLATER (sizeof later / sizeof *later)
 
 int parse_name_list(struct parser *p, struct qname **ret, uint32_t *ret_n, const char *what)

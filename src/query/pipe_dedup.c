@@ -59,7 +59,7 @@ static int pass_first(struct dedup_op *d, const struct chunk *c, uint32_t known,
             bit_set(out, i);
         }
     }
-    return op_push(d->op.next, &(struct chunk){ c->b, out, n }, err);
+    return op_push(d->op.next, &(struct chunk){ .b = c->b, .sel = out, .nsel = n }, err);
 }
 
 /* ---- by time ---- */

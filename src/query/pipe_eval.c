@@ -113,8 +113,7 @@ static int compute(struct eval_op *o, const struct assign *s, struct block *b, s
     }
     expr_close(&x);
     if (rc == ERR_NOMEM && o->arena.used + ((size_t)1 << 20) > o->arena.max)
-        rc = err_set(err, ERR_LIMIT, "'eval' made texts of more than %zu MiB",
-                     o->arena.max >> 20);
+        rc = err_set(err, ERR_LIMIT, "'eval' made texts of more than %zu MiB", o->arena.max >> 20);
     return rc;
 }
 

@@ -69,6 +69,7 @@ static int drop_parse(struct parser *p, struct pipe *pipe)
     a->drop = refs;
     a->ndrop = n;
     pipe->args = a;
+    p->dropped = true;
     for (uint32_t c = 0; s && c < p->schema->n; c++) {
         bool gone = false;
         for (uint32_t i = 0; i < n; i++)
@@ -228,6 +229,7 @@ static int columns_push(struct op *o, const struct chunk *c, struct err *err)
     if (o->pipe->out)
         return op_push(o->next, c, err);
     struct chunk next = *c;
+    next.has_ref = false; /* its columns are others */
     int rc = view_make((struct columns_op *)o, c->b, &next.b, err);
     return rc ? rc : op_push(o->next, &next, err);
 }

@@ -49,7 +49,7 @@ static int limit_push(struct op *o, const struct chunk *c, struct err *err)
         return OP_ENOUGH;
     uint32_t n = cut(c->sel, c->b->n, l->left, true, out);
     l->left -= n;
-    int rc = op_push(o->next, &(struct chunk){ c->b, out, n }, err);
+    int rc = op_push(o->next, &(struct chunk){ .b = c->b, .sel = out, .nsel = n }, err);
     return rc ? rc : l->left ? 0 : OP_ENOUGH;
 }
 
@@ -61,7 +61,7 @@ static int offset_push(struct op *o, const struct chunk *c, struct err *err)
         return op_push(o->next, c, err);
     uint32_t n = cut(c->sel, c->b->n, l->left, false, out);
     l->left -= c->nsel - n;
-    return op_push(o->next, &(struct chunk){ c->b, out, n }, err);
+    return op_push(o->next, &(struct chunk){ .b = c->b, .sel = out, .nsel = n }, err);
 }
 
 static const struct op_ops limit_ops = { sizeof(struct limit_op), limit_open, limit_push, NULL,

@@ -21,9 +21,9 @@
 
 struct lookup_args {
     struct query *other;
-    struct fieldref key;   /* a */
+    struct fieldref key;       /* a */
     struct fieldref other_key; /* b */
-    struct fieldref *set;  /* what the columns become */
+    struct fieldref *set;      /* what the columns become */
     uint32_t n;
     bool narrow; /* the keys can be asked for */
 };
@@ -34,12 +34,12 @@ struct lookup_op {
     uint32_t n;
     size_t bytes;
     struct intern keys;
-    bool keyed;         /* keys is set up */
-    uint32_t *found;    /* by key: its row of vals, plus 1; 0 = none */
+    bool keyed;      /* keys is set up */
+    uint32_t *found; /* by key: its row of vals, plus 1; 0 = none */
     uint32_t cap;
-    uint32_t asked;     /* keys below it have been looked up */
-    bool whole;         /* the other query was run as a whole */
-    struct val **vals;  /* of each row found */
+    uint32_t asked;    /* keys below it have been looked up */
+    bool whole;        /* the other query was run as a whole */
+    struct val **vals; /* of each row found */
     uint32_t nvals, cap_vals;
     struct arena batch;
     struct scan_cost cost;
@@ -70,7 +70,7 @@ static int parse_source(struct parser *p, struct lookup_args *a, struct qname *c
 {
     struct query *outer = p->q;
     const struct schema *schema = p->schema;
-    bool renamed = p->renamed;
+    bool renamed = p->renamed, dropped = p->dropped;
     struct qname key;
     if (!lex_word(p, "from"))
         return parse_error(p, (int64_t)p->pos, "expected `from (query)` behind the columns");
@@ -82,10 +82,10 @@ static int parse_source(struct parser *p, struct lookup_args *a, struct qname *c
         rc = parse_error(p, open, "the parenthesis is never closed");
     const struct schema *inner_schema = p->schema;
     bool inner_renamed = p->renamed;
-    struct query *inner = p->q;
     p->q = outer;
     p->schema = schema;
     p->renamed = renamed;
+    p->dropped = dropped;
     if (!rc && !lex_word(p, "on"))
         rc = parse_error(p, (int64_t)p->pos, "expected `on` and the fields that are equal");
     if (!rc)
@@ -98,7 +98,7 @@ static int parse_source(struct parser *p, struct lookup_args *a, struct qname *c
         rc = lex_name(p, &cols[0], "a field of the other rows");
     if (rc)
         return rc;
-    p->q = inner;
+    p->q = a->other;
     p->schema = inner_schema;
     p->renamed = inner_renamed;
     rc = parse_inner_end(p, a->other, cols, n + 1);
@@ -126,7 +126,8 @@ static int lookup_parse(struct parser *p, struct pipe *pipe)
     for (uint32_t i = 0; i < a->n && !rc; i++)
         rc = schema_set(p, &as[i], &a->set[i]);
     a->narrow = a->other->first && !a->other->first->next;
-    a->other_key = a->other->first->out->cols[0].ref;
+    if (a->narrow)
+        a->other_key = a->other->first->out->cols[0].ref;
     pipe->args = a;
     pipe->out = p->schema;
     p->renamed = true;
@@ -319,7 +320,8 @@ static int push_piece(struct lookup_op *l, struct kept *const *rows, uint32_t n,
             rc = key_number(l, v, &id, err);
         if (rc)
             return rc;
-        const struct val *row = id == UINT32_MAX || !l->found[id] ? NULL : l->vals[l->found[id] - 1];
+        const struct val *row =
+            id == UINT32_MAX || !l->found[id] ? NULL : l->vals[l->found[id] - 1];
         for (uint32_t k = 0; k < a->n; k++)
             vals[(size_t)k * n + i] = row && row[k].t != V_NULL ? row[k] : VAL_ABSENT;
     }

@@ -1,9 +1,10 @@
 /* pipe_sort.c: `sort by a desc, b`.
  *
  * Rows are kept with their keys copied beside them; when only the first k are wanted (a limit
- * follows, or the answer's own) no more than k are kept, as a heap with the worst on top. Ties go
- * by sequence number, in tables by the order they came in. */
-#include "query/internal.h"
+ * follows, or the answer's own) no more than k are kept, as a heap with the worst on top, and of
+ * entries only the keys and where they stand: their columns are read at the end. Ties go by
+ * sequence number, in tables by the order they came in. */
+#include "query/refs.h"
 
 #include <stdlib.h>
 
@@ -25,6 +26,7 @@ struct sort_op {
     struct kept **rows; /* a heap, worst first, when bounded */
     size_t n, cap;
     uint64_t arrived;
+    bool by_ref; /* the rows are references */
 };
 
 static int sort_parse(struct parser *p, struct pipe *pipe)
@@ -146,36 +148,84 @@ static bool wanted(const struct sort_op *s, const struct val *key, uint64_t seq)
     return c < 0 || (c == 0 && seq < s->rows[0]->seq);
 }
 
+/* Would a row with this first key be left out, whatever the others are? */
+static bool hopeless(const struct sort_op *s, const struct val *first)
+{
+    const struct sort_args *a = s->op.pipe->args;
+    if (s->n < s->op.keep || !s->n)
+        return false;
+    int c = val_cmp(first, &s->rows[0]->key[0]);
+    return a->keys[0].desc ? c < 0 : c > 0;
+}
+
+struct sorting {
+    struct access keys[KEYS_MAX], seqs;
+    bool attached;
+};
+
+static int sort_row(struct sort_op *s, struct sorting *w, const struct chunk *c, uint32_t i,
+                    struct err *err)
+{
+    const struct sort_args *a = s->op.pipe->args;
+    struct run *r = s->op.run;
+    struct val key[KEYS_MAX];
+    struct kept *row;
+    int rc = access_get(&w->keys[0], i, &key[0], err);
+    if (rc || hopeless(s, &key[0]))
+        return rc;
+    for (uint32_t k = 1; k < a->n && !rc; k++)
+        rc = access_get(&w->keys[k], i, &key[k], err);
+    uint64_t seq = (uint64_t)access_time(&w->seqs, i);
+    if (rc || !wanted(s, key, seq))
+        return rc;
+    if (!s->by_ref && !w->attached)
+        rc = kept_attach(r, c->b, err);
+    if (rc)
+        return rc;
+    w->attached = true;
+    rc = s->by_ref ? kept_new_ref(&row, r, c->ref, i, key, a->n, err)
+                   : kept_new(&row, r, c->b, i, s->op.pipe->in, key, a->n, err);
+    if (rc)
+        return rc;
+    row->seq = seq;
+    row->order = s->arrived++;
+    return put(s, row, err);
+}
+
 static int sort_push(struct op *o, const struct chunk *c, struct err *err)
 {
     struct sort_op *s = (struct sort_op *)o;
     const struct sort_args *a = o->pipe->args;
-    struct access keys[KEYS_MAX], seqs;
     struct fieldref seq_ref = { .field = F_SEQ, .key = field_table[F_SEQ].name };
+    struct sorting w;
     uint32_t n = c->b->n;
-    bool attached = false;
+    w.attached = false;
     seq_ref.hash = field_dotted_hash(seq_ref.key);
-    int rc = access_open(&seqs, c->b, &seq_ref, err);
+    s->by_ref = c->has_ref && o->keep != UINT64_MAX;
+    int rc = access_open(&w.seqs, c->b, &seq_ref, err);
     for (uint32_t k = 0; k < a->n && !rc; k++)
-        rc = access_open(&keys[k], c->b, &a->keys[k].ref, err);
-    for (size_t i = bits_next(c->sel, 0, n); i < n && !rc; i = bits_next(c->sel, i + 1, n)) {
-        struct val key[KEYS_MAX];
-        struct kept *row;
-        for (uint32_t k = 0; k < a->n && !rc; k++)
-            rc = access_get(&keys[k], (uint32_t)i, &key[k], err);
-        uint64_t seq = (uint64_t)access_time(&seqs, (uint32_t)i);
-        if (rc || !wanted(s, key, seq))
-            continue;
-        if (!attached && (rc = kept_attach(o->run, c->b, err)))
-            break;
-        attached = true;
-        rc = kept_new(&row, o->run, c->b, (uint32_t)i, o->pipe->in, key, a->n, err);
-        if (rc)
-            break;
-        row->seq = seq;
-        row->order = s->arrived++;
-        rc = put(s, row, err);
+        rc = access_open(&w.keys[k], c->b, &a->keys[k].ref, err);
+    for (size_t i = bits_next(c->sel, 0, n); i < n && !rc; i = bits_next(c->sel, i + 1, n))
+        rc = sort_row(s, &w, c, (uint32_t)i, err);
+    return rc;
+}
+
+/* the rows as references, in order; their keys are no longer needed */
+static int hand_on_refs(struct sort_op *s, struct err *err)
+{
+    const struct pipe *p = s->op.pipe;
+    struct run *r = s->op.run;
+    size_t n = s->n;
+    struct rowref *v = mem_array(n, sizeof *v);
+    if (!v)
+        return err_nomem(err);
+    for (size_t i = 0; i < n; i++) {
+        v[i] = (struct rowref){ s->rows[i]->t, s->rows[i]->seq, s->rows[i]->ref, s->rows[i]->row };
+        kept_free(r, s->rows[i]);
     }
+    s->n = 0;
+    int rc = refs_push(r, s->op.next, v, n, p->in ? p->in : refs_need(p->next), err);
+    mem_free(v);
     return rc;
 }
 
@@ -186,6 +236,8 @@ static int sort_finish(struct op *o, struct err *err)
     if (!n)
         return 0;
     qsort_r(s->rows, n, sizeof(struct kept *), rows_qsort, o->pipe->args);
+    if (s->by_ref)
+        return hand_on_refs(s, err);
     s->n = 0; /* kept_push frees them */
     return kept_push(o->run, o->next, s->rows, n, err);
 }

@@ -27,7 +27,10 @@ static int where_push(struct op *o, const struct chunk *c, struct err *err)
     int rc = pred_eval(w->pred, c->b, c->sel, out, o->run->preds, &o->run->ctl->cancel, err);
     if (rc)
         return rc;
-    return op_push(o->next, &(struct chunk){ c->b, out, (uint32_t)bits_count(out, c->b->n) }, err);
+    struct chunk next = *c;
+    next.sel = out;
+    next.nsel = (uint32_t)bits_count(out, c->b->n);
+    return op_push(o->next, &next, err);
 }
 
 static const struct op_ops where_ops = { sizeof(struct op), NULL, where_push, NULL, NULL };

@@ -103,7 +103,7 @@ int parse_inner(struct parser *p, struct query **ret)
     size_t from = p->pos;
     p->q = q;
     p->schema = NULL;
-    p->renamed = false;
+    p->renamed = p->dropped = false;
     p->inner++;
     int rc = parse_filter(p, &ast);
     if (!rc)

@@ -285,6 +285,8 @@ static int run_ops(struct run *r, struct err *err)
 static void run_close(struct run *r)
 {
     ops_close(r->ops);
+    if (r->scan)
+        scan_close(r->scan);
     arena_deinit(&r->arena);
     arena_deinit(&r->batch);
     pred_run_free(r->preds);

@@ -7,11 +7,13 @@
  *     kept rows, sorted   9:58 9:57 9:51 | 9:50 9:44     next block [9:20 .. 9:50]
  *                         hand on now    | wait
  *
- * Wanted at most k rows, the k best are kept and the scan is told the floor. Over the memory budget
- * the rows furthest back are dropped; when the scan has ended it is opened again behind the last
- * row handed on, so that any number of rows of any size comes out in order within bounded memory.
- * All of it is mirrored for oldest first. */
+ * Wanted at most k rows (REFS_MAX), the k best are kept as references (refs.h), the scan is told
+ * the floor, and the columns of those k are read at the end. Else rows are copied; over the memory
+ * budget the rows furthest back are dropped; when the scan has ended it is opened again behind the
+ * last row handed on, so that any number of rows of any size comes out in order within bounded
+ * memory. All of it is mirrored for oldest first. */
 #include "base/mem.h"
+#include "query/refs.h"
 #include "query/run.h"
 
 #include <stdlib.h>
@@ -41,8 +43,10 @@ struct source {
     struct cand *cand; /* of the block in hand */
     uint64_t max_seq;
     bool first_pass;
-    bool count; /* count every match of the first pass, also past the last row wanted */
-    bool done;  /* no further row is wanted */
+    bool count;  /* count every match of the first pass, also past the last row wanted */
+    bool done;   /* no further row is wanted */
+    bool by_ref; /* rows are kept in `top` */
+    struct topk top;
 };
 
 /* does x come before y in the answer? */
@@ -194,6 +198,16 @@ static int take_block(struct source *s, struct scan *sc, const struct scan_block
     return 0;
 }
 
+static int take_refs(struct source *s, struct scan *sc, const struct scan_block *sb,
+                     struct err *err)
+{
+    struct topk *t = &s->top;
+    int rc = topk_add(t, s->r, sb, err);
+    if (!rc && !s->count && t->n == t->k)
+        scan_set_floor(sc, t->v[0].t);
+    return rc;
+}
+
 static enum scan_order scan_order(const struct plan *plan)
 {
     if (!plan->ordered && !plan->dedup)
@@ -221,6 +235,7 @@ void cost_add(struct scan_cost *to, const struct scan_cost *c)
     to->bytes_read += c->bytes_read;
     to->bytes_decoded += c->bytes_decoded;
     to->pages_decoded += c->pages_decoded;
+    to->pages_cached += c->pages_cached;
     to->gave_up += c->gave_up;
     if (c->incomplete && !to->incomplete) {
         to->incomplete = true;
@@ -248,7 +263,9 @@ static int pass(struct source *s, const struct plan *plan, const struct pred *fi
         if (count)
             r->res->total += sb.nsel;
         if (!plan->ordered)
-            rc = op_push(s->first, &(struct chunk){ sb.block, sb.sel, sb.nsel }, err);
+            rc = op_push(s->first, &(struct chunk){ sb.block, sb.sel, sb.nsel, true, sb.ref }, err);
+        else if (s->by_ref)
+            rc = take_refs(s, sc, &sb, err);
         else if (!s->done)
             rc = take_block(s, sc, &sb, err);
         if (rc == OP_ENOUGH && count && s->count) {
@@ -264,7 +281,10 @@ static int pass(struct source *s, const struct plan *plan, const struct pred *fi
         r->res->cost = *scan_get_cost(sc);
     else
         cost_add(&r->res->cost, scan_get_cost(sc));
-    scan_close(sc);
+    if (!plan->ordered || s->by_ref)
+        r->scan = sc; /* rows may be named by reference until the end */
+    else
+        scan_close(sc);
     s->first_pass = false;
     return rc;
 }
@@ -303,6 +323,33 @@ static int ordered_passes(struct source *s, const struct plan *plan, struct err 
     return rc;
 }
 
+/* few rows are wanted: one pass by reference */
+static int ref_pass(struct source *s, const struct plan *plan, struct err *err)
+{
+    const struct pred *filter;
+    struct arena a;
+    arena_init(&a, (size_t)1 << 20);
+    s->by_ref = true;
+    s->top = (struct topk){ .oldest = s->oldest,
+                            .k = s->left,
+                            .after = s->after,
+                            .from_t = s->from.t,
+                            .from_seq = s->from.seq };
+    int rc = narrowed(s, &a, &filter, err);
+    if (!rc)
+        rc = pass(s, plan, filter, err);
+    if (!rc) {
+        topk_sort(&s->top);
+        rc = refs_push(s->r, s->first, s->top.v, s->top.n, s->need, err);
+    }
+    topk_deinit(&s->top);
+    if (s->r->scan) /* it refers to the filter */
+        scan_close(s->r->scan);
+    s->r->scan = NULL;
+    arena_deinit(&a);
+    return rc;
+}
+
 int source_run(struct run *r, const struct plan *plan, uint64_t need, struct err *err)
 {
     struct query *q = r->q;
@@ -312,9 +359,7 @@ int source_run(struct run *r, const struct plan *plan, uint64_t need, struct err
     int rc = 0;
     s.count = q->want_total && plan->ordered;
     s.max_seq = q->paged ? q->page_max_seq : q->max_seq;
-    s.need = q->first && plan->ordered ? q->first->out : NULL;
-    if (q->first && q->first->def != &pipe_fields)
-        s.need = NULL;
+    s.need = plan->ordered ? refs_need(q->first) : NULL;
     if (q->paged) {
         s.after = true;
         s.from = (struct place){ q->page_time, q->page_seq };
@@ -322,7 +367,9 @@ int source_run(struct run *r, const struct plan *plan, uint64_t need, struct err
     s.cand = mem_array(BLOCK_ROWS_MAX, sizeof *s.cand);
     if (!s.cand)
         return err_nomem(err);
-    if (plan->ordered)
+    if (plan->ordered && need && need <= REFS_MAX && need * sizeof(struct rowref) < r->budget / 4)
+        rc = ref_pass(&s, plan, err);
+    else if (plan->ordered)
         rc = need || s.count ? ordered_passes(&s, plan, err) : 0;
     else
         rc = pass(&s, plan, q->filter, err);

@@ -152,6 +152,7 @@ static void put_cost(struct buf *b, const struct scan_cost *c)
     json_kv_u64(b, &first, "blocks_pruned", c->blocks_pruned);
     json_kv_u64(b, &first, "blocks_read", c->blocks_read);
     json_kv_u64(b, &first, "pages_decoded", c->pages_decoded);
+    json_kv_u64(b, &first, "pages_cached", c->pages_cached);
     json_kv_u64(b, &first, "rows_scanned", c->rows_scanned);
     json_kv_u64(b, &first, "rows_matched", c->rows_matched);
     json_kv_u64(b, &first, "bytes_read", c->bytes_read);
@@ -340,8 +341,7 @@ static bool params(struct call *c, struct request *r, int64_t *timeout_ns)
         !param_u64(c, "offset", 0, LIMIT_MAX, &offset) || !param_format(c, r) ||
         !param_order(c, r) || !param_tz(c, r) || !param_bool(c, "all", &r->o.unlimited) ||
         !param_bool(c, "total", &r->total) || !param_bool(c, "explain", &r->explain) ||
-        !param_bool(c, "indexes", &indexes) ||
-        !param_duration(c, "timeout", NS_PER_S, timeout_ns))
+        !param_bool(c, "indexes", &indexes) || !param_duration(c, "timeout", NS_PER_S, timeout_ns))
         return false;
     r->o.no_prune = !indexes;
     r->o.limit = (uint32_t)limit;

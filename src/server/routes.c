@@ -51,7 +51,8 @@ static const struct route_param p_query[] = {
     Q("all", "boolean", "true: no default limit, for exports"),
     Q("total", "boolean", "true: count all matches"),
     Q("explain", "boolean", "true: the plan instead of rows"),
-    Q("indexes", "boolean", "off: read all rows, whatever the indexes could rule out; to check answers"),
+    Q("indexes", "boolean",
+      "off: read all rows, whatever the indexes could rule out; to check answers"),
     Q("timeout", "string", "give up after, such as `5s`; the server's own limit is the most"),
     Q("tz", "string", "offset for dates and buckets, `+02:00`"),
     END

@@ -124,7 +124,7 @@ struct scan_cost {
     uint64_t segments_total, segments_pruned;
     uint64_t blocks_total, blocks_pruned, blocks_read;
     uint64_t rows_scanned, rows_matched, bytes_read, bytes_decoded;
-    uint64_t pages_decoded;
+    uint64_t pages_decoded, pages_cached; /* the latter were found decoded */
     uint64_t gave_up; /* rows on which a regular expression gave up: they do not match */
     bool incomplete;  /* some range could not be read */
     char incomplete_why[200];
@@ -135,10 +135,21 @@ struct scan_block {
     uint64_t *sel;       /* bitmap of matching rows, BLOCK_WORDS words */
     uint32_t nsel;       /* > 0 */
     ts_ns t_min, t_max;  /* of the whole block */
+    uint32_t ref;        /* its name in this scan and its forks, for scan_again */
 };
 int store_scan(struct store *s, const struct scan_plan *plan, struct scan **ret, struct err *err);
 /* 0 = a block, 1 = end, < 0 error. One thread per scan. */
 int scan_next(struct scan *sc, struct scan_block *ret, struct err *err);
+/* A further reader of the same blocks, for another thread: each block goes to one of them, in the
+ * scan's order as they come to take them, and a floor set for one holds for all. Closed before the
+ * scan it comes from; what it costs it counts itself. Not for scans with `pause`. */
+int scan_fork(struct scan *sc, struct scan **ret, struct err *err);
+/* how many blocks there are to take, before any was read */
+uint32_t scan_blocks(const struct scan *sc);
+/* Opens a block once more that scan_next gave: the same rows, in the caller's arena, which is reset
+ * after block_close. What it reads is added to *cost. By any thread while the scan is open. */
+int scan_again(struct scan *sc, uint32_t ref, struct scan_cost *cost, struct arena *a,
+               struct block **ret, struct err *err);
 /* With SCAN_NEWEST: rows older than t are no longer wanted (SCAN_OLDEST: newer). */
 void scan_set_floor(struct scan *sc, ts_ns t);
 /* With SCAN_SEQ: every row with a lower seq was handed out or does not match. */

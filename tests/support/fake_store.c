@@ -3,6 +3,7 @@
  * Nothing is pruned, encoded or merged: a scan opens every block of every batch and evaluates the
  * filter on it. So an answer that differs between this and the real engine points at one of the
  * two. Rows are never deleted; only what queries need is here. */
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -36,12 +37,14 @@ struct place {
 };
 
 struct scan {
+    struct scan *list; /* whose places are read */
     struct store *s;
     struct scan_plan plan;
     struct scan_cost cost;
     struct pred_run *run;
     struct place *places;
-    uint32_t nplaces, next;
+    uint32_t nplaces;
+    _Atomic uint32_t next;
     uint64_t watermark;
     struct arena arena;
     uint64_t sel[BLOCK_WORDS];
@@ -320,6 +323,7 @@ int store_scan(struct store *s, const struct scan_plan *plan, struct scan **ret,
     if (!sc)
         return err_nomem(err);
     sc->s = s;
+    sc->list = sc;
     sc->plan = *plan;
     sc->watermark = s->next_seq - 1;
     arena_init(&sc->arena, (size_t)256 << 20);
@@ -335,20 +339,55 @@ int store_scan(struct store *s, const struct scan_plan *plan, struct scan **ret,
     return 0;
 }
 
-static int read_place(struct scan *sc, const struct place *p, struct scan_block *ret,
-                      struct err *err)
+int scan_fork(struct scan *sc, struct scan **ret, struct err *err)
 {
+    struct scan *f = mem_zalloc(sizeof *f);
+    if (!f)
+        return err_nomem(err);
+    f->list = sc->list;
+    f->s = sc->s;
+    f->plan = sc->plan;
+    arena_init(&f->arena, (size_t)256 << 20);
+    int rc = pred_run_new(&f->run, err);
+    if (rc)
+        scan_close(f);
+    else
+        *ret = f;
+    return rc;
+}
+
+uint32_t scan_blocks(const struct scan *sc)
+{
+    return sc->list->nplaces;
+}
+
+int scan_again(struct scan *sc, uint32_t ref, struct scan_cost *cost, struct arena *a,
+               struct block **ret, struct err *err)
+{
+    (void)cost;
+    const struct place *p = &sc->list->places[ref];
     const struct fake_batch *fb = &sc->s->batch[p->batch];
     struct block *b;
-    uint64_t cut[BLOCK_WORDS];
-    arena_reset(&sc->arena);
-    int rc = payload_block((str){ fb->payload, fb->n }, p->block, fb->base_seq, RECEIVED,
-                           &sc->arena, &b, err);
+    int rc =
+        payload_block((str){ fb->payload, fb->n }, p->block, fb->base_seq, RECEIVED, a, &b, err);
     if (!rc && sc->plan.marks)
-        rc = with_marks(sc->s, b, &sc->arena, &b, err);
+        rc = with_marks(sc->s, b, a, &b, err);
     if (rc)
         return rc;
     b->ids = &sc->s->ids;
+    *ret = b;
+    return 0;
+}
+
+static int read_place(struct scan *sc, uint32_t ref, struct scan_block *ret, struct err *err)
+{
+    const struct place *p = &sc->list->places[ref];
+    struct block *b;
+    uint64_t cut[BLOCK_WORDS];
+    arena_reset(&sc->arena);
+    int rc = scan_again(sc, ref, &sc->cost, &sc->arena, &b, err);
+    if (rc)
+        return rc;
     bits_fill(cut, b->n);
     for (uint32_t r = 0; r < b->n; r++) {
         uint64_t seq = b->seq_min + r;
@@ -360,15 +399,16 @@ static int read_place(struct scan *sc, const struct place *p, struct scan_block 
         rc = pred_eval(sc->plan.filter, b, cut, sc->sel, sc->run, sc->plan.cancel, err);
     sc->cost.gave_up = pred_run_gave_up(sc->run);
     sc->cost.rows_scanned += b->n;
-    *ret =
-        (struct scan_block){ b, sc->sel, (uint32_t)bits_count(sc->sel, b->n), p->t_min, p->t_max };
+    *ret = (struct scan_block){ b,        sc->sel,  (uint32_t)bits_count(sc->sel, b->n),
+                                p->t_min, p->t_max, ref };
     return rc;
 }
 
 int scan_next(struct scan *sc, struct scan_block *ret, struct err *err)
 {
-    while (sc->next < sc->nplaces) {
-        int rc = read_place(sc, &sc->places[sc->next++], ret, err);
+    uint32_t at;
+    while ((at = atomic_fetch_add(&sc->list->next, 1)) < sc->list->nplaces) {
+        int rc = read_place(sc, at, ret, err);
         if (rc)
             return rc;
         sc->cost.rows_matched += ret->nsel;
@@ -386,7 +426,7 @@ void scan_set_floor(struct scan *sc, ts_ns t)
 
 uint64_t scan_watermark(const struct scan *sc)
 {
-    return sc->watermark;
+    return sc->list->watermark;
 }
 
 const struct scan_cost *scan_get_cost(const struct scan *sc)

@@ -195,6 +195,9 @@ enum test {
     T_PHRASE,
     T_PREFIX,
     T_PART,
+    T_BEGINS,
+    T_ENDS,
+    T_IN,
     T_GLOB,
     T_RANGE,
     T_BYTES,
@@ -306,6 +309,11 @@ static bool text_passes(const struct node *n, const char *s)
     case T_PHRASE: return tokens_in(s, n->s, false);
     case T_PREFIX: return tokens_in(s, n->s, true);
     case T_PART: return strcasestr(s, n->s);
+    case T_BEGINS: /* quoted: and ends */
+        return strncasecmp(s, n->s, strlen(n->s)) == 0 && (!n->quoted || strlen(s) == strlen(n->s));
+    case T_ENDS:
+        return strlen(s) >= strlen(n->s) && strcasecmp(s + strlen(s) - strlen(n->s), n->s) == 0;
+    case T_IN: return strcmp(s, n->s) == 0 || strcmp(s, n->slo) == 0 || strcmp(s, n->shi) == 0;
     case T_GLOB: return glob(n->s, s);
     case T_RANGE: return number_text(s, &d) && in_range(n, d);
     case T_BYTES: return in_bytes(n, s);
@@ -379,6 +387,12 @@ static void choose_text(struct node *n)
         n->s[1 + below(4)] = 0;
     if (n->test == T_PHRASE)
         snprintf(n->s, sizeof n->s, "%s %s", ANY(words), ANY(words));
+    if (n->test == T_BEGINS && !n->quoted)
+        n->s[below((uint32_t)strlen(n->s) + 1)] = 0;
+    if (n->test == T_ENDS) {
+        size_t from = below((uint32_t)strlen(n->s) + 1);
+        memmove(n->s, n->s + from, strlen(n->s) - from + 1);
+    }
     if (n->test == T_PART || n->test == T_GLOB || n->test == T_REGEX) {
         size_t len = strlen(n->s), from = len ? below((uint32_t)len) : 0;
         size_t keep = len - from > 1 ? 1 + below((uint32_t)(len - from)) : len - from;
@@ -502,6 +516,9 @@ static struct pred *leaf(struct arena *a, const struct node *n)
     switch (n->test) {
     case T_EQ: return pred_equal(a, &f, str_c(n->s), n->quoted);
     case T_PART: return pred_substr(a, field, str_c(n->s), true);
+    case T_BEGINS: return pred_affix(a, &f, str_c(n->s), true, n->quoted);
+    case T_ENDS: return pred_affix(a, &f, str_c(n->s), false, true);
+    case T_IN: return pred_in(a, &f, (str[]){ str_c(n->s), str_c(n->slo), str_c(n->shi) }, 3);
     case T_GLOB: return pred_glob(a, field, str_c(n->s));
     case T_RANGE:
         lo = number_bound(n->lo, n->lo_open, n->lo_in);

@@ -1,11 +1,12 @@
-/* background.c: everything that happens behind the writer's back: flush (flush.c), joining small
- * chunks, merging, retention. One thread; every step takes mlock, publishes through the manifest,
- * then swaps the version.
+/* background.c: what happens behind the writer's back: flush (flush.c), joining small chunks,
+ * retention. One thread; every step takes mlock, publishes through the manifest, then swaps the
+ * version. Merging has a thread of its own (merge.c), so that a flush never waits for it.
  *
  * Order of publication (each step synced before the next): segment files, their directory, the
  * manifest record, and only then WAL files are removed. Order of deletion: manifest first, then the
  * file. */
 #include "store/columnar/impl.h"
+#include "store/columnar/pcache.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,11 +14,8 @@
 
 #include "base/log.h"
 
-#define MERGE_MIN_SEGMENTS 8      /* neighbours of like size that make a merge worthwhile */
-#define MERGE_ROWS_MAX (4u << 20) /* rows of a merged segment */
-#define MERGE_COPY_ROWS 4096      /* blocks on average this full are copied as they are */
-#define ZSTD_MERGE 3
 #define IDLE_S 30
+#define CACHE_TICK_S 5   /* pages unused for two of them are dropped */
 #define TELL_NS NS_PER_S /* until the log says that its last group was durable */
 
 /* ---- publishing ---- */
@@ -32,7 +30,7 @@ void segments_unlink(struct store *s, const struct seg_meta *metas, uint32_t n)
     }
 }
 
-static bool listed(const uint64_t *ids, uint32_t n, uint64_t id)
+bool id_listed(const uint64_t *ids, uint32_t n, uint64_t id)
 {
     for (uint32_t i = 0; i < n; i++)
         if (ids[i] == id)
@@ -71,7 +69,7 @@ int version_install(struct store *s, const struct edit *e, uint32_t flushed, str
     v->n = 0;
     uint64_t gone = 0, removed = 0;
     for (uint32_t i = 0; i < old->n; i++) {
-        if (listed(e->remove, e->nremove, old->v[i]->m.id)) {
+        if (id_listed(e->remove, e->nremove, old->v[i]->m.id)) {
             atomic_store(&old->v[i]->dead, true);
             gone += old->v[i]->m.rows;
             removed++;
@@ -102,6 +100,8 @@ int version_install(struct store *s, const struct edit *e, uint32_t flushed, str
     }
     s->counted_entries -= gone;
     s->st.retired_segments += removed;
+    s->merge_wanted = true;
+    pthread_cond_signal(&s->merge_cond);
     pthread_mutex_unlock(&s->lock);
     version_unref(old);
     memtable_free(from);
@@ -153,205 +153,6 @@ static int join_active(struct store *s, struct err *err)
         chunk_unref(v[i]);
     mem_free(joined);
     mem_free(v);
-    return rc;
-}
-
-/* ---- merging ---- */
-
-/* Size class of a segment: neighbours of one class are worth joining. */
-static unsigned size_class(uint64_t rows)
-{
-    unsigned c = 0;
-    for (uint64_t r = rows; r > 8192; r /= 8)
-        c++;
-    return c;
-}
-
-/* Enough neighbours of a size, or few that fill a segment; never a large one again and again for
- * the sake of small ones behind it. */
-static bool worthwhile(uint32_t n, uint64_t rows, uint64_t largest)
-{
-    return largest <= rows / 2 && (n >= MERGE_MIN_SEGMENTS || rows >= MERGE_ROWS_MAX / 4 * 3);
-}
-
-/* A run of neighbours in seq order, same day: [*from, *from + return). all: any two will do. */
-static uint32_t pick_merge(const struct version *v, bool all, uint32_t *from)
-{
-    for (uint32_t i = 0; i < v->n; i++) {
-        uint64_t rows = 0, largest = 0;
-        uint32_t n = 0;
-        while (i + n < v->n && v->v[i + n]->m.day == v->v[i]->m.day && !v->v[i + n]->broken &&
-               (all || size_class(v->v[i + n]->m.rows) <= size_class(v->v[i]->m.rows)) &&
-               rows + v->v[i + n]->m.rows <= MERGE_ROWS_MAX) {
-            uint64_t more = v->v[i + n++]->m.rows;
-            rows += more;
-            largest = more > largest ? more : largest;
-        }
-        if (all ? n >= 2 : worthwhile(n, rows, largest)) {
-            *from = i;
-            return n;
-        }
-    }
-    return 0;
-}
-
-/* Blocks that are not full are read, joined and written anew. */
-static int rewrite_blocks(struct seg_writer *w, struct seg **segs, const uint32_t *idx, uint32_t n,
-                          struct arena *a, struct err *err)
-{
-    struct block **src = mem_zarray(n ? n : 1, sizeof *src);
-    struct rowref *refs = mem_array(BLOCK_ROWS_MAX, sizeof *refs);
-    int rc = src && refs ? 0 : err_nomem(err);
-    uint32_t k = 0, opened = 0;
-    for (; opened < n && !rc; opened++) {
-        struct sblock *sb;
-        rc = sblock_open(segs[opened], idx[opened], a, &sb, err);
-        if (rc)
-            break;
-        src[opened] = sblock_block(sb);
-    }
-    for (uint32_t i = 0; i < opened && !rc; i++)
-        for (uint32_t r = 0; r < src[i]->n && !rc; r++) {
-            refs[k++] = (struct rowref){ src[i], i, r };
-            if (k == BLOCK_ROWS_MAX) {
-                rc = seg_writer_add(w, refs, k, src, n, err);
-                k = 0;
-            }
-        }
-    if (!rc && k)
-        rc = seg_writer_add(w, refs, k, src, n, err);
-    for (uint32_t i = 0; src && i < opened; i++)
-        block_close(src[i]);
-    mem_free(src);
-    mem_free(refs);
-    return rc;
-}
-
-struct small_blocks {
-    struct seg *segs[256];
-    uint32_t idx[256];
-    uint32_t n;
-    uint64_t rows, bytes;
-};
-
-static int drain_small(struct seg_writer *w, struct small_blocks *sm, struct err *err)
-{
-    struct arena a;
-    arena_init(&a, ARENA_MAX);
-    int rc = sm->n ? rewrite_blocks(w, sm->segs, sm->idx, sm->n, &a, err) : 0;
-    arena_deinit(&a);
-    sm->n = 0;
-    sm->rows = 0;
-    return rc;
-}
-
-/* A writer whose rollup is filled from rewritten blocks alone would count copied ones twice if the
- * inputs' rollups were added whole; so a merge either copies every block of a segment or none. */
-static bool copies_well(const struct seg *g)
-{
-    return g->m.rows / g->m.nblocks >= MERGE_COPY_ROWS;
-}
-
-/* A flush does not wait for a merge: writers may be waiting for the room it gives back. A failed
- * one is tried again when the merge is over. */
-static void flush_first(struct store *s)
-{
-    pthread_mutex_lock(&s->lock);
-    bool wanted = s->frozen && !s->flush_failed;
-    pthread_mutex_unlock(&s->lock);
-    struct err e = ERR_INIT;
-    if (wanted)
-        flush_frozen_locked(s, &e);
-}
-
-static int merge_one(struct store *s, struct seg_writer *w, struct seg *g, struct small_blocks *sm,
-                     struct err *err)
-{
-    int rc = seg_open(g, err);
-    if (rc)
-        return rc;
-    if (copies_well(g)) {
-        for (uint32_t i = 0; i < g->m.nblocks && !rc; i++) {
-            flush_first(s);
-            rc = seg_writer_copy(w, g, i, err);
-        }
-        return rc ? rc : seg_writer_rollup(w, g, err);
-    }
-    for (uint32_t i = 0; i < g->m.nblocks && !rc; i++) {
-        flush_first(s);
-        sm->segs[sm->n] = g;
-        sm->idx[sm->n++] = i;
-        sm->rows += g->blocks[i].n;
-        if (sm->rows >= 4 * BLOCK_ROWS_MAX || sm->n == 256)
-            rc = drain_small(w, sm, err);
-    }
-    return rc;
-}
-
-/* run: segments of a version that the caller keeps alive */
-static int merge_run(struct store *s, struct seg **run, uint32_t n, struct err *err)
-{
-    struct seg_writer *w;
-    struct small_blocks *sm = mem_zalloc(sizeof *sm);
-    uint64_t *ids = mem_array(n, sizeof *ids);
-    int rc = sm && ids ? seg_writer_new(&w, s, run[0]->m.day, ZSTD_MERGE, err) : err_nomem(err);
-    if (rc) {
-        mem_free(sm);
-        mem_free(ids);
-        return rc;
-    }
-    for (uint32_t i = 0; i < n && !rc; i++) {
-        ids[i] = run[i]->m.id;
-        rc = merge_one(s, w, run[i], sm, err);
-    }
-    if (!rc)
-        rc = drain_small(w, sm, err);
-    struct seg_meta m;
-    if (!rc)
-        rc = seg_writer_finish(w, &m, err);
-    seg_writer_free(w);
-    mem_free(sm);
-    if (!rc) {
-        rc = version_install(s, &(struct edit){ .add = &m, .nadd = 1, .remove = ids, .nremove = n },
-                             0, err);
-    }
-    mem_free(ids);
-    return rc;
-}
-
-static bool space_for(struct store *s, struct seg **run, uint32_t n)
-{
-    uint64_t need = 64u << 20, avail, total;
-    struct err e = ERR_INIT;
-    for (uint32_t i = 0; i < n; i++)
-        need += run[i]->m.bytes;
-    return s->io->ops->free_space(s->io, &avail, &total, &e) != 0 || avail > need;
-}
-
-int merge_some(struct store *s, bool all, bool *ret_did, struct err *err)
-{
-    *ret_did = false;
-    pthread_mutex_lock(&s->mlock);
-    struct version *v = s->version; /* kept, since a flush in between replaces it */
-    atomic_fetch_add(&v->refs, 1);
-    uint32_t from = 0, n = pick_merge(v, all, &from);
-    int rc = 0;
-    if (n && space_for(s, v->v + from, n)) {
-        rc = merge_run(s, v->v + from, n, err);
-        *ret_did = rc == 0;
-        for (uint32_t i = 0; rc == ERR_CORRUPT && i < n;
-             i++) { /* leave the damaged one out from now on */
-            struct err e = ERR_INIT;
-            v->v[from + i]->broken |= seg_open(v->v[from + i], &e) == ERR_CORRUPT;
-        }
-    }
-    version_unref(v);
-    pthread_mutex_unlock(&s->mlock);
-    if (*ret_did) {
-        pthread_mutex_lock(&s->lock);
-        s->st.merges++;
-        pthread_mutex_unlock(&s->lock);
-    }
     return rc;
 }
 
@@ -419,12 +220,15 @@ void *background_main(void *arg)
     struct store *s = arg;
     bool failed = false;
     ts_ns retention_at = 0;
+    int64_t ticked = s->io->ops->mono(s->io);
     for (;;) {
         pthread_mutex_lock(&s->lock);
         if (!s->bg_stop && !s->bg_wanted && (!s->frozen || failed)) {
             struct timespec until;
             clock_gettime(CLOCK_REALTIME, &until);
-            until.tv_sec += failed || s->wal_untold ? 1 : IDLE_S;
+            until.tv_sec += failed || s->wal_untold  ? 1
+                            : pcache_bytes(s->pages) ? CACHE_TICK_S
+                                                     : IDLE_S;
             pthread_cond_timedwait(&s->bg_cond, &s->lock, &until);
         }
         bool tell = s->wal_untold && s->io->ops->mono(s->io) - s->untold_since >= TELL_NS;
@@ -442,14 +246,10 @@ void *background_main(void *arg)
             step(s, "flush", flush_frozen(s, &err), &err, &failed);
         if (join)
             step(s, "join", join_active(s, &err), &err, &failed);
-        bool did = !failed;
-        while (did) {
-            pthread_mutex_lock(&s->lock);
-            bool busy = s->bg_stop || s->frozen;
-            pthread_mutex_unlock(&s->lock);
-            did = false;
-            if (!busy)
-                step(s, "merge", merge_some(s, false, &did, &err), &err, &failed);
+        int64_t mono = s->io->ops->mono(s->io);
+        if (mono - ticked >= CACHE_TICK_S * NS_PER_S) {
+            pcache_tick(s->pages);
+            ticked = mono;
         }
         ts_ns now = s->io->ops->now(s->io);
         if (now >= retention_at || frozen) {

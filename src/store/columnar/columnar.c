@@ -9,6 +9,7 @@
  * Opening: identity, lock, manifest, state, then the WAL behind the last flush into a fresh
  * memtable. It goes on from any state a crash can leave; a hole becomes a gap record. */
 #include "store/columnar/impl.h"
+#include "store/columnar/pcache.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -99,8 +100,8 @@ static void look(void *arg, const char *name, bool is_dir)
         d->others++;
 }
 
-/* A directory without STORE: made into a store only when nothing of value can be in it. CURRENT is
- * written last, so a store whose creation was cut short is simply created again. */
+/* A directory without CURRENT: made into a store only when nothing of value can be in it. CURRENT
+ * is written last, so a store whose creation was cut short is simply created again. */
 static int create_store(struct store *s, struct err *err)
 {
     struct dir_look d = { 0 };
@@ -119,16 +120,6 @@ static int create_store(struct store *s, struct err *err)
     if (!rc)
         rc = identity_load(s, err);
     return rc ? rc : manifest_create(s, err);
-}
-
-static bool exists(struct store *s, const char *path)
-{
-    struct io_file *f;
-    struct err e = ERR_INIT;
-    if (s->io->ops->open(s->io, &f, path, IO_READ, &e))
-        return false;
-    io_close(f);
-    return true;
 }
 
 /* ---- lock ---- */
@@ -314,7 +305,7 @@ static int recover(struct store *s, struct err *err)
                                .last_seq = s->next_seq + SEQ_SKIP - 1,
                                .bytes = rep.torn_bytes,
                                .at = s->io->ops->now(s->io),
-                               .reason = "unacknowledged tail of the log" };
+                               .reason = WAL_TORN };
         s->next_seq += SEQ_SKIP;
         s->watermark = s->next_seq - 1;
         rc = manifest_note(s, &(struct edit){ .gap = &g, .next_seq = s->next_seq }, err);
@@ -326,10 +317,13 @@ static int recover(struct store *s, struct err *err)
 
 static int open_files(struct store *s, struct err *err)
 {
-    bool fresh = !exists(s, "CURRENT");
+    bool fresh;
+    int rc = manifest_is_new(s, &fresh, err);
+    if (rc)
+        return rc;
     if (fresh && (s->cfg.read_only || !s->cfg.create))
         return err_set(err, ERR_NOTFOUND, "there is no fleetlog store in this directory");
-    int rc = s->cfg.segments_only ? 0 : take_lock(s, err);
+    rc = s->cfg.segments_only ? 0 : take_lock(s, err);
     if (rc)
         return rc;
     rc = fresh ? create_store(s, err) : identity_load(s, err);
@@ -355,7 +349,9 @@ static int start_threads(struct store *s, struct err *err)
         s->big_started = pthread_create(&s->big, NULL, big_main, s) == 0;
     if (s->big_started)
         s->background_started = pthread_create(&s->background, NULL, background_main, s) == 0;
-    return s->background_started ? 0 : err_set(err, ERR_NOMEM, "cannot start the store's threads");
+    if (s->background_started)
+        s->merger_started = pthread_create(&s->merger, NULL, merge_main, s) == 0;
+    return s->merger_started ? 0 : err_set(err, ERR_NOMEM, "cannot start the store's threads");
 }
 
 int store_open(struct store **ret, struct io *io, const struct store_config *cfg, struct err *err)
@@ -371,13 +367,17 @@ int store_open(struct store **ret, struct io *io, const struct store_config *cfg
     pthread_mutex_init(&s->sums_lock, NULL);
     pthread_mutex_init(&s->qlock, NULL);
     pthread_mutex_init(&s->mlock, NULL);
+    pthread_mutex_init(&s->merge_lock, NULL);
     pthread_cond_init(&s->qcond, NULL);
     pthread_cond_init(&s->big_cond, NULL);
     pthread_cond_init(&s->bg_cond, NULL);
     pthread_cond_init(&s->flush_cond, NULL);
+    pthread_cond_init(&s->merge_cond, NULL);
     s->st.opened_at = io->ops->now(io);
     s->active = memtable_new();
     int rc = s->active ? late_new(&s->late, err) : err_nomem(err);
+    if (!rc)
+        rc = pcache_new(&s->pages, PCACHE_BYTES, err);
     if (!rc)
         rc = open_files(s, err);
     if (!rc)
@@ -410,25 +410,31 @@ void store_close(struct store *s)
     s->bg_stop = true;
     pthread_cond_signal(&s->bg_cond);
     pthread_cond_broadcast(&s->flush_cond);
+    pthread_cond_broadcast(&s->merge_cond);
     pthread_mutex_unlock(&s->lock);
     if (s->background_started)
         pthread_join(s->background, NULL);
+    if (s->merger_started)
+        pthread_join(s->merger, NULL);
     io_close(s->wal.f);
     memtable_free(s->active);
     memtable_free(s->frozen);
     forget_sums(s);
     version_unref(s->version);
     late_free(s->late);
+    pcache_free(s->pages);
     manifest_close(s);
     io_close(s->lock_file);
     pthread_mutex_destroy(&s->lock);
     pthread_mutex_destroy(&s->sums_lock);
     pthread_mutex_destroy(&s->qlock);
     pthread_mutex_destroy(&s->mlock);
+    pthread_mutex_destroy(&s->merge_lock);
     pthread_cond_destroy(&s->qcond);
     pthread_cond_destroy(&s->big_cond);
     pthread_cond_destroy(&s->bg_cond);
     pthread_cond_destroy(&s->flush_cond);
+    pthread_cond_destroy(&s->merge_cond);
     mem_free(s);
 }
 
@@ -443,10 +449,7 @@ int store_flush(struct store *s, struct err *err)
          round++) { /* what is frozen already, then what is active */
         if (round)
             rc = writer_freeze(s, err);
-        pthread_mutex_lock(&s->lock);
-        bool any = s->frozen != NULL;
-        pthread_mutex_unlock(&s->lock);
-        if (!rc && any)
+        if (!rc) /* also when the background thread is at it: until it is through */
             rc = flush_frozen(s, err);
     }
     return rc;

@@ -12,27 +12,13 @@
  * that group's arena, and the arena goes after the last group that needs it. So what is decoded at
  * a time is what overlaps in time: a group or two of rows that come in order, the whole piece of
  * rows that come shuffled. */
-#include "store/columnar/impl.h"
+#include "store/columnar/order.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#define GROUP_ROWS 32768            /* rows sorted by time; clustered inside */
 #define BLOCK_TEXT_BYTES (8u << 20) /* approximate text of a block */
 #define ZSTD_FLUSH 1
-
-struct place { /* where a row is, and when it was */
-    ts_ns t;
-    uint32_t block;
-    uint16_t row;
-};
-_Static_assert(BLOCK_ROWS_MAX <= UINT16_MAX + 1, "a row's number fits");
-
-struct source { /* a block of the piece; columns while its chunk is open */
-    uint32_t chunk;
-    const struct colv *agent, *session, *trace;
-    uint64_t weight; /* average text bytes of a row */
-};
 
 struct cut { /* rows from here on were received on that day */
     uint64_t row;
@@ -57,16 +43,6 @@ struct piece {
 
 /* ---- places ---- */
 
-static const struct colv *find_col(struct block *b, enum field f, enum vtype t, int *rc,
-                                   struct err *err)
-{
-    const struct colv *c = NULL;
-    for (uint32_t i = 0; i < b->ncols && !c && !*rc; i++)
-        if (b->cols[i].type == t && str_eq(b->cols[i].key, field_table[f].name))
-            *rc = block_load(b, i, &c, err);
-    return *rc ? NULL : c;
-}
-
 /* Receive times never fall from row to row, so a day is a run of rows. */
 static int cut_day(struct piece *p, int64_t day, struct err *err)
 {
@@ -88,8 +64,8 @@ static int put_places(void *arg, struct block *b, struct err *err)
 {
     struct piece *p = arg;
     int rc = 0;
-    const struct colv *time = find_col(b, F_TIMESTAMP, V_I64, &rc, err);
-    const struct colv *recv = find_col(b, F_RECEIVED_AT, V_I64, &rc, err);
+    const struct colv *time = column_of(b, F_TIMESTAMP, V_I64, &rc, err);
+    const struct colv *recv = column_of(b, F_RECEIVED_AT, V_I64, &rc, err);
     if (!rc && (!time || !recv))
         rc = err_set(err, ERR_CORRUPT, "rows without timestamp or received_at");
     for (uint32_t r = 0; r < b->n && !rc; r++) {
@@ -155,33 +131,12 @@ struct window { /* chunks opened for one group */
     bool open;
 };
 
-/* Average bytes of a row's texts, so that blocks of huge rows hold fewer. */
-static uint64_t row_weight(const struct block *b)
-{
-    uint64_t sum = 0;
-    for (uint32_t i = 0; i < b->ncols; i++) {
-        const struct colv *c = b->loaded[i];
-        if (b->cols[i].type >= V_STR)
-            sum += c->off[c->codes ? c->ndict : c->n];
-    }
-    return sum / b->n;
-}
-
 static int keep_block(void *arg, struct block *b, struct err *err)
 {
     struct piece *p = arg;
-    struct source *src = &p->src[p->at];
-    const struct colv *c;
-    int rc = 0;
-    for (uint32_t i = 0; i < b->ncols && !rc; i++)
-        rc = block_load(b, i, &c, err);
-    if (rc)
-        return rc;
-    src->agent = find_col(b, F_AGENT, V_STR, &rc, err);
-    src->session = find_col(b, F_SESSION_ID, V_STR, &rc, err);
-    src->trace = find_col(b, F_TRACE_ID, V_STR, &rc, err);
-    src->weight = row_weight(b);
-    p->blocks[p->at++] = b;
+    int rc = source_open(&p->src[p->at], b, err);
+    if (!rc)
+        p->blocks[p->at++] = b;
     return rc;
 }
 
@@ -214,149 +169,7 @@ static void windows_close(struct window *w, uint32_t n, uint32_t done)
         }
 }
 
-/* ---- clustering ---- */
-
-struct cluster { /* of one group; the arrays are used again for the next */
-    uint32_t agent[GROUP_ROWS], session[GROUP_ROWS]; /* numbers in order of first appearance */
-    uint32_t order[GROUP_ROWS], other[GROUP_ROWS];
-    uint32_t starts[GROUP_ROWS + 2];
-    struct smap agents, sessions;
-    struct rowref refs[BLOCK_ROWS_MAX];
-};
-
-static struct cluster *cluster_new(void)
-{
-    struct cluster *c = mem_alloc(sizeof *c);
-    if (c) {
-        smap_init(&c->agents, SMAP_BORROW);
-        smap_init(&c->sessions, SMAP_BORROW);
-    }
-    return c;
-}
-
-static void cluster_free(struct cluster *c)
-{
-    if (!c)
-        return;
-    smap_deinit(&c->agents);
-    smap_deinit(&c->sessions);
-    mem_free(c);
-}
-
-/* The number of a row's text, 0 when it has none. *last: the text before it, which is often the
- * same. */
-static int number_of(struct smap *m, const struct colv *c, uint32_t row, str *last, uint32_t *ret,
-                     struct err *err)
-{
-    if (!c || !colv_has(c, row)) {
-        *ret = 0;
-        return 0;
-    }
-    str s = colv_text(c, row);
-    if (!s.n)
-        s = STR("");
-    bool is_new;
-    if (last->p && str_eq(s, *last)) /* *ret still holds its number */
-        return 0;
-    uint64_t *v = smap_put(m, s, &is_new);
-    if (!v)
-        return err_nomem(err);
-    if (is_new)
-        *v = m->n;
-    *last = s;
-    *ret = (uint32_t)*v;
-    return 0;
-}
-
-static int number_rows(struct cluster *c, const struct piece *p, const struct place *v, uint32_t n,
-                       struct err *err)
-{
-    str last_agent = STR_NULL, last_session = STR_NULL;
-    uint32_t agent = 0, session = 0;
-    int rc = 0;
-    smap_reset(&c->agents);
-    smap_reset(&c->sessions);
-    for (uint32_t i = 0; i < n && !rc; i++) {
-        const struct source *src = &p->src[v[i].block];
-        uint32_t row = v[i].row;
-        const struct colv *s =
-            src->session && colv_has(src->session, row) ? src->session : src->trace;
-        rc = number_of(&c->agents, src->agent, row, &last_agent, &agent, err);
-        if (!rc)
-            rc = number_of(&c->sessions, s, row, &last_session, &session, err);
-        if (!agent)
-            last_agent = STR_NULL;
-        if (!session)
-            last_session = STR_NULL;
-        c->agent[i] = agent;
-        c->session[i] = session;
-    }
-    return rc;
-}
-
-/* A stable counting sort of the rows in `from` by key[row] <= max. */
-static void sort_by(struct cluster *c, const uint32_t *key, uint32_t max, const uint32_t *from,
-                    uint32_t *to, uint32_t n)
-{
-    memset(c->starts, 0, (max + 2) * sizeof *c->starts);
-    for (uint32_t i = 0; i < n; i++)
-        c->starts[key[i] + 1]++;
-    for (uint32_t k = 0; k < max; k++)
-        c->starts[k + 1] += c->starts[k];
-    for (uint32_t i = 0; i < n; i++)
-        to[c->starts[key[from[i]]]++] = from[i];
-}
-
-/* order: the n rows of v, which are in order of time, by agent, session, time. */
-static int cluster_rows(struct cluster *c, const struct piece *p, const struct place *v, uint32_t n,
-                        struct err *err)
-{
-    int rc = number_rows(c, p, v, n, err);
-    if (rc)
-        return rc;
-    for (uint32_t i = 0; i < n; i++)
-        c->order[i] = i;
-    sort_by(c, c->session, c->sessions.n, c->order, c->other, n);
-    sort_by(c, c->agent, c->agents.n, c->other, c->order, n);
-    return 0;
-}
-
 /* ---- segments ---- */
-
-static int write_group(struct seg_writer *w, struct cluster *c, const struct piece *p,
-                       const struct place *v, uint32_t n, struct err *err)
-{
-    int rc = cluster_rows(c, p, v, n, err);
-    for (uint32_t from = 0; from < n && !rc;) {
-        uint32_t k = 0;
-        uint64_t bytes = 0;
-        for (; from + k < n && k < BLOCK_ROWS_MAX && (k == 0 || bytes < BLOCK_TEXT_BYTES); k++) {
-            const struct place *r = &v[c->order[from + k]];
-            c->refs[k] = (struct rowref){ p->blocks[r->block], r->block, r->row };
-            bytes += p->src[r->block].weight;
-        }
-        rc = seg_writer_add(w, c->refs, k, p->blocks, p->nblocks, err);
-        from += k;
-    }
-    return rc;
-}
-
-static int by_time(const void *pa, const void *pb)
-{
-    const struct place *a = pa, *b = pb;
-    int c = (a->t > b->t) - (a->t < b->t);
-    c = c ? c : (a->block > b->block) - (a->block < b->block); /* blocks and rows rise with seq */
-    return c ? c : (a->row > b->row) - (a->row < b->row);
-}
-
-static void sort_rows(struct place *v, uint64_t n)
-{
-    for (uint64_t i = 1; i < n; i++)
-        if (v[i - 1].t > v[i].t) {
-            qsort(v, n, sizeof *v, by_time);
-            return;
-        }
-}
 
 static uint32_t group_size(uint64_t n, uint64_t from)
 {
@@ -378,7 +191,7 @@ static int write_groups(struct seg_writer *w, struct piece *p, const struct plac
         uint32_t k = group_size(n, (uint64_t)g * GROUP_ROWS);
         rc = window_open(&win[g], p, from, k, err);
         if (!rc)
-            rc = write_group(w, c, p, from, k, err);
+            rc = group_write(w, c, p->blocks, p->src, p->nblocks, from, k, BLOCK_TEXT_BYTES, err);
         windows_close(win, g + 1, g);
     }
     if (win)
@@ -397,7 +210,7 @@ static int write_day(struct piece *p, int64_t day, struct place *v, uint64_t n,
     if (!more)
         return err_nomem(err);
     *metas = more;
-    sort_rows(v, n);
+    places_sort(v, n);
     int rc = seg_writer_new(&w, p->s, day, ZSTD_FLUSH, err);
     if (!rc)
         rc = write_groups(w, p, v, n, err);
@@ -487,6 +300,8 @@ static int flush_piece(struct store *s, struct memtable *m, uint32_t n, bool all
                                              .next_seq = last + 1 },
                              n, err); /* m may be gone now */
     mem_free(metas);
+    if (rc && state)
+        late_unsaved(s->late);
     if (rc || !all)
         return rc;
     remove_wals(s, wal_from, wal_to);

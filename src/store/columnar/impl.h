@@ -3,12 +3,14 @@
  * Who owns what, and which lock guards it:
  *   lock   (short, never across I/O)  active, frozen, version, watermark, counters, status words
  *   qlock  the queue of the WAL writer
- *   mlock  maintenance: one of flush, merge, delete, retention, manifest edit at a time
- *   marks have a reader/writer lock of their own
- * Order when several are held: mlock, then marks, then lock; qlock alone.
+ *   mlock  maintenance: one of flush, publishing a merge, delete, retention, manifest edit at a
+ * time merge_lock  one merge at a time; it works without mlock and takes that to publish marks have
+ * a reader/writer lock of their own Order when several are held: merge_lock, mlock, then marks,
+ * then lock; qlock alone.
  *
- * Threads: the WAL writer (writer.c), the one that writes batch files (big.c) and one background
- * thread (background.c); everything else runs on the caller's thread. */
+ * Threads: the WAL writer (writer.c), the one that writes batch files (big.c), a background thread
+ * that flushes (background.c) and one that merges (merge.c); everything else runs on the caller's
+ * thread. */
 #ifndef FL_STORE_COLUMNAR_IMPL_H
 #define FL_STORE_COLUMNAR_IMPL_H
 
@@ -118,6 +120,14 @@ struct seg_meta { /* what the manifest knows of a segment */
     ts_ns t_min, t_max, recv_min, recv_max;
     uint64_t seq_min, seq_max;
     uint32_t level_mask, nblocks;
+    uint32_t pass; /* enum seg_pass */
+};
+
+/* How far a segment has come; in the manifest: never renumber. */
+enum seg_pass {
+    PASS_FLUSHED = 0, /* as a flush or a deletion wrote it */
+    PASS_MERGED = 1,  /* sorted and compressed anew */
+    PASS_PACKED = 2   /* compressed for good, its day being over */
 };
 
 struct seg_block { /* one block in the footer's list */
@@ -148,11 +158,13 @@ enum { SECTION_CRITICAL = 0x80, SECTION_KIND = 0x7f };
 struct seg {
     _Atomic uint32_t refs;
     struct store *s;
+    uint64_t serial; /* of this object: no other ever has it */
     struct seg_meta m;
     _Atomic bool dead;    /* out of the manifest: unlink with the last reference */
     pthread_mutex_t lock; /* guards opening */
     bool open, broken;
     char broken_why[160];
+    _Atomic bool unmergeable; /* a page of it cannot be read: merges leave it out */
     struct io_file *f;
     char *footer; /* keys point into it */
     size_t footer_n;
@@ -175,6 +187,10 @@ int seg_open(struct seg *g, struct err *err); /* idempotent; ERR_CORRUPT, ERR_IO
 /* A block of a segment; b first. Stats for pruning come with it. */
 struct sblock;
 int sblock_open(struct seg *g, uint32_t i, struct arena *a, struct sblock **ret, struct err *err);
+/* The same for scans: directory and pages by way of the store's cache, and what they cost is added
+ * to *cost, which must outlive the block. */
+int sblock_open_cached(struct seg *g, uint32_t i, struct scan_cost *cost, struct arena *a,
+                       struct sblock **ret, struct err *err);
 struct block *sblock_block(struct sblock *b);
 void sblock_stats(struct sblock *b, struct block_stats *ret);
 struct seg_col; /* seg_format.h */
@@ -188,8 +204,6 @@ int sblock_read(struct sblock *b, uint64_t off, uint32_t n, uint32_t crc, char *
 struct page_out;
 int sblock_put_blobs(struct sblock *b, const struct seg_col *sc, struct page_out *po,
                      uint64_t *ret_decoded, struct err *err);
-/* bytes read and decoded so far through this block */
-void sblock_cost(const struct sblock *b, struct scan_cost *c);
 /* decodes every page and checks every checksum; counts into rep */
 int sblock_verify(struct sblock *b, struct verify_report *rep, struct err *err);
 
@@ -244,6 +258,8 @@ struct edit {
     uint64_t next_seq;
     const struct store_gap *gap;
 };
+/* *ret: there is no store here yet. ERR_CORRUPT: CURRENT is missing from one. */
+int manifest_is_new(struct store *s, bool *ret, struct err *err);
 int manifest_load(struct store *s, struct err *err);
 int manifest_create(struct store *s, struct err *err);
 /* Durable on return; the caller holds mlock. On failure *ret_doubtful tells whether the edit may be
@@ -264,6 +280,7 @@ enum wal_type {
     WAL_CLOCK = 8
 };
 enum { WAL_FLAG_LZ4 = 1, WAL_FLAG_IDEM = 2 };
+#define WAL_TORN "unacknowledged tail of the log" /* reason of its gap record */
 #define WAL_HEADER 64
 #define WAL_FRAME 88
 #define WAL_PREALLOC (8u << 20)
@@ -360,6 +377,7 @@ struct idem_entry {
 bool late_idem_find(struct late *l, const uint8_t key[16], ts_ns now, struct idem_entry *ret);
 int late_idem_add(struct late *l, const struct idem_entry *e, struct err *err);
 bool late_dirty(struct late *l);
+void late_unsaved(struct late *l); /* what was saved last did not come into force */
 /* drops marks of entries below min_seq, then writes STATE-<number> */
 int late_save(struct late *l, struct store *s, uint64_t number, uint64_t min_seq, struct err *err);
 int late_load(struct late *l, struct store *s, uint64_t number, struct err *err);
@@ -379,6 +397,7 @@ struct store {
     struct id_gen ids;
     struct manifest mf;
     struct late *late;
+    struct pcache *pages; /* of scans; pcache.h */
 
     pthread_mutex_t lock;
     struct memtable *active, *frozen; /* frozen may be NULL */
@@ -419,6 +438,12 @@ struct store {
     bool background_started, bg_stop, bg_wanted;
     bool freeze_wanted; /* qlock: the writer shall freeze the active memtable */
 
+    pthread_mutex_t merge_lock;
+    pthread_cond_t merge_cond; /* with lock: the segments are others, or stopping */
+    pthread_t merger;
+    bool merger_started, merge_wanted; /* lock */
+    bool merge_postponed;              /* merge_lock: for want of space, and that was told */
+
     struct store_status st; /* guarded by lock */
     ts_ns space_checked;
 };
@@ -428,6 +453,7 @@ void store_event(struct store *s, int level, const char *fmt, ...)
 /* Publishes a new version, removed segments out, added ones in, and takes the first `flushed`
  * chunks of the frozen memtable away in the same step; caller holds mlock. */
 int version_install(struct store *s, const struct edit *e, uint32_t flushed, struct err *err);
+bool id_listed(const uint64_t *ids, uint32_t n, uint64_t id);
 void segments_unlink(struct store *s, const struct seg_meta *metas, uint32_t n);
 /* manifest_edit for edits that name no files */
 int manifest_note(struct store *s, const struct edit *e, struct err *err);
@@ -450,6 +476,8 @@ void *background_main(void *arg);
 int writer_freeze(struct store *s, struct err *err);
 int flush_frozen(struct store *s, struct err *err);        /* background thread or store_flush */
 int flush_frozen_locked(struct store *s, struct err *err); /* the same for holders of mlock */
+void *merge_main(void *arg);
+/* One merge, if any is worthwhile; all: any two neighbours that fit will do. */
 int merge_some(struct store *s, bool all, bool *ret_did, struct err *err);
 int retention_apply(struct store *s, struct err *err);
 int64_t day_of(ts_ns t);
@@ -475,6 +503,15 @@ static inline bool crc_differs(uint32_t stored, uint32_t computed)
 #else
     return stored != computed;
 #endif
+}
+
+/* bytes that ingest and merges leave free on a disk of `total` */
+static inline uint64_t store_reserve(const struct store *s, uint64_t total)
+{
+    uint64_t least = 256u << 20;
+    if (s->cfg.reserve_bytes != UINT64_MAX)
+        return s->cfg.reserve_bytes;
+    return total / 50 > least ? total / 50 : least;
 }
 
 /* checksum of bytes together with their address */

@@ -286,6 +286,13 @@ bool late_dirty(struct late *l)
     return d;
 }
 
+void late_unsaved(struct late *l)
+{
+    pthread_rwlock_wrlock(&l->lock);
+    l->dirty = true;
+    pthread_rwlock_unlock(&l->lock);
+}
+
 static void state_name(uint64_t number, char out[PATH_MAX_STORE])
 {
     snprintf(out, PATH_MAX_STORE, "STATE-%06llu", (unsigned long long)number);
@@ -350,11 +357,8 @@ int late_save(struct late *l, struct store *s, uint64_t number, uint64_t min_seq
     if (!rc)
         rc = io_write_file(s->io, path, buf_str(&b), err);
     buf_deinit(&b);
-    if (rc) {
-        pthread_rwlock_wrlock(&l->lock);
-        l->dirty = true;
-        pthread_rwlock_unlock(&l->lock);
-    }
+    if (rc)
+        late_unsaved(l);
     return rc;
 }
 

@@ -65,6 +65,7 @@ static void put_seg(struct buf *out, const struct seg_meta *m)
     buf_le64(&b, m->seq_max);
     buf_le32(&b, m->level_mask);
     buf_le32(&b, m->nblocks);
+    buf_le32(&b, m->pass);
     if (!buf_ok(&b))
         out->bad = b.bad;
     buf_putc(out, TAG_ADD);
@@ -88,6 +89,7 @@ static bool get_seg(str v, struct seg_meta *m)
     m->seq_max = rd_le64(&r);
     m->level_mask = rd_le32(&r);
     m->nblocks = rd_le32(&r);
+    m->pass = rd_left(&r) ? rd_le32(&r) : PASS_FLUSHED; /* older versions end before it */
     return rd_ok(&r);
 }
 
@@ -293,6 +295,33 @@ int manifest_create(struct store *s, struct err *err)
     return begin(s, 1, err);
 }
 
+static void count_name(void *arg, const char *name, bool is_dir)
+{
+    (void)name, (void)is_dir;
+    ++*(uint32_t *)arg;
+}
+
+int manifest_is_new(struct store *s, bool *ret, struct err *err)
+{
+    static const char *const dirs[] = { "wal", "p" };
+    struct io_file *f;
+    struct err e = ERR_INIT;
+    uint32_t n = 0;
+    int rc = s->io->ops->open(s->io, &f, "CURRENT", IO_READ, &e);
+    *ret = rc == ERR_NOTFOUND; /* one that cannot be opened may well be there */
+    if (rc == 0)
+        io_close(f);
+    for (uint32_t i = 0; i < 2 && *ret && (rc == 0 || rc == ERR_NOTFOUND); i++)
+        rc = s->io->ops->list(s->io, dirs[i], count_name, &n, &e);
+    if (rc && rc != ERR_NOTFOUND)
+        *err = e;
+    else
+        rc = 0;
+    return rc || !n
+               ? rc
+               : err_set(err, ERR_CORRUPT, "CURRENT is missing, but there are files of a store");
+}
+
 static int replay(struct store *s, const char *p, size_t n, struct err *err)
 {
     struct manifest *m = &s->mf;
@@ -325,12 +354,27 @@ static void count_gaps(struct store *s)
     pthread_mutex_unlock(&s->lock);
 }
 
+/* What an earlier run could not sync may be in the system's memory alone: it is synced before it is
+ * relied on, and read from the disk, because after a sync that failed memory may hold what the disk
+ * never will. */
+static int settle(struct store *s, const char *path, struct err *err)
+{
+    int rc = s->io->ops->open(s->io, &s->mf.f, path, IO_WRITE, err);
+    if (!rc)
+        rc = s->mf.f->io->ops->sync(s->mf.f, err);
+    if (!rc)
+        s->mf.f->io->ops->drop_cache(s->mf.f);
+    return rc;
+}
+
 int manifest_load(struct store *s, struct err *err)
 {
     char *p, path[PATH_MAX_STORE];
     size_t n;
     uint64_t number;
-    int rc = io_read_file(s->io, "CURRENT", 64, &p, &n, err);
+    int rc = s->cfg.read_only ? 0 : s->io->ops->sync_dir(s->io, ".", err);
+    if (!rc)
+        rc = io_read_file(s->io, "CURRENT", 64, &p, &n, err);
     if (rc)
         return rc;
     bool ok = str_to_u64(str_trim(str_n(p, n)), &number);
@@ -339,15 +383,15 @@ int manifest_load(struct store *s, struct err *err)
         return err_set(err, ERR_CORRUPT, "CURRENT does not name a manifest");
     s->mf = (struct manifest){ .number = number, .next_id = 1, .next_seq = 1, .wal_min = 1 };
     manifest_name(number, path);
-    rc = io_read_file(s->io, path, MANIFEST_MAX, &p, &n, err);
+    rc = s->cfg.read_only ? 0 : settle(s, path, err);
+    if (!rc)
+        rc = io_read_file(s->io, path, MANIFEST_MAX, &p, &n, err);
     if (rc)
         return rc;
     rc = replay(s, p, n, err);
     mem_free(p);
     count_gaps(s);
-    if (rc || s->cfg.read_only)
-        return rc;
-    return s->io->ops->open(s->io, &s->mf.f, path, IO_WRITE, err);
+    return rc;
 }
 
 /* After a failed write or sync nobody knows whether the record is on disk: the next edit begins a

@@ -8,6 +8,7 @@
 
 #include "base/rd.h"
 #include "codec/filter.h"
+#include "store/columnar/pcache.h"
 
 struct sblock {
     struct block b;
@@ -16,7 +17,9 @@ struct sblock {
     struct seg_col *cols;
     struct blob_page *blobs; /* that its columns use */
     uint32_t nblobs;
-    uint64_t bytes_read, bytes_decoded, pages;
+    bool cached;            /* pages come from the store's cache and go into it */
+    struct scan_cost *cost; /* where its work is counted; may be `uncounted` */
+    struct scan_cost uncounted;
 };
 
 static int damaged(const struct sblock *sb, struct err *err, const char *what)
@@ -37,7 +40,7 @@ int sblock_read(struct sblock *sb, uint64_t off, uint32_t n, uint32_t crc, char 
     if (rc)
         return rc;
     memset(p + n, 0, 8);
-    sb->bytes_read += n;
+    sb->cost->bytes_read += n;
     if (crc_differs(crc, addr_crc(sb->g->s, sb->g->m.id, off, p, n)))
         return damaged(sb, err, "checksum does not match");
     *ret = p;
@@ -62,8 +65,8 @@ static int sblock_load(struct block *b, uint32_t c, struct colv *ret, struct err
         rc = sblock_put_blobs(sb, sc, &po, &large, err);
     if (rc)
         return rc;
-    sb->bytes_decoded += sc->raw_n + large;
-    sb->pages++;
+    sb->cost->bytes_decoded += sc->raw_n + large;
+    sb->cost->pages_decoded++;
     *ret = (struct colv){ .key = b->cols[c].key,
                           .type = b->cols[c].type,
                           .n = b->n,
@@ -79,12 +82,35 @@ static int sblock_load(struct block *b, uint32_t c, struct colv *ret, struct err
     return 0;
 }
 
+/* The same by way of the cache. */
+static int sblock_load_cached(struct block *b, uint32_t c, struct colv *ret, struct err *err)
+{
+    struct sblock *sb = (struct sblock *)b;
+    struct pcache *pc = sb->cached ? sb->g->s->pages : NULL;
+    struct pcache_key key = { sb->g->serial, sb->index, c };
+    struct pentry *e = pc ? pcache_get(pc, key) : NULL;
+    if (!e) {
+        int rc = sblock_load(b, c, ret, err);
+        if (!rc && pc)
+            pcache_put_page(pc, key, ret);
+        return rc;
+    }
+    if (!arena_own(b->arena, pentry_unref, e)) {
+        pentry_unref(e);
+        return err_nomem(err);
+    }
+    sb->cost->pages_cached++;
+    *ret = e->v;
+    ret->key = b->cols[c].key;
+    return 0;
+}
+
 static void sblock_close(struct block *b)
 {
     seg_unref(((struct sblock *)b)->g);
 }
 
-static const struct block_ops sblock_ops = { sblock_load, sblock_close };
+static const struct block_ops sblock_ops = { sblock_load_cached, sblock_close };
 
 static void parse_stats(struct rd *r, enum vtype type, struct seg_col *c)
 {
@@ -162,7 +188,84 @@ static int parse_directory(struct sblock *sb, str dir, struct err *err)
     return 0;
 }
 
-int sblock_open(struct seg *g, uint32_t i, struct arena *a, struct sblock **ret, struct err *err)
+/* A directory taken apart, in the cache: an arena of its own holds it. */
+struct directory {
+    struct arena arena;
+    const struct colinfo *info;
+    struct seg_col *cols;
+    uint32_t ncols;
+    struct blob_page *blobs;
+    uint32_t nblobs;
+};
+
+static void directory_free(void *what)
+{
+    struct directory *d = what;
+    arena_deinit(&d->arena);
+    mem_free(d);
+}
+
+/* Reads and parses the directory into sb->b.arena. */
+static int read_directory(struct sblock *sb, struct err *err)
+{
+    const struct seg_block *e = &sb->g->blocks[sb->index];
+    char *dir;
+    int rc = sblock_read(sb, e->dir_off, e->dir_len, e->dir_crc, &dir, err);
+    return rc ? rc : parse_directory(sb, str_n(dir, e->dir_len), err);
+}
+
+static struct pentry *directory_get(struct sblock *sb, struct pcache *pc, int *rc, struct err *err)
+{
+    struct pcache_key key = { sb->g->serial, sb->index, PCACHE_DIRECTORY };
+    struct pentry *e = pcache_get(pc, key);
+    if (e)
+        return e;
+    struct directory *d = mem_zalloc(sizeof *d);
+    struct arena *own = sb->b.arena;
+    if (!d) {
+        *rc = err_nomem(err);
+        return NULL;
+    }
+    arena_init(&d->arena, ARENA_MAX);
+    sb->b.arena = &d->arena;
+    *rc = read_directory(sb, err);
+    sb->b.arena = own;
+    d->info = sb->b.cols;
+    d->cols = sb->cols;
+    d->ncols = sb->b.ncols;
+    d->blobs = sb->blobs;
+    d->nblobs = sb->nblobs;
+    if (!*rc) {
+        e = pcache_put_other(pc, key, d, sizeof *d + d->arena.used, directory_free);
+        *rc = e ? 0 : err_nomem(err);
+    }
+    if (!e)
+        directory_free(d);
+    return e;
+}
+
+static int cached_directory(struct sblock *sb, struct err *err)
+{
+    int rc = 0;
+    struct pentry *e = directory_get(sb, sb->g->s->pages, &rc, err);
+    if (!e)
+        return rc;
+    if (!arena_own(sb->b.arena, pentry_unref, e)) {
+        pentry_unref(e);
+        return err_nomem(err);
+    }
+    const struct directory *d = e->what;
+    sb->b.cols = d->info;
+    sb->cols = d->cols;
+    sb->b.ncols = d->ncols;
+    sb->blobs = d->blobs;
+    sb->nblobs = d->nblobs;
+    sb->b.loaded = arena_zalloc(sb->b.arena, (d->ncols + 1) * sizeof *sb->b.loaded);
+    return sb->b.loaded ? 0 : err_nomem(err);
+}
+
+static int open_block(struct seg *g, uint32_t i, struct scan_cost *cost, struct arena *a,
+                      struct sblock **ret, struct err *err)
 {
     struct sblock *sb = arena_zalloc(a, sizeof *sb);
     if (!sb)
@@ -170,6 +273,8 @@ int sblock_open(struct seg *g, uint32_t i, struct arena *a, struct sblock **ret,
     const struct seg_block *e = &g->blocks[i];
     sb->g = g;
     sb->index = i;
+    sb->cached = cost && g->s->pages;
+    sb->cost = cost ? cost : &sb->uncounted;
     sb->b = (struct block){ .n = e->n,
                             .arena = a,
                             .t_min = e->t_min,
@@ -178,15 +283,23 @@ int sblock_open(struct seg *g, uint32_t i, struct arena *a, struct sblock **ret,
                             .seq_max = e->seq_max,
                             .ids = &g->s->ids,
                             .ops = &sblock_ops };
-    char *dir;
-    int rc = sblock_read(sb, e->dir_off, e->dir_len, e->dir_crc, &dir, err);
-    if (!rc)
-        rc = parse_directory(sb, str_n(dir, e->dir_len), err);
+    int rc = sb->cached ? cached_directory(sb, err) : read_directory(sb, err);
     if (rc)
         return rc;
     seg_ref(g);
     *ret = sb;
     return 0;
+}
+
+int sblock_open(struct seg *g, uint32_t i, struct arena *a, struct sblock **ret, struct err *err)
+{
+    return open_block(g, i, NULL, a, ret, err);
+}
+
+int sblock_open_cached(struct seg *g, uint32_t i, struct scan_cost *cost, struct arena *a,
+                       struct sblock **ret, struct err *err)
+{
+    return open_block(g, i, cost, a, ret, err);
 }
 
 struct block *sblock_block(struct sblock *b)
@@ -203,13 +316,6 @@ uint32_t sblock_blobs(const struct sblock *b, const struct blob_page **ret)
 {
     *ret = b->blobs;
     return b->nblobs;
-}
-
-void sblock_cost(const struct sblock *b, struct scan_cost *c)
-{
-    c->bytes_read += b->bytes_read;
-    c->bytes_decoded += b->bytes_decoded;
-    c->pages_decoded += b->pages;
 }
 
 /* ---- statistics for pruning ---- */

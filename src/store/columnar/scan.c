@@ -21,17 +21,21 @@ struct item {        /* a block to look at */
     uint64_t seq_min, seq_max;
 };
 
+/* A scan and its forks share the first one's list, from `sn` to `next`; the rest each has for
+ * itself. */
 struct scan {
+    struct scan *list; /* whose list it is: itself or the one it was forked from */
     struct store *s;
     struct snapshot sn;
     struct scan_plan plan;
     const struct pred *filter; /* NULL: none */
     struct item *items;
-    uint32_t n, cap, next;
-    uint64_t reached;        /* by seq: where the item in hand begins */
-    uint64_t seq_lo, seq_hi; /* inclusive */
-    ts_ns t_lo, t_hi;        /* inclusive; from the filter and the floor */
-    struct arena arena;      /* of the current block */
+    uint32_t n, cap;
+    uint64_t seq_lo, seq_hi;    /* inclusive */
+    _Atomic int64_t t_lo, t_hi; /* inclusive; from the filter and the floor */
+    _Atomic uint32_t next;
+    uint64_t reached;   /* by seq: where the item in hand begins */
+    struct arena arena; /* of the current block */
     struct block *block;
     struct pred_run *run;
     uint64_t sel[BLOCK_WORDS];
@@ -73,11 +77,13 @@ void snapshot_release(struct snapshot *sn)
 
 /* ---- the list of blocks ---- */
 
-static bool wanted(const struct scan *sc, ts_ns t_min, ts_ns t_max, uint64_t seq_min,
+static bool wanted(const struct scan *list, ts_ns t_min, ts_ns t_max, uint64_t seq_min,
                    uint64_t seq_max)
 {
-    return seq_max >= sc->seq_lo && seq_min <= sc->seq_hi &&
-           (sc->plan.no_prune || (t_max >= sc->t_lo && t_min <= sc->t_hi));
+    return seq_max >= list->seq_lo && seq_min <= list->seq_hi &&
+           (list->plan.no_prune ||
+            (t_max >= atomic_load_explicit(&list->t_lo, memory_order_relaxed) &&
+             t_min <= atomic_load_explicit(&list->t_hi, memory_order_relaxed)));
 }
 
 static int push(struct scan *sc, const struct item *it, struct err *err)
@@ -215,17 +221,19 @@ int store_scan(struct store *s, const struct scan_plan *plan, struct scan **ret,
     if (!sc)
         return err_nomem(err);
     sc->s = s;
+    sc->list = sc;
     sc->plan = *plan;
     sc->filter = plan->filter && !pred_is_true(plan->filter) ? plan->filter : NULL;
     arena_init(&sc->arena, ARENA_MAX);
-    sc->t_lo = TS_MIN;
-    sc->t_hi = TS_MAX;
+    ts_ns lo = TS_MIN, hi = TS_MAX;
     sc->seq_lo = 0;
     sc->seq_hi = UINT64_MAX;
     if (sc->filter) {
-        pred_time_bounds(sc->filter, &sc->t_lo, &sc->t_hi);
+        pred_time_bounds(sc->filter, &lo, &hi);
         pred_seq_bounds(sc->filter, &sc->seq_lo, &sc->seq_hi);
     }
+    atomic_init(&sc->t_lo, lo);
+    atomic_init(&sc->t_hi, hi);
     if (plan->seq_after && plan->seq_after >= sc->seq_lo)
         sc->seq_lo = plan->seq_after + 1;
     if (plan->seq_max && plan->seq_max < sc->seq_hi)
@@ -247,6 +255,33 @@ int store_scan(struct store *s, const struct scan_plan *plan, struct scan **ret,
     return 0;
 }
 
+int scan_fork(struct scan *sc, struct scan **ret, struct err *err)
+{
+    struct scan *f = mem_zalloc(sizeof *f);
+    if (!f)
+        return err_nomem(err);
+    f->list = sc->list;
+    f->s = sc->s;
+    f->plan = sc->plan;
+    f->filter = sc->filter;
+    f->marks = sc->marks;
+    f->seq_lo = sc->seq_lo;
+    f->seq_hi = sc->seq_hi;
+    arena_init(&f->arena, ARENA_MAX);
+    int rc = pred_run_new(&f->run, err);
+    if (rc) {
+        scan_close(f);
+        return rc;
+    }
+    *ret = f;
+    return 0;
+}
+
+uint32_t scan_blocks(const struct scan *sc)
+{
+    return sc->list->n;
+}
+
 /* ---- one block ---- */
 
 static bool pruned(struct scan *sc, struct sblock *sb)
@@ -258,20 +293,20 @@ static bool pruned(struct scan *sc, struct sblock *sb)
     return pred_prune(sc->filter, &st) == PRUNE_NONE_MATCH;
 }
 
-static int open_item(struct scan *sc, const struct item *it, struct sblock **ret_sb,
-                     struct err *err)
+static int open_item(struct scan *sc, const struct item *it, struct scan_cost *cost,
+                     struct arena *a, struct sblock **ret_sb, struct block **ret, struct err *err)
 {
     *ret_sb = NULL;
     if (it->chunk) {
         int rc = payload_block(str_n(it->chunk->payload, it->chunk->n), it->index, it->base_seq,
-                               it->chunk->received_at, &sc->arena, &sc->block, err);
+                               it->chunk->received_at, a, ret, err);
         if (!rc)
-            sc->block->ids = &sc->s->ids;
+            (*ret)->ids = &sc->s->ids;
         return rc;
     }
-    int rc = sblock_open(it->seg, it->index, &sc->arena, ret_sb, err);
+    int rc = sblock_open_cached(it->seg, it->index, cost, a, ret_sb, err);
     if (!rc)
-        sc->block = sblock_block(*ret_sb);
+        *ret = sblock_block(*ret_sb);
     return rc;
 }
 
@@ -298,12 +333,12 @@ static int read_item(struct scan *sc, const struct item *it, uint32_t *ret_n, st
 {
     struct sblock *sb;
     *ret_n = 0;
-    int rc = open_item(sc, it, &sb, err);
+    int rc = open_item(sc, it, &sc->cost, &sc->arena, &sb, &sc->block, err);
     if (rc)
         return rc;
     if (sb && pruned(sc, sb)) {
         sc->cost.blocks_pruned++;
-        goto out;
+        return 0;
     }
     sc->cost.blocks_read++;
     sc->cost.rows_scanned += it->n;
@@ -311,7 +346,7 @@ static int read_item(struct scan *sc, const struct item *it, uint32_t *ret_n, st
         struct block *wrapped;
         rc = overlay_marks(sc->s->late, sc->block, &wrapped, err);
         if (rc)
-            goto out;
+            return rc;
         sc->block = wrapped;
     }
     uint64_t cut[BLOCK_WORDS];
@@ -325,9 +360,6 @@ static int read_item(struct scan *sc, const struct item *it, uint32_t *ret_n, st
         *ret_n = (uint32_t)bits_count(sc->sel, it->n);
         sc->cost.rows_matched += *ret_n;
     }
-out:
-    if (sb)
-        sblock_cost(sb, &sc->cost);
     return rc;
 }
 
@@ -340,16 +372,21 @@ static void drop_block(struct scan *sc)
 
 int scan_next(struct scan *sc, struct scan_block *ret, struct err *err)
 {
-    while (sc->next < sc->n) {
+    struct scan *list = sc->list;
+    for (;;) {
         drop_block(sc);
         if (sc->plan.cancel && *sc->plan.cancel)
             return err_set(err, ERR_CANCELED, "the query was cancelled");
-        const struct item *it = &sc->items[sc->next];
+        uint32_t at = atomic_load_explicit(&list->next, memory_order_relaxed);
+        if (at >= list->n)
+            break;
+        const struct item *it = &list->items[at];
         sc->reached = it->seq_min;
         if (sc->plan.pause && *sc->plan.pause && it->seq_min > sc->plan.seq_after + 1)
             return err_set(err, ERR_CANCELED, "the scan is to go on later");
-        sc->next++;
-        if (!wanted(sc, it->t_min, it->t_max, it->seq_min, it->seq_max)) { /* the floor rose */
+        if (!atomic_compare_exchange_weak(&list->next, &at, at + 1))
+            continue;                                                        /* a fork took it */
+        if (!wanted(list, it->t_min, it->t_max, it->seq_min, it->seq_max)) { /* the floor rose */
             sc->cost.blocks_pruned++;
             continue;
         }
@@ -364,20 +401,52 @@ int scan_next(struct scan *sc, struct scan_block *ret, struct err *err)
             return rc;
         if (!nsel)
             continue;
-        *ret = (struct scan_block){ sc->block, sc->sel, nsel, it->t_min, it->t_max };
+        *ret = (struct scan_block){ sc->block, sc->sel, nsel, it->t_min, it->t_max, at };
         return 0;
     }
-    drop_block(sc);
-    sc->reached = sc->sn.watermark + 1;
+    sc->reached = list->sn.watermark + 1;
     return 1;
+}
+
+int scan_again(struct scan *sc, uint32_t ref, struct scan_cost *cost, struct arena *a,
+               struct block **ret, struct err *err)
+{
+    struct sblock *sb;
+    struct block *b, *wrapped;
+    int rc = open_item(sc, &sc->list->items[ref], cost, a, &sb, &b, err);
+    if (rc || !sc->marks) {
+        if (!rc)
+            *ret = b;
+        return rc;
+    }
+    rc = overlay_marks(sc->s->late, b, &wrapped, err);
+    if (rc)
+        block_close(b);
+    else
+        *ret = wrapped;
+    return rc;
+}
+
+static void raise_to(_Atomic int64_t *bound, int64_t t)
+{
+    int64_t now = atomic_load_explicit(bound, memory_order_relaxed);
+    while (t > now && !atomic_compare_exchange_weak(bound, &now, t))
+        ;
+}
+
+static void lower_to(_Atomic int64_t *bound, int64_t t)
+{
+    int64_t now = atomic_load_explicit(bound, memory_order_relaxed);
+    while (t < now && !atomic_compare_exchange_weak(bound, &now, t))
+        ;
 }
 
 void scan_set_floor(struct scan *sc, ts_ns t)
 {
     if (sc->plan.order == SCAN_NEWEST)
-        sc->t_lo = t > sc->t_lo ? t : sc->t_lo;
+        raise_to(&sc->list->t_lo, t);
     else if (sc->plan.order == SCAN_OLDEST)
-        sc->t_hi = t < sc->t_hi ? t : sc->t_hi;
+        lower_to(&sc->list->t_hi, t);
 }
 
 uint64_t scan_reached(const struct scan *sc)
@@ -387,7 +456,7 @@ uint64_t scan_reached(const struct scan *sc)
 
 uint64_t scan_watermark(const struct scan *sc)
 {
-    return sc->sn.watermark;
+    return sc->list->sn.watermark;
 }
 
 const struct scan_cost *scan_get_cost(const struct scan *sc)
@@ -401,7 +470,8 @@ void scan_close(struct scan *sc)
         return;
     drop_block(sc);
     pred_run_free(sc->run);
-    snapshot_release(&sc->sn);
+    if (sc->list == sc)
+        snapshot_release(&sc->sn);
     arena_deinit(&sc->arena);
     mem_free(sc->items);
     mem_free(sc);

@@ -47,8 +47,10 @@ struct seg *seg_new(struct store *s, const struct seg_meta *m)
     struct seg *g = mem_zalloc(sizeof *g);
     if (!g)
         return NULL;
+    static _Atomic uint64_t made;
     g->s = s;
     g->m = *m;
+    g->serial = atomic_fetch_add_explicit(&made, 1, memory_order_relaxed);
     atomic_init(&g->refs, 1);
     atomic_init(&g->dead, false);
     pthread_mutex_init(&g->lock, NULL);

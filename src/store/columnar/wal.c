@@ -367,6 +367,16 @@ static int replay_frame(struct store *s, const struct wal_frame *f, const char *
     return rc;
 }
 
+/* The torn tail behind the numbers read so far was found by an earlier start, too. */
+static bool tail_on_record(const struct store *s, const struct wal_replay *rep)
+{
+    for (uint32_t i = 0; i < s->mf.ngaps; i++)
+        if (s->mf.gaps[i].first_seq <= rep->expect && rep->expect <= s->mf.gaps[i].last_seq &&
+            strcmp(s->mf.gaps[i].reason, WAL_TORN) == 0)
+            return true;
+    return false;
+}
+
 /* How far later files say that one was durable. */
 struct wal_end {
     uint64_t at; /* 0: none does */
@@ -392,7 +402,8 @@ static int replay_file(struct store *s, uint64_t number, const char *p, size_t n
                 rep->last_end = known > at ? known : at;
             }
             if (known <= at) { /* torn tail, or simply the end */
-                for (uint64_t i = at; i < n; i++)
+                bool news = !tail_on_record(s, rep);
+                for (uint64_t i = at; i < n && news; i++)
                     if (p[i]) {
                         rep->torn_bytes += n - i;
                         break;
@@ -603,7 +614,8 @@ static int recover_files(struct store *s, const struct file_nos *w, struct wal_r
     for (uint32_t i = 0; i < w->n && !rc; i++) {
         if (w->v[i] < s->mf.wal_min)
             continue;
-        rep->torn_bytes = 0; /* only the last file's tail is news; the others' is on record */
+        if (heads[i].begun) /* what was written after it knew of the tail before */
+            rep->torn_bytes = 0;
         if (heads[i].prev_end > WAL_HEADER)
             rc = check_missing(s, w, heads[i].prev, heads[i].prev_end - WAL_HEADER, rep, err);
         if (!rc)
@@ -621,22 +633,28 @@ static void remove_flushed(struct store *s, const struct file_nos *w)
         wal_unlink(s, w->v[i]);
 }
 
-/* What was read is shown from now on, so it must not be lost with the power: after a kill some of
- * it may be in the system's memory only. */
-static int settle_last(struct store *s, const struct wal_replay *rep, struct err *err)
+/* Before the newest file with frames, and what was begun after it, is read: what the last run could
+ * not sync is synced, since it is shown from now on and must not be lost with the power; and it is
+ * read from the disk, because after a sync that failed memory may hold what the disk never will. */
+static int settle_tail(struct store *s, const struct file_nos *w, struct err *err)
 {
-    char path[PATH_MAX_STORE];
-    struct io_file *f;
-    s->wal.prev = rep->last_file;
-    s->wal.prev_end = rep->last_end;
-    if (rep->last_end <= WAL_HEADER)
-        return 0;
-    wal_path(rep->last_file, path);
-    int rc = s->io->ops->open(s->io, &f, path, IO_WRITE, err);
-    if (rc)
-        return rc;
-    rc = f->io->ops->sync(f, err);
-    io_close(f);
+    int rc = 0;
+    for (uint32_t i = w->n; i-- > 0 && w->v[i] >= s->mf.wal_min && !rc;) {
+        char path[PATH_MAX_STORE];
+        struct wal_head head;
+        struct io_file *f;
+        wal_path(w->v[i], path);
+        rc = s->io->ops->open(s->io, &f, path, IO_WRITE, err);
+        if (rc)
+            return rc;
+        rc = f->io->ops->sync(f, err);
+        f->io->ops->drop_cache(f);
+        io_close(f);
+        if (!rc)
+            rc = read_head(s, w->v[i], &head, err);
+        if (!rc && head.begun)
+            break;
+    }
     return rc;
 }
 
@@ -653,12 +671,14 @@ int wal_recover(struct store *s, struct wal_replay *ret, struct err *err)
     if (w->n)
         qsort(w->v, w->n, sizeof *w->v, by_number);
     s->st.wal_files = w->n;
+    if (!rc && !s->cfg.read_only)
+        rc = settle_tail(s, w, err);
     if (!rc)
         rc = recover_files(s, w, ret, err);
-    if (!rc && !s->cfg.read_only) {
+    if (!rc && !s->cfg.read_only)
         remove_flushed(s, w);
-        rc = settle_last(s, ret, err);
-    }
+    s->wal.prev = ret->last_file;
+    s->wal.prev_end = ret->last_end;
     if (w->n)
         s->wal.number = w->v[w->n - 1];
     if (!rc)

@@ -73,9 +73,7 @@ static int check_space(struct store *s, uint64_t need, struct err *err)
         struct err e = ERR_INIT;
         if (s->io->ops->free_space(s->io, &avail, &total, &e))
             return 0;
-        uint64_t reserve = s->cfg.reserve_bytes;
-        if (reserve == UINT64_MAX)
-            reserve = total / 50 > (256u << 20) ? total / 50 : 256u << 20;
+        uint64_t reserve = store_reserve(s, total);
         full = avail < reserve;
         pthread_mutex_lock(&s->lock);
         s->space_checked = now ? now : 1;
