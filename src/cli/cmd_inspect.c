@@ -198,7 +198,8 @@ static void put_figures(const struct table *t, int i, uint64_t plain, uint64_t s
     put_bytes(t, i, plain);
     put_bytes(t, i + 1, stored);
     cellf(t, i + 2, "%.2f", ratio(stored, r->rows));
-    cellf(t, i + 3, "%.1f", ratio(plain, stored));
+    double times = ratio(plain, stored);
+    cellf(t, i + 3, "%.*f", times < 1000 ? 1 : 0, times);
     cellf(t, i + 4, "%.1f%%", 100 * ratio(stored, r->bytes));
 }
 

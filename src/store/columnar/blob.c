@@ -68,11 +68,6 @@ struct blobs *blobs_new(void)
         return NULL;
     arena_init(&b->block, 64u << 20);
     arena_init(&b->column, 256u << 20);
-    b->table = mem_zarray(TABLE_SLOTS, sizeof *b->table);
-    if (!b->table) {
-        blobs_free(b);
-        return NULL;
-    }
     for (uint64_t i = 0; i < 256; i++)
         b->gear[i] = hash_mix(i + 1);
     return b;
@@ -133,9 +128,15 @@ static int list_push(struct blobs *b, uint64_t serial, const struct blob_page *a
     return 0;
 }
 
-int blobs_list(struct blobs *b, const struct blob_page *p, struct err *err)
+int blobs_list(struct blobs *b, const struct blob_page *p, uint32_t *ret, struct err *err)
 {
+    *ret = b->nlist;
     return list_push(b, UINT64_MAX, p, err);
+}
+
+void blobs_place(struct blobs *b, uint32_t index, const struct blob_page *p)
+{
+    b->list[index].at = *p;
 }
 
 /* The block's number for a page of the window. */
@@ -277,6 +278,10 @@ int blobs_add(struct blobs *b, uint32_t row, str value, struct err *err)
             return err_nomem(err);
         b->cap_rows = cap;
     }
+    if (!b->table)
+        b->table = mem_zarray(TABLE_SLOTS, sizeof *b->table);
+    if (!b->table)
+        return err_nomem(err);
     uint64_t hash = hash64(value.p, value.n);
     uint32_t i = b->nvalues; /* repeats are near: from the newest back */
     while (i > 0 && !(b->values[i - 1].hash == hash && str_eq(b->values[i - 1].text, value)))

@@ -54,8 +54,10 @@ const str *blobs_values(const struct blobs *b, uint32_t *ret_n);
 /* Ends the block: the open page is stored. The list of its pages is valid until blobs_block. */
 int blobs_end_block(struct blobs *b, const struct blob_page **ret, uint32_t *ret_n,
                     struct err *err);
-/* Enters a page that lies in the file already (of a copied block). */
-int blobs_list(struct blobs *b, const struct blob_page *p, struct err *err);
+/* Enters a page that is not one of the window: of a copied block, or a bundle. */
+int blobs_list(struct blobs *b, const struct blob_page *p, uint32_t *ret, struct err *err);
+/* Says where a page entered by blobs_list lies, when that is known later. */
+void blobs_place(struct blobs *b, uint32_t index, const struct blob_page *p);
 
 /* ---- reading ---- */
 

@@ -141,12 +141,34 @@ static uint64_t large_values(const struct colv *c, const struct seg_col *sc)
     return n;
 }
 
+static bool is_bundle(struct sblock *sb, uint32_t page)
+{
+    const struct seg_col *cols = sblock_cols(sb);
+    for (uint32_t i = 0; i < sblock_block(sb)->ncols; i++)
+        if (cols[i].bundled && cols[i].bundle == page)
+            return true;
+    return false;
+}
+
+/* A column's bytes in the file; of a bundle, its share. */
+static uint64_t page_bytes(struct sblock *sb, const struct seg_col *c)
+{
+    const struct blob_page *v;
+    sblock_blobs(sb, &v);
+    if (!c->bundled)
+        return c->len;
+    uint64_t len = v[c->bundle].len, raw = v[c->bundle].raw_n;
+    return (c->off + c->len) * len / raw - c->off * len / raw;
+}
+
 /* The blob pages of a block; blocks share them. */
 static int add_blobs(struct inspection *in, struct seg *g, struct sblock *sb, struct err *err)
 {
     const struct blob_page *v;
     uint32_t n = sblock_blobs(sb, &v);
     for (uint32_t i = 0; i < n; i++) {
+        if (is_bundle(sb, i))
+            continue;
         uint64_t address[2] = { g->m.id, v[i].off };
         bool fresh;
         if (!smap_put(&in->blobs, str_n((const char *)address, sizeof address), &fresh))
@@ -174,6 +196,7 @@ static int add_column(struct inspection *in, struct block *b, uint32_t i, const 
     if (rc)
         return rc;
     bool large = sc->stat_flags & STAT_BLOBS;
+    uint64_t page = page_bytes((struct sblock *)b, sc);
     uint64_t map = large ? sc->blob_len : 0, map_raw = large ? sc->blob_raw_n : 0;
     uint64_t plain = plain_bytes(v), filter = sc->filter_kind != FILTER_NONE ? sc->filter_len : 0;
     struct inspect_encoding *e = &in->rep->encodings[sc->encoding];
@@ -183,21 +206,21 @@ static int add_column(struct inspection *in, struct block *b, uint32_t i, const 
     c->values += v->nvals;
     c->plain_n += plain;
     c->raw_n += sc->raw_n + map_raw;
-    c->stored_n += sc->len + map;
+    c->stored_n += page + map;
     c->large += large_values(v, sc);
     c->filter_n += filter;
     c->compare_n += packed;
     c->pages[sc->encoding]++;
     e->pages++;
-    e->zstd_pages += sc->zstd;
+    e->zstd_pages += sc->zstd || sc->bundled;
     e->values += v->nvals;
     e->plain_n += plain;
     e->raw_n += sc->raw_n + map_raw;
-    e->stored_n += sc->len + map;
+    e->stored_n += page + map;
     e->compare_n += packed;
-    ib->page_n += sc->len + map;
+    ib->page_n += page + map;
     ib->filter_n += filter;
-    in->rep->page_n += sc->len + map;
+    in->rep->page_n += page + map;
     if (sc->filter_kind == FILTER_TOKEN)
         in->rep->token_filter_n += filter;
     else

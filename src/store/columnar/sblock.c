@@ -8,6 +8,7 @@
 
 #include "base/rd.h"
 #include "codec/filter.h"
+#include "codec/zip.h"
 #include "store/columnar/pcache.h"
 
 struct sblock {
@@ -17,6 +18,9 @@ struct sblock {
     struct seg_col *cols;
     struct blob_page *blobs; /* that its columns use */
     uint32_t nblobs;
+    char **bundles;      /* unpacked ones, in the block's arena; NULL: none yet */
+    struct seg_key *own; /* keys that the footer does not name */
+    uint32_t nown;
     bool cached;            /* pages come from the store's cache and go into it */
     struct scan_cost *cost; /* where its work is counted; may be `uncounted` */
     struct scan_cost uncounted;
@@ -52,7 +56,8 @@ static int sblock_load(struct block *b, uint32_t c, struct colv *ret, struct err
     struct sblock *sb = (struct sblock *)b;
     const struct seg_col *sc = &sb->cols[c];
     char *page;
-    int rc = sblock_read(sb, sc->off, sc->len, sc->crc, &page, err);
+    int rc = sc->bundled ? sblock_bundled(sb, sc, &sb->bundles, &page, err)
+                         : sblock_read(sb, sc->off, sc->len, sc->crc, &page, err);
     if (rc)
         return rc;
     struct page_out po;
@@ -138,13 +143,17 @@ static bool parse_column(struct sblock *sb, struct rd *r, struct seg_col *c, str
     c->encoding = enc & COL_ENCODING;
     c->zstd = enc & COL_ZSTD;
     c->nvals = (uint32_t)rd_varint(r);
+    c->bundled = enc & COL_BUNDLED;
+    c->bundle = c->bundled ? (uint32_t)rd_varint(r) : 0;
     c->off = rd_varint(r);
     c->len = (uint32_t)rd_varint(r);
-    c->raw_n = (uint32_t)rd_varint(r);
-    c->crc = rd_le32(r);
-    if (!rd_ok(r) || c->key >= g->nkeys || c->nvals == 0 || c->nvals > sb->b.n)
+    c->raw_n = c->bundled ? c->len : (uint32_t)rd_varint(r);
+    c->crc = c->bundled ? 0 : rd_le32(r);
+    if (!rd_ok(r) || c->nvals == 0 || c->nvals > sb->b.n || (c->bundled && c->zstd) ||
+        (c->key >= g->nkeys && c->key - g->nkeys >= sb->nown))
         return false;
-    enum vtype type = g->keys[c->key].type;
+    const struct seg_key *key = c->key < g->nkeys ? &g->keys[c->key] : &sb->own[c->key - g->nkeys];
+    enum vtype type = key->type;
     parse_stats(r, type, c);
     if (c->stat_flags & STAT_BLOBS) {
         if (page_class_of(type) != PAGE_TEXT)
@@ -160,15 +169,53 @@ static bool parse_column(struct sblock *sb, struct rd *r, struct seg_col *c, str
         c->filter_len = (uint32_t)rd_varint(r);
         c->filter_crc = rd_le32(r);
     }
-    *info = (struct colinfo){ g->keys[c->key].key, g->keys[c->key].hash, type, c->nvals };
+    *info = (struct colinfo){ key->key, key->hash, type, c->nvals };
     return rd_ok(r);
+}
+
+/* A directory of version 2 is packed, and begins with the columns that it names itself. */
+static int unpack_directory(struct sblock *sb, struct rd *r, struct err *err)
+{
+    rd_u8(r);
+    uint64_t raw_n = rd_varint(r);
+    if (!rd_ok(r) || raw_n < rd_left(r) || raw_n > SEG_DIRECTORY_MAX)
+        return damaged(sb, err, "bad directory");
+    if (raw_n > rd_left(r)) {
+        char *raw = arena_alloc(sb->b.arena, (size_t)raw_n + 1);
+        if (!raw)
+            return err_nomem(err);
+        int rc = zstd_unpack(str_n((const char *)r->p, rd_left(r)), raw, (size_t)raw_n, err);
+        if (rc)
+            return rc;
+        *r = rd_of(raw, (size_t)raw_n);
+    }
+    uint64_t nown = rd_varint(r);
+    if (!rd_ok(r) || nown > SEG_KEYS_MAX || nown > rd_left(r))
+        return damaged(sb, err, "bad directory");
+    sb->own = arena_array(sb->b.arena, nown + 1, sizeof *sb->own);
+    if (!sb->own)
+        return err_nomem(err);
+    for (uint32_t i = 0; i < nown; i++) {
+        sb->own[i].type = (enum vtype)rd_u8(r);
+        sb->own[i].key = rd_lenstr(r);
+        if (!rd_ok(r) || sb->own[i].type >= V__COUNT)
+            return damaged(sb, err, "bad column name");
+        sb->own[i].hash = field_dotted_hash(sb->own[i].key);
+    }
+    sb->nown = (uint32_t)nown;
+    return 0;
 }
 
 static int parse_directory(struct sblock *sb, str dir, struct err *err)
 {
     struct rd r = rd_of(dir.p, dir.n);
+    if (dir.n && dir.p[0] == 0 && sb->g->format >= 2) {
+        int rc = unpack_directory(sb, &r, err);
+        if (rc)
+            return rc;
+    }
     uint64_t ncols = rd_varint(&r);
-    if (!rd_ok(&r) || ncols > sb->g->nkeys)
+    if (!rd_ok(&r) || ncols > (uint64_t)sb->g->nkeys + sb->nown)
         return damaged(sb, err, "bad directory");
     struct colinfo *info = arena_array(sb->b.arena, ncols + 1, sizeof *info);
     sb->cols = arena_zalloc(sb->b.arena, (ncols + 1) * sizeof *sb->cols);
@@ -181,6 +228,12 @@ static int parse_directory(struct sblock *sb, str dir, struct err *err)
     if (sb->g->format >= 2 && rd_left(&r) &&
         !blob_read_list(&r, sb->b.arena, &sb->blobs, &sb->nblobs, err))
         return err->code == ERR_NOMEM ? ERR_NOMEM : damaged(sb, err, "bad list of blob pages");
+    for (uint32_t i = 0; i < ncols; i++) {
+        const struct seg_col *c = &sb->cols[i];
+        if (c->bundled && (c->bundle >= sb->nblobs || c->off > sb->blobs[c->bundle].raw_n ||
+                           c->len > sb->blobs[c->bundle].raw_n - c->off))
+            return damaged(sb, err, "a column lies outside of its bundle");
+    }
     if (rd_left(&r))
         return damaged(sb, err, "bytes behind the directory");
     sb->b.cols = info;

@@ -73,6 +73,32 @@ static int load_page(void *arg, uint32_t page, const char **ret, struct err *err
     return 0;
 }
 
+int sblock_bundled(struct sblock *sb, const struct seg_col *sc, char ***bundles, char **ret,
+                   struct err *err)
+{
+    const struct blob_page *pages;
+    uint32_t n = sblock_blobs(sb, &pages);
+    struct arena *a = sblock_block(sb)->arena;
+    if (!*bundles)
+        *bundles = arena_zalloc(a, n * sizeof **bundles);
+    if (!*bundles)
+        return err_nomem(err);
+    char **p = &(*bundles)[sc->bundle];
+    if (!*p) {
+        const struct blob_page *b = &pages[sc->bundle];
+        char *raw = arena_alloc(a, (size_t)b->raw_n + 8); /* readers of bits look past the end */
+        if (!raw)
+            return err_nomem(err);
+        memset(raw + b->raw_n, 0, 8);
+        int rc = unpack(sb, b->off, b->len, b->raw_n, b->crc, raw, err);
+        if (rc)
+            return rc;
+        *p = raw;
+    }
+    *ret = *p + sc->off;
+    return 0;
+}
+
 struct texts { /* what takes the place of the page's */
     uint32_t *codes, *off;
     char *bytes;

@@ -5,8 +5,7 @@
 #include "base/hash.h"
 #include "codec/zip.h"
 
-/* raw, or zstd of it when that is smaller, into the file */
-static int put_packed(struct seg_writer *w, str raw, struct blob_page *ret, struct err *err)
+int seg_put_packed(struct seg_writer *w, str raw, struct blob_page *ret, struct err *err)
 {
     struct blob_page p = { .off = seg_here(w), .raw_n = (uint32_t)raw.n };
     if (!zstd_pack(raw, w->zstd_level, &w->out))
@@ -21,10 +20,10 @@ static int put_packed(struct seg_writer *w, str raw, struct blob_page *ret, stru
 
 static int put_page(void *arg, str raw, struct blob_page *ret, struct err *err)
 {
-    return put_packed(arg, raw, ret, err);
+    return seg_put_packed(arg, raw, ret, err);
 }
 
-static int need_blobs(struct seg_writer *w, struct err *err)
+int seg_need_blobs(struct seg_writer *w, struct err *err)
 {
     if (w->blobs)
         return 0;
@@ -53,7 +52,7 @@ int seg_take_blobs(struct seg_writer *w, struct seg_col *c, struct err *err)
     for (uint32_t i = 0; i < g->nvals; i++) {
         if (g->text[i].n < BLOB_MIN)
             continue;
-        int rc = need_blobs(w, err);
+        int rc = seg_need_blobs(w, err);
         if (rc)
             return rc;
         if (!any)
@@ -70,7 +69,7 @@ int seg_take_blobs(struct seg_writer *w, struct seg_col *c, struct err *err)
     struct blob_page at;
     buf_init(&map, ARENA_MAX);
     blobs_map(w->blobs, &map);
-    int rc = buf_ok(&map) ? put_packed(w, buf_str(&map), &at, err) : err_nomem(err);
+    int rc = buf_ok(&map) ? seg_put_packed(w, buf_str(&map), &at, err) : err_nomem(err);
     buf_deinit(&map);
     if (rc)
         return rc;
@@ -141,12 +140,13 @@ static int copy_page(struct seg_writer *w, struct seg *from, const struct blob_p
 int seg_copy_blobs(struct seg_writer *w, struct seg *from, const struct blob_page *v, uint32_t n,
                    struct err *err)
 {
-    int rc = n ? need_blobs(w, err) : 0;
+    int rc = n ? seg_need_blobs(w, err) : 0;
     for (uint32_t i = 0; i < n && !rc; i++) {
         struct blob_page copy;
+        uint32_t same;
         rc = copy_page(w, from, &v[i], &copy, err);
         if (!rc)
-            rc = blobs_list(w->blobs, &copy, err);
+            rc = blobs_list(w->blobs, &copy, &same, err);
     }
     return rc;
 }

@@ -21,20 +21,21 @@ int seg_copy_bytes(struct seg_writer *w, struct seg *from, uint64_t off, uint32_
     return 0;
 }
 
-static int col_copy(struct seg_writer *w, struct seg *from, struct seg_col *c, struct err *err)
+static int col_copy(struct seg_writer *w, struct seg *from, const struct colinfo *info,
+                    struct seg_col *c, struct err *err)
 {
-    int rc = seg_copy_bytes(w, from, c->off, c->len, c->crc, &c->off, &c->crc, err);
+    int rc =
+        c->bundled ? 0 : seg_copy_bytes(w, from, c->off, c->len, c->crc, &c->off, &c->crc, err);
     if (!rc && c->stat_flags & STAT_BLOBS)
         rc = seg_copy_bytes(w, from, c->blob_off, c->blob_len, c->blob_crc, &c->blob_off,
                             &c->blob_crc, err);
     if (!rc && c->filter_kind != FILTER_NONE)
         rc = seg_copy_bytes(w, from, c->filter_off, c->filter_len, c->filter_crc, &c->filter_off,
                             &c->filter_crc, err);
-    enum vtype type = from->keys[c->key].type;
     if (!rc)
-        rc = seg_key_index(w, from->keys[c->key].key, type, &c->key, err);
+        rc = seg_key_index(w, info->key, info->type, &c->key, err);
     if (!rc)
-        seg_put_directory_entry(&w->dir, c, type);
+        seg_put_directory_entry(&w->dir, c, info->type);
     return rc;
 }
 
@@ -43,6 +44,7 @@ int seg_writer_copy(struct seg_writer *w, struct seg *from, uint32_t i, struct e
     arena_reset(&w->tmp_arena);
     buf_reset(&w->dir);
     seg_blobs_block(w);
+    seg_keys_block(w);
     struct sblock *sb;
     int rc = sblock_open(from, i, &w->tmp_arena, &sb, err);
     if (rc)
@@ -54,7 +56,7 @@ int seg_writer_copy(struct seg_writer *w, struct seg *from, uint32_t i, struct e
     rc = seg_copy_blobs(w, from, pages, npages, err);
     for (uint32_t c = 0; c < b->ncols && !rc; c++) {
         struct seg_col copy = cols[c];
-        rc = col_copy(w, from, &copy, err);
+        rc = col_copy(w, from, &b->cols[c], &copy, err);
     }
     struct seg_block nb = from->blocks[i];
     if (!rc)

@@ -77,6 +77,8 @@ int seg_writer_new(struct seg_writer **ret, struct store *s, int64_t day, int zs
     buf_init(&w->sections, ARENA_MAX);
     smap_init(&w->key_map, SMAP_COPY);
     smap_init(&w->copied, SMAP_COPY);
+    smap_init(&w->own_map, SMAP_COPY);
+    buf_init(&w->bundle, ARENA_MAX);
     arena_init(&w->arena, ARENA_MAX);
     arena_init(&w->tmp_arena, ARENA_MAX);
     w->sums = rollup_new();
@@ -112,6 +114,8 @@ void seg_writer_free(struct seg_writer *w)
     buf_deinit(&w->dir);
     buf_deinit(&w->sections);
     smap_deinit(&w->key_map);
+    smap_deinit(&w->own_map);
+    buf_deinit(&w->bundle);
     arena_deinit(&w->arena);
     arena_deinit(&w->tmp_arena);
     seg_blobs_free(w);
@@ -144,7 +148,11 @@ int seg_key_index(struct seg_writer *w, str key, enum vtype type, uint32_t *ret,
     k[0] = (char)type;
     if (key.n)
         memcpy(k + 1, key.p, key.n);
-    uint64_t *slot = smap_put(&w->key_map, str_n(k, key.n + 1), NULL);
+    str id = str_n(k, key.n + 1);
+    uint64_t *slot = smap_get(&w->key_map, id);
+    bool own = !slot && w->nkeys >= SEG_COLUMNS_MAX;
+    if (!slot)
+        slot = smap_put(own ? &w->own_map : &w->key_map, id, NULL);
     if (!slot)
         return err_nomem(err);
     if (!*slot) {
@@ -162,7 +170,7 @@ int seg_key_index(struct seg_writer *w, str key, enum vtype type, uint32_t *ret,
             w->heads = heads;
             w->cap_keys = cap;
         }
-        str copy = arena_dup(&w->arena, key);
+        str copy = arena_dup(own ? &w->tmp_arena : &w->arena, key);
         if (!copy.p && key.n)
             return err_nomem(err);
         w->keys[w->nkeys] = (struct seg_key){ copy, field_dotted_hash(key), type };
@@ -209,12 +217,16 @@ static void stat_column(struct gathered *g, enum vtype type, struct seg_col *c)
 void seg_put_directory_entry(struct buf *dir, const struct seg_col *c, enum vtype type)
 {
     buf_varint(dir, c->key);
-    buf_putc(dir, (char)(c->encoding | (c->zstd ? COL_ZSTD : 0)));
+    buf_putc(dir, (char)(c->encoding | (c->zstd ? COL_ZSTD : 0) | (c->bundled ? COL_BUNDLED : 0)));
     buf_varint(dir, c->nvals);
+    if (c->bundled)
+        buf_varint(dir, c->bundle);
     buf_varint(dir, c->off);
     buf_varint(dir, c->len);
-    buf_varint(dir, c->raw_n);
-    buf_le32(dir, c->crc);
+    if (!c->bundled) {
+        buf_varint(dir, c->raw_n);
+        buf_le32(dir, c->crc);
+    }
     buf_putc(dir, (char)c->stat_flags);
     if (c->stat_flags & STAT_RANGE) {
         uint64_t lo, hi;
@@ -316,9 +328,15 @@ static int put_column(struct seg_writer *w, uint32_t key, uint32_t n, struct err
     c.raw_n = pm.raw_n;
     c.len = (uint32_t)(seg_here(w) - c.off);
     c.crc = addr_crc(w->s, w->m.id, c.off, w->out.p + (c.off - w->m.bytes), c.len);
+    rc = seg_bundle_page(w, &c, err);
+    if (rc)
+        return rc;
     if (c.stat_flags & STAT_BLOBS)
         rc = seg_blobs_distinct(w, &pm, err);
-    if (!rc && in.cls == PAGE_TEXT)
+    bool few = c.bundled && c.nvals < BUNDLE_FEW;
+    if (few)
+        c.stat_flags &= (uint8_t) ~(STAT_RANGE | STAT_MAX_OPEN);
+    if (!rc && in.cls == PAGE_TEXT && !few)
         rc = seg_put_filter(w, &c, &pm, err);
     if (!rc)
         seg_put_directory_entry(&w->dir, &c, type);
@@ -441,16 +459,15 @@ int seg_close_block(struct seg_writer *w, struct seg_block *b, uint32_t ncols, s
 {
     const struct blob_page *pages;
     uint32_t npages;
-    int rc = seg_blobs_end(w, &pages, &npages, err);
+    int rc = seg_bundle_end(w, err);
+    if (!rc)
+        rc = seg_blobs_end(w, &pages, &npages, err);
     if (rc)
         return rc;
     b->dir_off = seg_here(w);
-    buf_varint(&w->out, ncols);
-    buf_put(&w->out, w->dir.p, w->dir.n);
-    if (npages)
-        blob_put_list(&w->out, pages, npages);
-    if (!buf_ok(&w->out) || !buf_ok(&w->dir))
-        return err_nomem(err);
+    rc = seg_put_directory(w, ncols, pages, npages, err);
+    if (rc)
+        return rc;
     b->dir_len = (uint32_t)(seg_here(w) - b->dir_off);
     b->dir_crc =
         addr_crc(w->s, w->m.id, b->dir_off, w->out.p + (b->dir_off - w->m.bytes), b->dir_len);
@@ -547,8 +564,7 @@ int seg_writer_add(struct seg_writer *w, const struct rowref *rows, uint32_t n,
     arena_reset(&w->tmp_arena);
     buf_reset(&w->dir);
     seg_blobs_block(w);
-    if (w->nkeys)
-        memset(w->heads, 0, w->nkeys * sizeof *w->heads);
+    seg_keys_block(w);
     uint32_t *starts = NULL;
     struct source_col *cols = NULL;
     int rc = file_columns(w, rows, n, src, nsrc, &starts, &cols, err);
