@@ -143,10 +143,11 @@ def first_answers(e, questions, wanted):
     return answers, states
 
 
-def time_hot(e, question, runs):
-    """figures of the runs after a warm-up"""
-    warm_up, _ = e.ask(question)
-    once = warm_up > SLOW_S
+def time_hot(e, question, runs, first_s):
+    """figures of the runs after a warm-up; a query that took first_s, too long, is warm by that"""
+    once = first_s > SLOW_S
+    if not once:
+        e.ask(question)
     return {"timed_once": once,
             "hot_ms": [e.ask(question)[0] * 1000 for _ in range(1 if once else runs)]}
 
@@ -178,13 +179,21 @@ def ask_all(e, data, directory, args):
             s["state"] = "right"
             right.append(q)
     for q in right:
-        states[q].update(time_hot(e, questions[q][1], args.runs))
+        states[q].update(time_hot(e, questions[q][1], args.runs, states[q]["warm_up_s"]))
     for q in right:
         states[q]["cold_ms"] = time_cold(e, questions[q][1], directory, args.cold_runs)
     bad = {q: s["why"] for q, s in states.items() if "why" in s}
     print("%-18s %d of %d queries right%s" % (e.name, len(right), len(states), "".join(
         "\n    %s %s" % kv for kv in bad.items())), flush=True)
     return states
+
+
+def stop_quietly(e):
+    """after a failure there may be nothing left to stop"""
+    try:
+        e.stop()
+    except (PeerError, AssertionError, OSError, ValueError) as error:
+        print("%-18s while stopping: %s" % (e.name, str(error).split("\n")[0]), flush=True)
 
 
 def one(e, table, path_of, rows, args, ask=None):
@@ -202,12 +211,12 @@ def one(e, table, path_of, rows, args, ask=None):
         entry["load"] = load(e, table, path, rows, directory)
         if ask:
             entry["queries"] = ask(e, rows, directory)
-    except (PeerError, RuntimeError) as error:
-        entry["error"] = str(error)
+    except (PeerError, RuntimeError, AssertionError, OSError) as error:
+        entry["error"] = str(error).split("\n")[0]
         print("%-18s failed: %s" % (e.name, error), flush=True)
     finally:
         if running:
-            e.stop()
+            stop_quietly(e)
         shutil.rmtree(directory, ignore_errors=True)
     return entry
 
@@ -232,6 +241,7 @@ def peers(args):
         out["engines"].append(one(
             e, "obs", lambda rows: data_of(rows).path, args.rows, args,
             lambda e, rows, directory: ask_all(e, data_of(rows), directory, args)))
+        args.save(out)
     return out
 
 
@@ -250,4 +260,5 @@ def sets(args):
                        args.rows, args) for e in run if "lines" in e.tables]
         out["sets"][name] = {"rows": args.rows, "raw_bytes": os.path.getsize(path),
                              "engines": entries}
+        args.save(out)
     return out

@@ -11,7 +11,7 @@ import sys
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(HERE, "..", "tests", "support"))
+sys.path.append(os.path.join(HERE, "..", "tests", "support"))
 
 from peers.base import Peer, PeerError  # noqa: E402
 from peers.http import Connection  # noqa: E402

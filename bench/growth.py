@@ -61,6 +61,7 @@ def growth(args):
                 os.remove(data.path)
             if step:
                 out["steps"].append(at_step(server, asked, directory, dict(total)))
+                args.save(out)
     finally:
         server.stop()
         shutil.rmtree(directory, ignore_errors=True)

@@ -7,7 +7,7 @@ from html import escape
 
 from figures import shown
 
-LABEL, RIGHT, ROW = 168, 92, 26
+LABEL, RIGHT, ROW = 182, 92, 26
 WIDTH = 860
 
 

@@ -13,14 +13,15 @@ from figures import QUERIES, bytes_per_row, geomean, medians, rate, shown, verdi
 
 NAMES = ("peers", "sets", "growth", "sessions", "fsync", "visible", "memory", "restart")
 HOW = (
-    "Same rows for all, engines one after another, no core kept from anyone. CPU seconds are those "
-    "of the engine's processes; the client that sends rows (a load generator, psql) is not "
-    "counted, and an engine that is a library reads the JSON itself, as the servers do. *To quiet* adds "
-    "all background work until two seconds pass without any. Bytes on disk are taken after an orderly "
-    "stop, indexes included, PostgreSQL's log left out. An answer is compared with the oracle's "
-    "before its time counts: a query that is wrong or cannot be put is shown so and has no time. "
-    "Hot is the median of the runs after a warm-up; cold is the first after the engine was "
-    "stopped, the page cache dropped, the engine started and greeted.")
+    "Same rows for all, engines one after another, no core kept from anyone. CPU seconds are "
+    "those of the engine's processes; the client that sends rows (a load generator, psql) is not "
+    "counted, and an engine that is a library reads the JSON itself, as the servers do. *To "
+    "quiet* adds all background work until two seconds pass without any. Bytes on disk are taken "
+    "after an orderly stop, indexes included, PostgreSQL's log left out. Peak memory is what is "
+    "resident, program text too; of several processes their shares. An answer is compared with "
+    "the oracle's before its time counts: a query that is wrong or cannot be put is shown so and "
+    "has no time. Hot is the median of the runs after a warm-up; cold is the first after the "
+    "engine was stopped, the page cache dropped, the engine started and greeted.")
 
 
 def read(folder):
@@ -230,11 +231,11 @@ th, td { padding: .32rem .7rem; border-bottom: 1px solid var(--line); text-align
   vertical-align: top; }
 th { font-weight: 600; color: var(--soft); white-space: nowrap; }
 td:first-child, th:first-child, td.left, th.left { text-align: left; }
-td.state { color: var(--soft); font-size: 12px; }
+td.state { color: var(--soft); font-size: 12px; white-space: nowrap; }
 td.met { color: var(--good); font-weight: 600; white-space: nowrap; }
 td.not-met { color: var(--bad); font-weight: 600; white-space: nowrap; }
 td.not-measured { color: var(--soft); white-space: nowrap; }
-tr.last td { font-weight: 600; border-bottom: 0; }
+tr.last td { font-weight: 600; border-bottom: 0; white-space: nowrap; }
 td.least { font-weight: 700; }
 .plot { width: 100%; height: auto; max-width: 860px; display: block; }
 .plot text { font: 12.5px system-ui, sans-serif; fill: var(--ink); }
@@ -338,7 +339,8 @@ def load_plots(engines, rows):
 def query_plot(peers, kind):
     engines = asked_engines(peers)
     times = {e["name"]: medians(e, kind) for e in engines}
-    full = [e for e in engines if len(times[e["name"]]) > 1]
+    most = max((len(t) for t in times.values()), default=0)
+    full = [e for e in engines if len(times[e["name"]]) == most]  # other means would mislead
     rows = [(q, [(e["name"], e["title"], times[e["name"]][q]) for e in engines
                  if q in times[e["name"]]]) for q in QUERIES]
     rows.append(("mean", [(e["name"], e["title"], geomean(times[e["name"]].values()))

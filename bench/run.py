@@ -24,6 +24,7 @@ import json
 import os
 import sys
 import tempfile
+import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
@@ -82,12 +83,30 @@ def measure(name, args):
 
 
 def run(name, args):
-    """Measures one bench and writes its figures and the reports."""
+    """Measures one bench and writes its figures and the reports. args.save is for those that take
+    long: what they have so far is kept, whatever happens to the rest."""
     import report
-    figures = measure(name, args)
-    with open(os.path.join(args.out, name + ".json"), "w") as f:
-        json.dump(figures, f, indent=1)
+
+    def save(figures):
+        with open(os.path.join(args.out, name + ".json"), "w") as f:
+            json.dump(figures, f, indent=1)
+
+    args.save = save
+    save(measure(name, args))
     report.write(args.out)
+
+
+def run_all(names, args):
+    """Every bench, also after one that failed; the names of those."""
+    failed = []
+    for name in names:
+        print("---- %s" % name, flush=True)
+        try:
+            run(name, args)
+        except (Exception, SystemExit):
+            traceback.print_exc()
+            failed.append(name)
+    return failed
 
 
 def main():
@@ -114,8 +133,11 @@ def main():
     with tempfile.TemporaryDirectory(prefix="fleetlog-bench-") as folder:
         args.scratch = os.path.abspath(args.scratch or folder)
         os.makedirs(args.scratch, exist_ok=True)
-        for bench in NAMES if name == "all" else (name,):
-            run(bench, args)
+        if name != "all":
+            return run(name, args)
+        failed = run_all(NAMES, args)
+        if failed:
+            sys.exit("failed: " + " ".join(failed))
 
 
 if __name__ == "__main__":

@@ -53,4 +53,5 @@ def sessions(args):
         path = os.path.join(args.scratch, "sessions-%d-%d-%s.ndjson" % (rows, count, order))
         write_rows(path, session_rows(agents, count, rows, order))
         out["cases"].append(measure_case(args, name, path, rows))
+        args.save(out)
     return out

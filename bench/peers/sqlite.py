@@ -58,6 +58,8 @@ class SQLite:
         return "SQLite " + sqlite3.sqlite_version
 
     def create(self, table, text_index):
+        # mapped pages would count as its memory while it loads
+        self.db.execute("PRAGMA mmap_size = 0").fetchall()
         self.db.execute(schema.create(table, TYPES))
         for i, columns in enumerate(INDEXES[table]):
             self.db.execute("CREATE INDEX i%d ON %s (%s)" % (i, table, columns))

@@ -104,6 +104,16 @@ void *arena_alloc_slow(struct arena *a, size_t n)
     return c + 1;
 }
 
+bool arena_reserve(struct arena *a, size_t n)
+{
+    if (a->cur && (size_t)(a->end - a->cur) >= n)
+        return true;
+    char *p = arena_alloc_slow(a, n);
+    if (p)
+        a->cur = p;
+    return p;
+}
+
 void *arena_zalloc(struct arena *a, size_t n)
 {
     void *p = arena_alloc(a, n);

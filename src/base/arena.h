@@ -24,6 +24,9 @@ struct arena {
 void arena_init(struct arena *a, size_t max);
 void arena_deinit(struct arena *a); /* frees everything; a is as after arena_init */
 void arena_reset(struct arena *a);  /* frees all but one chunk */
+/* Room for n more bytes in one piece, without a further request; false: not to be had. What
+ * arena_reset keeps is then that piece. */
+bool arena_reserve(struct arena *a, size_t n);
 /* Hands over what is not the arena's own memory: release(what) is called, newest first, when the
  * arena is reset or ends. False: no memory, and `what` is still the caller's. */
 bool arena_own(struct arena *a, void (*release)(void *what), void *what);

@@ -1,7 +1,7 @@
 /* page.h: one column of up to 65,535 rows as bytes: docs/format/segment.md, "Pages".
  *
- * page_encode picks the cheapest encoding by looking at the values (constant, dictionary, frame of
- * reference, delta, decimal, hex, UUID, plain) and then compresses with zstd when that pays.
+ * page_encode picks the cheapest encoding by looking at the values and then compresses with zstd
+ * when that pays; it writes none of the version 1 encodings, which page_decode still reads.
  * page_decode checks every length: hostile bytes give ERR_CORRUPT. Pure; thread-safe. */
 #ifndef FL_CODEC_PAGE_H
 #define FL_CODEC_PAGE_H
@@ -18,17 +18,27 @@
 
 enum page_class { PAGE_NULL, PAGE_BOOL, PAGE_INT, PAGE_F64, PAGE_TEXT, PAGE__CLASSES };
 
-enum page_encoding {                  /* on disk: never renumber */
-                     PE_NONE = 0,     /* null column: presence only */
-                     PE_CONST = 1,    /* one value for all rows that have one */
-                     PE_FOR = 2,      /* ints: (v - min) / gcd, bit-packed */
-                     PE_DELTA = 3,    /* ints: differences, frame of reference, bit-packed */
+enum page_encoding {              /* on disk: never renumber */
+                     PE_NONE = 0, /* null column: presence only */
+                     PE_CONST =
+                         1,      /* ints, doubles, booleans: one value for all rows that have one */
+                     PE_FOR = 2, /* version 1 ints: frame of reference */
+                     PE_DELTA = 3,    /* version 1 ints: differences, frame of reference */
                      PE_RAW64 = 4,    /* doubles: 8 byte planes */
-                     PE_DECIMAL = 5,  /* doubles: v * 10^k as PE_FOR ints */
+                     PE_DECIMAL = 5,  /* version 1 doubles: v * 10^k as PE_FOR ints */
                      PE_BITS = 6,     /* booleans: bitmap */
-                     PE_DICT = 7,     /* texts: distinct values once, bit-packed codes */
-                     PE_PLAIN = 8,    /* texts: lengths, bytes */
-                     PE_TEMPLATE = 9, /* texts: templates and their variables */
+                     PE_DICT = 7,     /* version 1 texts: distinct values once, bit-packed codes */
+                     PE_PLAIN = 8,    /* version 1 texts: lengths, bytes; hex; UUIDs */
+                     PE_INTS = 9,     /* ints: a stream (page_int.c) */
+                     PE_ALP = 10,     /* doubles: decimals as a stream, exceptions */
+                     PE_SAME = 11,    /* texts: one value for all rows that have one */
+                     PE_CODES = 12,   /* texts: distinct values once, a stream of codes */
+                     PE_TEXT = 13,    /* texts: a stream of lengths, bytes */
+                     PE_PARTS = 14,   /* texts of one pattern: literals, numbers, characters of an
+                                         alphabet */
+                     PE_TIMES = 15,   /* texts: ISO times of one format */
+                     PE_NUMBERS = 16, /* texts: integers */
+                     PE_TEMPLATES = 17, /* texts: templates and columns of their variables */
                      PE__COUNT
 };
 extern const char *const page_encoding_names[PE__COUNT];

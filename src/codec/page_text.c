@@ -1,97 +1,69 @@
-/* page_text.c: text pages: dictionary, plain, and the list of texts both are made of.
+/* page_text.c: pages of texts.
  *
- *   list  = kind:u8 ...
- *     0 plain  lenwidth:u8  lengths bit-packed  bytes
- *     1 hex    len:u8 (characters, even)        len/2 bytes each; lower-case hex digits
- *     2 uuid                                    16 bytes each; lower case, 8-4-4-4-12
- *   PE_CONST  list of 1        PE_PLAIN  list of nvals
- *   PE_DICT   ndict:u32  list of ndict  codewidth:u8  codes bit-packed (nvals)
+ *   PE_SAME   the bytes
+ *   PE_CODES  ndict:varint id:u8 list(ndict) stream(nvals)     codes, by first appearance
+ *   others    list(nvals)
  *
- * Dictionary entries stand in order of first appearance. */
+ *   list of n, by its id:
+ *     PE_TEXT     stream(n) of lengths, bytes
+ *     PE_NUMBERS  page_number.c    PE_TIMES  page_time.c    PE_PARTS  page_ids.c
+ *     PE_TEMPLATES  page_tmpl.c, not within a dictionary or templates
+ *
+ * A list is read into n + 1 offsets and bytes; texts of rows without a value are empty. */
 #include "codec/page_impl.h"
 
 #include "base/hash.h"
 #include "codec/bitpack.h"
 
-enum list_kind { LIST_PLAIN = 0, LIST_HEX = 1, LIST_UUID = 2 };
-
 static const uint32_t zero_codes[PAGE_ROWS_MAX + 1];
 
-/* ---- list: writing ---- */
+/* ---- writing ---- */
 
-static int hex_digit(char c)
+void page_put_plain(struct page_scratch *s, struct buf *out, const str *v, uint32_t n)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static bool all_hex(str s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if (hex_digit(s.p[i]) < 0)
-            return false;
-    return true;
-}
-
-static bool uuid_shape(str s)
-{
-    if (s.n != 36)
-        return false;
-    for (size_t i = 0; i < 36; i++) {
-        bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-        if (dash ? s.p[i] != '-' : hex_digit(s.p[i]) < 0)
-            return false;
-    }
-    return true;
-}
-
-static enum list_kind list_kind_of(const str *v, uint32_t n)
-{
-    size_t len = v[0].n;
-    bool uuid = len == 36, hex = len >= 8 && len <= 254 && len % 2 == 0;
-    for (uint32_t i = 0; (uuid || hex) && i < n; i++) {
-        uuid = uuid && uuid_shape(v[i]);
-        hex = hex && v[i].n == len && all_hex(v[i]);
-    }
-    return uuid ? LIST_UUID : hex ? LIST_HEX : LIST_PLAIN;
-}
-
-static void put_hex(struct buf *out, str s)
-{
-    char bytes[128];
-    size_t k = 0;
-    for (size_t i = 0; i < s.n; i++) {
-        if (s.p[i] == '-')
-            continue;
-        bytes[k++] = (char)(hex_digit(s.p[i]) << 4 | hex_digit(s.p[i + 1]));
-        i++;
-    }
-    buf_put(out, bytes, k);
-}
-
-static void put_list(struct page_scratch *s, struct buf *out, const str *v, uint32_t n)
-{
-    enum list_kind kind = list_kind_of(v, n);
-    buf_putc(out, (char)kind);
-    if (kind != LIST_PLAIN) {
-        if (kind == LIST_HEX)
-            buf_putc(out, (char)v[0].n);
-        for (uint32_t i = 0; i < n; i++)
-            put_hex(out, v[i]);
-        return;
-    }
-    uint64_t max = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        s->u64[i] = v[i].n;
-        max = v[i].n > max ? v[i].n : max;
-    }
-    unsigned w = bitpack_width(max);
-    buf_putc(out, (char)w);
-    bitpack_put(out, s->u64, n, w);
+    for (uint32_t i = 0; i < n; i++)
+        s->ints[i] = (int64_t)v[i].n;
+    ints_put(s, out, s->ints, n);
     for (uint32_t i = 0; i < n; i++)
         buf_putstr(out, v[i]);
 }
 
-/* ---- dictionary ---- */
+void page_put_exceptions(struct page_scratch *s, struct buf *out, const str *v, uint32_t nexc)
+{
+    buf_varint(out, nexc);
+    if (!nexc)
+        return;
+    ints_put(s, out, s->pos, nexc);
+    for (uint32_t i = 0; i < nexc; i++)
+        s->ints[i] = (int64_t)v[s->pos[i]].n;
+    ints_put(s, out, s->ints, nexc);
+    for (uint32_t i = 0; i < nexc; i++)
+        buf_putstr(out, v[s->pos[i]]);
+}
+
+#define STRUCTURED_MIN 4 /* texts below which a pattern costs more than it saves */
+
+/* PE_TEXT: what the texts have in common does not pay */
+static uint8_t put_structured(struct page_scratch *s, struct buf *out, const str *v, uint32_t n)
+{
+    if (n >= STRUCTURED_MIN) {
+        if (page_put_times(s, out, v, n))
+            return PE_TIMES;
+        if (page_put_numbers(s, out, v, n))
+            return PE_NUMBERS;
+        if (page_put_parts(s, out, v, n))
+            return PE_PARTS;
+    }
+    return PE_TEXT;
+}
+
+uint8_t list_put(struct page_scratch *s, struct buf *out, const str *v, uint32_t n)
+{
+    uint8_t id = put_structured(s, out, v, n);
+    if (id == PE_TEXT)
+        page_put_plain(s, out, v, n);
+    return id;
+}
 
 /* Gives every value its code. */
 static void dict_build(struct page_scratch *s, const str *v, uint32_t n)
@@ -120,170 +92,204 @@ static void dict_build(struct page_scratch *s, const str *v, uint32_t n)
     }
 }
 
-int page_put_text(const struct page_in *in, struct page_scratch *s, struct buf *out,
-                  struct page_meta *m)
+void page_put_text(const struct page_in *in, struct page_scratch *s, struct buf *out,
+                   struct page_meta *m)
 {
     dict_build(s, in->text, in->nvals);
     m->ndistinct = s->ndict;
     m->distinct = s->dict;
     m->hashes = s->hashes;
     if (s->ndict == 1) {
-        m->encoding = PE_CONST;
-        put_list(s, out, s->dict, 1);
+        m->encoding = PE_SAME;
+        buf_putstr(out, s->dict[0]);
     } else if (s->ndict <= in->nvals - in->nvals / 4) {
-        m->encoding = PE_DICT;
-        buf_le32(out, s->ndict);
-        put_list(s, out, s->dict, s->ndict);
-        unsigned w = bitpack_width(s->ndict - 1);
-        buf_putc(out, (char)w);
-        for (uint32_t i = 0; i < in->nvals; i++)
-            s->u64[i] = s->codes[i];
-        bitpack_put(out, s->u64, in->nvals, w);
-    } else if (page_put_templates(in->text, in->nvals, s, out)) {
-        m->encoding = PE_TEMPLATE;
+        m->encoding = PE_CODES;
+        buf_varint(out, s->ndict);
+        size_t at = out->n;
+        buf_putc(out, 0);
+        uint8_t id = list_put(s, out, s->dict, s->ndict);
+        if (buf_ok(out))
+            out->p[at] = (char)id;
+        ints_put(s, out, s->codes, in->nvals);
     } else {
-        m->encoding = PE_PLAIN;
-        put_list(s, out, in->text, in->nvals);
+        m->encoding = put_structured(s, out, in->text, in->nvals);
+        if (m->encoding == PE_TEXT && page_put_templates(s, out, in->text, in->nvals))
+            m->encoding = PE_TEMPLATES;
+        else if (m->encoding == PE_TEXT)
+            page_put_plain(s, out, in->text, in->nvals);
     }
-    return 0;
 }
 
 /* ---- reading ---- */
 
-/* Offsets of a list's n texts; slot_of maps text k to its slot (NULL: k), slots in all. */
-struct list_out {
-    uint32_t *off;
-    const char *bytes;
-};
-
-static int list_plain(struct rd *r, uint32_t n, const uint64_t *present, uint32_t slots,
-                      struct list_out *ret, struct err *err)
+int texts_from_lengths(const int64_t *len, uint32_t n, uint64_t max, uint32_t *off, struct err *err)
 {
-    unsigned w = rd_u8(r);
-    const uint8_t *lens = (w <= 32) ? rd_bytes(r, bitpack_bytes(n, w)) : NULL;
-    if (!lens && (w || r->bad))
-        return page_corrupt(err, "text lengths");
     uint64_t sum = 0;
-    uint32_t slot = 0;
-    for (uint32_t k = 0, row = UINT32_MAX; k < n; k++) {
-        row = page_next_row(present, row, slots);
-        while (slot <= row)
-            ret->off[slot++] = (uint32_t)sum;
-        sum += bitpack_get(lens, k, w);
-        if (sum > rd_left(r))
-            return page_corrupt(err, "text bytes");
+    for (uint32_t i = 0; i < n; i++) {
+        off[i] = (uint32_t)sum;
+        if ((uint64_t)len[i] > max - sum)
+            return page_corrupt(err, "text lengths");
+        sum += (uint64_t)len[i];
     }
-    while (slot <= slots)
-        ret->off[slot++] = (uint32_t)sum;
-    ret->bytes = (const char *)rd_bytes(r, (size_t)sum);
-    return ret->bytes ? 0 : page_corrupt(err, "text bytes");
-}
-
-static const char hex_digits[] = "0123456789abcdef";
-
-static char *put_hex_text(char *p, const uint8_t *in, size_t n, bool uuid)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (uuid && (i == 4 || i == 6 || i == 8 || i == 10))
-            *p++ = '-';
-        *p++ = hex_digits[in[i] >> 4];
-        *p++ = hex_digits[in[i] & 15];
-    }
-    return p;
-}
-
-static int list_hex(struct rd *r, enum list_kind kind, uint32_t n, const uint64_t *present,
-                    uint32_t slots, struct arena *a, struct list_out *ret, struct err *err)
-{
-    uint32_t chars = kind == LIST_UUID ? 36 : rd_u8(r);
-    uint32_t bytes = kind == LIST_UUID ? 16 : chars / 2;
-    const uint8_t *in = bytes ? rd_bytes(r, (size_t)bytes * n) : NULL;
-    if (!in)
-        return page_corrupt(err, "hex bytes");
-    char *text = arena_alloc(a, (size_t)n * chars + 1);
-    if (!text)
-        return err_nomem(err);
-    char *p = text;
-    uint32_t slot = 0;
-    for (uint32_t k = 0, row = UINT32_MAX; k < n; k++) {
-        row = page_next_row(present, row, slots);
-        while (slot <= row)
-            ret->off[slot++] = (uint32_t)(p - text);
-        p = put_hex_text(p, in + (size_t)k * bytes, bytes, kind == LIST_UUID);
-    }
-    while (slot <= slots)
-        ret->off[slot++] = (uint32_t)(p - text);
-    ret->bytes = text;
+    off[n] = (uint32_t)sum;
     return 0;
 }
 
-static int get_list(struct rd *r, uint32_t n, const uint64_t *present, uint32_t slots,
-                    struct arena *a, struct list_out *ret, struct err *err)
+static int get_plain(struct rd *r, uint32_t n, struct arena *tmp, struct texts *ret,
+                     struct err *err)
 {
-    ret->off = arena_array(a, (size_t)slots + 1, sizeof *ret->off);
-    if (!ret->off)
+    int64_t *len = arena_array(tmp, n, sizeof *len);
+    if (!len)
         return err_nomem(err);
-    enum list_kind kind = (enum list_kind)rd_u8(r);
-    if (kind == LIST_PLAIN)
-        return list_plain(r, n, present, slots, ret, err);
-    if (kind == LIST_HEX || kind == LIST_UUID)
-        return list_hex(r, kind, n, present, slots, a, ret, err);
-    return page_corrupt(err, "unknown text list");
-}
-
-static int get_dict(struct rd *r, uint32_t n, uint32_t nvals, struct arena *a, struct page_out *ret,
-                    struct err *err)
-{
-    uint32_t ndict = rd_le32(r);
-    if (!rd_ok(r) || ndict == 0 || ndict > nvals)
-        return page_corrupt(err, "dictionary size");
-    struct list_out list;
-    int rc = get_list(r, ndict, NULL, ndict, a, &list, err);
+    int rc = ints_get(r, n, len, tmp, err);
+    if (!rc)
+        rc = texts_from_lengths(len, n, rd_left(r), ret->off, err);
     if (rc)
         return rc;
-    unsigned w = rd_u8(r);
-    const uint8_t *p = w <= 16 ? rd_bytes(r, bitpack_bytes(nvals, w)) : NULL;
+    ret->bytes = (const char *)rd_bytes(r, ret->off[n]);
+    return ret->bytes ? 0 : page_corrupt(err, "text bytes");
+}
+
+int page_get_exceptions(struct rd *r, uint32_t n, struct arena *tmp, struct exceptions *ret,
+                        struct err *err)
+{
+    uint64_t nexc = rd_varint(r);
+    *ret = (struct exceptions){ 0 };
+    if (nexc > PAGE_EXCEPTIONS(n))
+        return page_corrupt(err, "exceptions");
+    if (!nexc)
+        return 0;
+    int64_t *pos = arena_array(tmp, (size_t)nexc, sizeof *pos);
+    struct texts t = { .off = arena_array(tmp, (size_t)nexc + 1, sizeof *t.off) };
+    if (!pos || !t.off)
+        return err_nomem(err);
+    int rc = ints_get(r, (uint32_t)nexc, pos, tmp, err);
+    if (!rc)
+        rc = get_plain(r, (uint32_t)nexc, tmp, &t, err);
+    for (uint64_t i = 0; !rc && i < nexc; i++)
+        if ((uint64_t)pos[i] >= n || (i && pos[i] <= pos[i - 1]))
+            return page_corrupt(err, "exceptions");
+    if (!rc)
+        *ret = (struct exceptions){ (uint32_t)nexc, pos, t.off, t.bytes, t.off[nexc] };
+    return rc;
+}
+
+int list_get(struct rd *r, uint8_t id, uint32_t n, struct arena *a, struct arena *tmp,
+             struct texts *ret, struct err *err)
+{
+    ret->off = arena_array(a, (size_t)n + 1, sizeof *ret->off);
+    if (!ret->off)
+        return err_nomem(err);
+    switch (id) {
+    case PE_TEXT: return get_plain(r, n, tmp, ret, err);
+    case PE_TIMES: return page_get_times(r, n, a, tmp, ret, err);
+    case PE_NUMBERS: return page_get_numbers(r, n, a, tmp, ret, err);
+    case PE_PARTS: return page_get_parts(r, n, a, tmp, ret, err);
+    case PE_TEMPLATES: return page_get_templates(r, n, a, tmp, ret, err);
+    case PE_PLAIN: return list_get_v1(r, n, a, ret, err);
+    default: return page_corrupt(err, "unknown text list");
+    }
+}
+
+/* Offsets of n texts as those of `slots` rows. */
+static int spread_offsets(struct texts *t, uint32_t n, const uint64_t *present, uint32_t slots,
+                          struct arena *a, struct err *err)
+{
+    if (!present)
+        return 0;
+    uint32_t *off = arena_array(a, (size_t)slots + 1, sizeof *off), slot = 0;
+    if (!off)
+        return err_nomem(err);
+    for (uint32_t k = 0, row = UINT32_MAX; k < n; k++) {
+        row = page_next_row(present, row, slots);
+        while (slot <= row)
+            off[slot++] = t->off[k];
+    }
+    while (slot <= slots)
+        off[slot++] = t->off[n];
+    t->off = off;
+    return 0;
+}
+
+/* codes of nvals values as those of the rows */
+static int set_codes(const int64_t *dense, uint32_t ndict, uint32_t n, uint32_t nvals,
+                     struct arena *a, struct page_out *ret, struct err *err)
+{
     uint32_t *codes = arena_array(a, n, sizeof *codes);
     if (!codes)
         return err_nomem(err);
-    if (!p && (w || r->bad))
-        return page_corrupt(err, "dictionary codes");
-    if (ret->present)
-        memset(codes, 0, n * sizeof *codes);
-    uint32_t max = 0;
-    for (uint32_t k = 0, row = UINT32_MAX; k < nvals; k++) {
-        row = page_next_row(ret->present, row, n);
-        codes[row] = (uint32_t)bitpack_get(p, k, w);
-        max = codes[row] > max ? codes[row] : max;
+    uint64_t max = 0;
+    for (uint32_t k = 0; k < nvals; k++) {
+        max = (uint64_t)dense[k] > max ? (uint64_t)dense[k] : max;
+        codes[k] = (uint32_t)dense[k];
     }
     if (max >= ndict)
         return page_corrupt(err, "dictionary code out of range");
+    page_spread(codes, sizeof *codes, n, nvals, ret->present);
     ret->codes = codes;
     ret->ndict = ndict;
-    ret->off = list.off;
-    ret->bytes = list.bytes;
+    return 0;
+}
+
+static int get_codes(struct rd *r, uint8_t encoding, uint32_t n, uint32_t nvals, struct arena *a,
+                     struct arena *tmp, struct page_out *ret, struct texts *list, struct err *err)
+{
+    bool v1 = encoding == PE_DICT;
+    uint64_t ndict = v1 ? rd_le32(r) : rd_varint(r);
+    uint8_t id = v1 ? PE_PLAIN : rd_u8(r);
+    if (!rd_ok(r) || ndict == 0 || ndict > nvals)
+        return page_corrupt(err, "dictionary size");
+    int rc = list_get(r, id, (uint32_t)ndict, a, tmp, list, err);
+    if (rc)
+        return rc;
+    int64_t *codes = arena_array(tmp, nvals, sizeof *codes);
+    if (!codes)
+        return err_nomem(err);
+    if (v1) {
+        unsigned w = rd_u8(r);
+        const uint8_t *p = w <= 16 ? rd_bytes(r, bitpack_bytes(nvals, w)) : NULL;
+        if (!p || r->bad)
+            return page_corrupt(err, "dictionary codes");
+        bitpack_unpack(p, nvals, 0, w, codes);
+    } else {
+        rc = ints_get(r, nvals, codes, tmp, err);
+    }
+    return rc ? rc : set_codes(codes, (uint32_t)ndict, n, nvals, a, ret, err);
+}
+
+static int get_same(struct rd *r, struct arena *a, struct texts *ret, struct err *err)
+{
+    size_t n = rd_left(r);
+    ret->off = arena_array(a, 2, sizeof *ret->off);
+    if (!ret->off)
+        return err_nomem(err);
+    ret->off[0] = 0;
+    ret->off[1] = (uint32_t)n;
+    ret->bytes = (const char *)rd_bytes(r, n);
     return 0;
 }
 
 int page_get_text(struct rd *r, uint8_t encoding, uint32_t n, uint32_t nvals, struct arena *a,
-                  struct page_out *ret, struct err *err)
+                  struct arena *tmp, struct page_out *ret, struct err *err)
 {
-    struct list_out list;
+    struct texts list = { 0 };
     int rc;
     switch (encoding) {
-    case PE_TEMPLATE: return page_get_templates(r, n, nvals, a, ret, err);
-    case PE_DICT: return get_dict(r, n, nvals, a, ret, err);
+    case PE_DICT:
+    case PE_CODES: rc = get_codes(r, encoding, n, nvals, a, tmp, ret, &list, err); break;
+    case PE_SAME:
     case PE_CONST:
-        rc = get_list(r, 1, NULL, 1, a, &list, err);
+        rc = encoding == PE_SAME ? get_same(r, a, &list, err)
+                                 : list_get(r, PE_PLAIN, 1, a, tmp, &list, err);
         ret->codes = zero_codes;
         ret->ndict = 1;
         break;
-    case PE_PLAIN: rc = get_list(r, nvals, ret->present, n, a, &list, err); break;
-    default: return page_corrupt(err, "unknown text encoding");
+    default:
+        rc = list_get(r, encoding, nvals, a, tmp, &list, err);
+        if (!rc)
+            rc = spread_offsets(&list, nvals, ret->present, n, a, err);
     }
-    if (rc)
-        return rc;
     ret->off = list.off;
     ret->bytes = list.bytes;
-    return 0;
+    return rc;
 }

@@ -1,21 +1,16 @@
-/* page_tmpl.c: messages of a page as templates and columns of variables (template.h).
+/* page_tmpl.c: texts as templates and columns of variables (template.h).
  *
- *   PE_TEMPLATE  total:u32  ntmpl:varint { template:lenstr }
- *                idwidth:u8  template of each value, bit-packed
- *                per template, per number in it:  min:varint width:u8 packed (no pad)
- *                8 zero bytes
- *                lenwidth:u8  lengths of the texts, bit-packed  their bytes
+ *   PE_TEMPLATES  total:varint  ntmpl:varint { template:lenstr }  stream(n) of template numbers
+ *                 per template, per place in it:  stream(count) of numbers | id:u8 list(count)
  *
- * A column of variables holds the values of one place of one template, in the order of the page;
- * texts stand in the order of templates and places, too. A value without a template has the
- * template "TEMPLATE_TEXT" and is its variable. total: bytes of all values.
+ * A column holds the values of one place of one template, in the order of the page. A text without
+ * a template has the template "TEMPLATE_TEXT" and is its variable. total: bytes of all texts.
  *
  * Whether it pays is seen on a sample: both forms are compressed, the shorter one wins. */
 #include "codec/page_impl.h"
 
 #include "base/map.h"
 #include "base/mem.h"
-#include "codec/bitpack.h"
 #include "codec/template.h"
 #include "codec/zip.h"
 
@@ -34,7 +29,7 @@ struct split { /* the values of a page, taken apart */
     struct smap map;    /* template -> number + 1 */
     struct buf list;    /* the templates as they are stored */
     str tmpl[TMPL_MAX]; /* in the map's keys */
-    uint32_t count[TMPL_MAX + 1];
+    uint32_t count[TMPL_MAX];
     uint32_t ntmpl;
     uint32_t *id, *first; /* per value: template, index of its first variable */
     uint32_t *order;      /* values by template */
@@ -138,97 +133,59 @@ static void sort_by_template(struct split *x)
         x->tmpl[slot->val - 1] = slot->key;
 }
 
-/* One column of numbers; `at`: the values of its template, cnt of them. */
-static void put_numbers(const struct split *x, uint64_t *u, struct buf *out, const uint32_t *at,
-                        uint32_t cnt, uint32_t place)
+static bool is_mark(char c)
 {
-    uint64_t min = UINT64_MAX, max = 0;
-    for (uint32_t i = 0; i < cnt; i++) {
-        u[i] = x->v[x->first[at[i]] + place].num;
-        min = u[i] < min ? u[i] : min;
-        max = u[i] > max ? u[i] : max;
+    return c == TEMPLATE_INT || c == TEMPLATE_PADDED || c == TEMPLATE_TEXT;
+}
+
+/* One column; `at`: the values of its template, cnt of them. text: room for them. */
+static void put_column(const struct split *x, struct page_scratch *s, struct buf *out, char mark,
+                       const uint32_t *at, uint32_t cnt, uint32_t place, str *text)
+{
+    if (mark != TEMPLATE_TEXT) {
+        for (uint32_t i = 0; i < cnt; i++)
+            s->ints[i] = (int64_t)x->v[x->first[at[i]] + place].num;
+        ints_put(s, out, s->ints, cnt);
+        return;
     }
-    unsigned w = bitpack_width(max - min);
     for (uint32_t i = 0; i < cnt; i++)
-        u[i] -= min;
-    buf_varint(out, min);
-    buf_putc(out, (char)w);
-    bitpack_put(out, u, cnt, w);
-    if (w && buf_ok(out))
-        buf_truncate(out, out->n - BITPACK_PAD);
+        text[i] = x->v[x->first[at[i]] + place].text;
+    size_t id = out->n;
+    buf_putc(out, 0);
+    uint8_t got = list_put(s, out, text, cnt);
+    if (buf_ok(out))
+        out->p[id] = (char)got;
 }
 
-/* Walks the columns: numbers are written, or texts are. */
-static void put_columns(struct split *x, struct page_scratch *s, struct buf *out)
+static void put_columns(const struct split *x, struct page_scratch *s, struct buf *out, str *text)
 {
-    uint32_t *at = x->order, place;
+    const uint32_t *at = x->order;
     for (uint32_t t = 0; t < x->ntmpl; at += x->count[t++]) {
-        place = 0;
-        for (size_t i = 0; i < x->tmpl[t].n; i++) {
-            char c = x->tmpl[t].p[i];
-            if (c == TEMPLATE_INT || c == TEMPLATE_PADDED)
-                put_numbers(x, s->u64, out, at, x->count[t], place);
-            place += c == TEMPLATE_INT || c == TEMPLATE_PADDED || c == TEMPLATE_TEXT;
-        }
+        uint32_t place = 0;
+        for (size_t i = 0; i < x->tmpl[t].n; i++) /* what follows TEMPLATE_PADDED is no mark */
+            if (is_mark(x->tmpl[t].p[i]))
+                put_column(x, s, out, x->tmpl[t].p[i], at, x->count[t], place++, text);
     }
-    buf_fill(out, 0, BITPACK_PAD);
-}
-
-/* The variables that are texts, in storing order. */
-static uint32_t text_vars(struct split *x, str *ret)
-{
-    uint32_t *at = x->order, place, n = 0;
-    for (uint32_t t = 0; t < x->ntmpl; at += x->count[t++]) {
-        place = 0;
-        for (size_t i = 0; i < x->tmpl[t].n; i++) {
-            char c = x->tmpl[t].p[i];
-            for (uint32_t k = 0; c == TEMPLATE_TEXT && k < x->count[t]; k++)
-                ret[n++] = x->v[x->first[at[k]] + place].text;
-            place += c == TEMPLATE_INT || c == TEMPLATE_PADDED || c == TEMPLATE_TEXT;
-        }
-    }
-    return n;
-}
-
-static void put_texts(struct split *x, struct buf *out)
-{
-    str *v = mem_array(x->nv + 1, sizeof *v);
-    uint64_t *len = mem_array(x->nv + 1, sizeof *len), max = 0;
-    if (!v || !len)
-        out->bad = BUF_NOMEM;
-    uint32_t n = v && len ? text_vars(x, v) : 0;
-    for (uint32_t i = 0; i < n; i++) {
-        len[i] = v[i].n;
-        max = len[i] > max ? len[i] : max;
-    }
-    unsigned w = bitpack_width(max);
-    buf_putc(out, (char)w);
-    if (n)
-        bitpack_put(out, len, n, w);
-    for (uint32_t i = 0; i < n; i++)
-        buf_putstr(out, v[i]);
-    mem_free(v);
-    mem_free(len);
 }
 
 static bool put_split(const str *v, uint32_t n, struct page_scratch *s, struct buf *out)
 {
     struct split *x = split_values(v, n);
-    if (!x)
-        return false;
-    sort_by_template(x);
-    buf_le32(out, (uint32_t)x->total);
-    buf_varint(out, x->ntmpl);
-    buf_put(out, x->list.p, x->list.n);
-    unsigned w = bitpack_width(x->ntmpl - 1);
-    for (uint32_t i = 0; i < n; i++)
-        s->u64[i] = x->id[i];
-    buf_putc(out, (char)w);
-    bitpack_put(out, s->u64, n, w);
-    put_columns(x, s, out);
-    put_texts(x, out);
+    str *text = mem_array(n, sizeof *text);
+    bool ok = x && text;
+    if (ok) {
+        sort_by_template(x);
+        buf_varint(out, x->total);
+        buf_varint(out, x->ntmpl);
+        buf_put(out, x->list.p, x->list.n);
+        for (uint32_t i = 0; i < n; i++)
+            s->ints[i] = x->id[i];
+        ints_put(s, out, s->ints, n);
+        put_columns(x, s, out, text);
+    }
+    mem_free(text);
     split_free(x);
-    return true;
+    return ok && buf_ok(out);
 }
 
 static size_t packed_n(const struct buf *b)
@@ -262,7 +219,7 @@ static bool pays(const str *v, uint32_t n, struct page_scratch *s)
     return ok;
 }
 
-bool page_put_templates(const str *v, uint32_t n, struct page_scratch *s, struct buf *out)
+bool page_put_templates(struct page_scratch *s, struct buf *out, const str *v, uint32_t n)
 {
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < n; i++)
@@ -271,22 +228,19 @@ bool page_put_templates(const str *v, uint32_t n, struct page_scratch *s, struct
         bytes > (uint64_t)n * TEMPLATE_TEXT_MAX || !pays(v, n, s))
         return false;
     size_t start = out->n;
-    if (put_split(v, n, s, out) && buf_ok(out))
+    if (put_split(v, n, s, out))
         return true;
-    if (buf_ok(out))
-        buf_truncate(out, start);
+    buf_truncate(out, start);
     return false;
 }
 
 /* ---- reading ---- */
 
-struct place { /* a variable of a template */
+struct place { /* a column of variables */
     char mark;
     uint8_t digits; /* TEMPLATE_PADDED */
-    unsigned width;
-    uint64_t min;
-    const uint8_t *packed;
-    uint32_t text; /* TEMPLATE_TEXT: number of its first text */
+    const int64_t *num;
+    struct texts text;
 };
 
 struct tmpl {
@@ -298,23 +252,14 @@ struct tmpl {
 struct reader {
     struct tmpl *t;
     uint32_t n;
-    const uint8_t *ids;
-    unsigned idwidth;
-    uint32_t ntext;
-    uint64_t *text_end; /* of text k, in texts */
-    const char *texts;
+    const int64_t *ids;
 };
 
-static bool is_mark(char c)
-{
-    return c == TEMPLATE_INT || c == TEMPLATE_PADDED || c == TEMPLATE_TEXT;
-}
-
-static int get_places(struct tmpl *t, struct arena *a, struct err *err)
+static int get_places(struct tmpl *t, struct arena *tmp, struct err *err)
 {
     for (size_t i = 0; i < t->text.n; i++)
         t->nplaces += is_mark(t->text.p[i]);
-    t->place = arena_zalloc(a, (t->nplaces + 1) * sizeof *t->place);
+    t->place = arena_zalloc(tmp, (t->nplaces + 1) * sizeof *t->place);
     if (!t->place)
         return err_nomem(err);
     uint32_t k = 0;
@@ -330,86 +275,64 @@ static int get_places(struct tmpl *t, struct arena *a, struct err *err)
             return page_corrupt(err, "template");
         p->digits = (uint8_t)(t->text.p[i] - 'A');
     }
-    t->nplaces = k; /* a digit count is no mark, yet could look like one to the count above */
     return 0;
 }
 
-static int get_templates(struct rd *r, struct reader *x, uint32_t nvals, struct arena *a,
+static int get_templates(struct rd *r, struct reader *x, uint32_t n, struct arena *tmp,
                          struct err *err)
 {
-    uint64_t n = rd_varint(r);
-    if (!rd_ok(r) || n == 0 || n > TMPL_MAX || n > nvals)
+    uint64_t ntmpl = rd_varint(r);
+    if (!rd_ok(r) || ntmpl == 0 || ntmpl > TMPL_MAX || ntmpl > n)
         return page_corrupt(err, "number of templates");
-    x->n = (uint32_t)n;
-    x->t = arena_zalloc(a, n * sizeof *x->t);
-    if (!x->t)
+    x->n = (uint32_t)ntmpl;
+    x->t = arena_zalloc(tmp, x->n * sizeof *x->t);
+    int64_t *ids = arena_array(tmp, n, sizeof *ids);
+    if (!x->t || !ids)
         return err_nomem(err);
     for (uint32_t i = 0; i < x->n; i++) {
         x->t[i].text = rd_lenstr(r);
         if (!rd_ok(r))
             return page_corrupt(err, "template");
-        int rc = get_places(&x->t[i], a, err);
+        int rc = get_places(&x->t[i], tmp, err);
         if (rc)
             return rc;
     }
-    x->idwidth = rd_u8(r);
-    x->ids = x->idwidth <= 16 ? rd_bytes(r, bitpack_bytes(nvals, x->idwidth)) : NULL;
-    if (!x->ids && (x->idwidth || r->bad))
-        return page_corrupt(err, "template numbers");
-    for (uint32_t i = 0; i < nvals; i++) {
-        uint64_t id = bitpack_get(x->ids, i, x->idwidth);
-        if (id >= x->n)
+    int rc = ints_get(r, n, ids, tmp, err);
+    for (uint32_t i = 0; !rc && i < n; i++) {
+        if ((uint64_t)ids[i] >= x->n)
             return page_corrupt(err, "template number");
-        x->t[id].count++;
+        x->t[ids[i]].count++;
     }
-    return 0;
+    x->ids = ids;
+    return rc;
 }
 
-static int get_columns(struct rd *r, struct reader *x, struct err *err)
+static int get_column(struct rd *r, struct place *p, uint32_t n, struct arena *tmp, struct err *err)
 {
-    uint64_t ntext = 0;
-    for (uint32_t t = 0; t < x->n; t++) {
-        for (uint32_t k = 0; k < x->t[t].nplaces; k++) {
-            struct place *p = &x->t[t].place[k];
-            if (p->mark == TEMPLATE_TEXT) {
-                p->text = (uint32_t)ntext;
-                ntext += x->t[t].count;
-                continue;
-            }
-            p->min = rd_varint(r);
-            p->width = rd_u8(r);
-            if (p->width > 60 || p->min >= 1000000000000000000u)
-                return page_corrupt(err, "numbers of a template");
-            p->packed = rd_bytes(r, ((size_t)x->t[t].count * p->width + 7) / 8);
-            if (!rd_ok(r))
-                return page_corrupt(err, "numbers of a template");
-        }
+    if (p->mark == TEMPLATE_TEXT) {
+        uint8_t id = rd_u8(r);
+        return id == PE_TEMPLATES ? page_corrupt(err, "template in a template")
+                                  : list_get(r, id, n, tmp, tmp, &p->text, err);
     }
-    rd_bytes(r, BITPACK_PAD);
-    if (!rd_ok(r) || ntext > TMPL_VARS)
-        return page_corrupt(err, "numbers of a template");
-    x->ntext = (uint32_t)ntext;
-    return 0;
-}
-
-static int get_texts(struct rd *r, struct reader *x, struct arena *a, struct err *err)
-{
-    unsigned w = rd_u8(r);
-    const uint8_t *lens = w <= 32 ? rd_bytes(r, x->ntext ? bitpack_bytes(x->ntext, w) : 0) : NULL;
-    x->text_end = arena_array(a, (size_t)x->ntext + 1, sizeof *x->text_end);
-    if (!x->text_end)
+    int64_t *v = arena_array(tmp, n, sizeof *v);
+    if (!v)
         return err_nomem(err);
-    if (!lens && (w || r->bad))
-        return page_corrupt(err, "texts of a template");
-    uint64_t sum = 0;
-    for (uint32_t i = 0; i < x->ntext; i++) {
-        sum += bitpack_get(lens, i, w);
-        if (sum > rd_left(r))
-            return page_corrupt(err, "texts of a template");
-        x->text_end[i] = sum;
+    p->num = v;
+    return ints_get(r, n, v, tmp, err);
+}
+
+static int get_columns(struct rd *r, struct reader *x, struct arena *tmp, struct err *err)
+{
+    int rc = 0;
+    for (uint32_t t = 0; t < x->n; t++) {
+        if (!x->t[t].count)
+            return page_corrupt(err, "template without values");
+        for (uint32_t k = 0; k < x->t[t].nplaces && x->t[t].place[k].mark && !rc; k++)
+            rc = get_column(r, &x->t[t].place[k], x->t[t].count, tmp, err);
+        if (rc)
+            return rc;
     }
-    x->texts = (const char *)rd_bytes(r, (size_t)sum);
-    return rd_ok(r) ? 0 : page_corrupt(err, "texts of a template");
+    return 0;
 }
 
 struct output {
@@ -439,18 +362,16 @@ static bool put_number(struct output *o, uint64_t v, unsigned digits)
     return put_bytes(o, tmp + sizeof tmp - n, n);
 }
 
-static bool put_place(const struct reader *x, const struct tmpl *t, const struct place *p,
-                      struct output *o)
+static bool put_place(const struct tmpl *t, const struct place *p, struct output *o)
 {
     if (p->mark != TEMPLATE_TEXT)
-        return put_number(o, p->min + bitpack_get(p->packed, t->used, p->width), p->digits);
-    uint32_t k = p->text + t->used;
-    uint64_t from = k ? x->text_end[k - 1] : 0;
-    return put_bytes(o, x->texts + from, (size_t)(x->text_end[k] - from));
+        return put_number(o, (uint64_t)p->num[t->used], p->digits);
+    const uint32_t *off = p->text.off + t->used;
+    return put_bytes(o, p->text.bytes + off[0], off[1] - off[0]);
 }
 
 /* the next value of the template */
-static bool put_value(const struct reader *x, struct tmpl *t, struct output *o)
+static bool put_value(struct tmpl *t, struct output *o)
 {
     const char *p = t->text.p, *end = p + t->text.n;
     uint32_t k = 0;
@@ -461,7 +382,7 @@ static bool put_value(const struct reader *x, struct tmpl *t, struct output *o)
             q++;
         ok = put_bytes(o, p, (size_t)(q - p));
         if (ok && q < end) {
-            ok = put_place(x, t, &t->place[k++], o);
+            ok = put_place(t, &t->place[k++], o);
             q += *q == TEMPLATE_PADDED ? 2 : 1;
         }
         p = q;
@@ -470,38 +391,30 @@ static bool put_value(const struct reader *x, struct tmpl *t, struct output *o)
     return ok;
 }
 
-int page_get_templates(struct rd *r, uint32_t n, uint32_t nvals, struct arena *a,
-                       struct page_out *ret, struct err *err)
+int page_get_templates(struct rd *r, uint32_t n, struct arena *a, struct arena *tmp,
+                       struct texts *ret, struct err *err)
 {
     struct reader x = { 0 };
-    uint32_t total = rd_le32(r);
-    if (!rd_ok(r) || total > (uint64_t)nvals * TEMPLATE_TEXT_MAX)
-        return page_corrupt(err, "length of the values");
-    int rc = get_templates(r, &x, nvals, a, err);
+    uint64_t total = rd_varint(r);
+    if (!rd_ok(r) || total > (uint64_t)n * TEMPLATE_TEXT_MAX)
+        return page_corrupt(err, "length of the texts");
+    int rc = get_templates(r, &x, n, tmp, err);
     if (!rc)
-        rc = get_columns(r, &x, err);
-    if (!rc)
-        rc = get_texts(r, &x, a, err);
+        rc = get_columns(r, &x, tmp, err);
     if (rc)
         return rc;
-    uint32_t *off = arena_array(a, (size_t)n + 1, sizeof *off);
     char *bytes = arena_alloc(a, (size_t)total + 1);
-    if (!off || !bytes)
+    if (!bytes)
         return err_nomem(err);
     struct output o = { bytes, bytes + total };
-    uint32_t slot = 0;
-    for (uint32_t k = 0, row = UINT32_MAX; k < nvals; k++) {
-        row = page_next_row(ret->present, row, n);
-        while (slot <= row)
-            off[slot++] = (uint32_t)(o.p - bytes);
-        if (!put_value(&x, &x.t[bitpack_get(x.ids, k, x.idwidth)], &o))
-            return page_corrupt(err, "length of the values");
+    for (uint32_t i = 0; i < n; i++) {
+        ret->off[i] = (uint32_t)(o.p - bytes);
+        if (!put_value(&x.t[x.ids[i]], &o))
+            return page_corrupt(err, "length of the texts");
     }
     if (o.p != o.end)
-        return page_corrupt(err, "length of the values");
-    while (slot <= n)
-        off[slot++] = total;
-    ret->off = off;
+        return page_corrupt(err, "length of the texts");
+    ret->off[n] = (uint32_t)total;
     ret->bytes = bytes;
     return 0;
 }

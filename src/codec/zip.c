@@ -16,7 +16,8 @@
 #include "base/mem.h"
 #include "base/rd.h"
 
-#define WINDOW_LOG_MAX 23 /* 8 MiB, as RFC 9659 has it for the web */
+#define WINDOW_LOG_MAX 23               /* 8 MiB, as RFC 9659 has it for the web */
+#define WINDOW_WIDE ((size_t)512 << 10) /* stored bytes from which the window is the largest */
 #define ROOM_MIN ((size_t)4096)
 #define GZIP_LEVEL 4
 #define ZSTD_LEVEL 3
@@ -339,7 +340,12 @@ size_t zstd_pack(str in, int level, struct buf *out)
     char *to = z ? pack_room(in, out, &room) : NULL;
     if (!to)
         return 0;
-    size_t n = ZSTD_compressCCtx(z, to, room, in.p, in.n, level);
+    /* the low levels look back half a MiB or two; a large page repeats itself further than that */
+    ZSTD_CCtx_reset(z, ZSTD_reset_session_and_parameters);
+    ZSTD_CCtx_setParameter(z, ZSTD_c_compressionLevel, level);
+    if (in.n > WINDOW_WIDE)
+        ZSTD_CCtx_setParameter(z, ZSTD_c_windowLog, WINDOW_LOG_MAX);
+    size_t n = ZSTD_compress2(z, to, room, in.p, in.n);
     if (ZSTD_isError(n))
         n = 0;
     buf_advance(out, n);

@@ -287,6 +287,8 @@ void md_sync_fails(struct md_node *n, uint64_t seed)
 {
     size_t sectors = (n->now.n + MD_SECTOR - 1) / MD_SECTOR;
     uint64_t keep_of_4 = md_draw(&seed) % 4;
+    if (n->low < n->disk.n)
+        resize_disk(n, (size_t)n->low);
     for (size_t i = 0; (i = bits_next(n->dirty, i, sectors)) < sectors; i++) {
         if (md_draw(&seed) % 4 < keep_of_4)
             sector_to_disk(n, i);
@@ -294,6 +296,7 @@ void md_sync_fails(struct md_node *n, uint64_t seed)
             bit_set(n->lost, i);
         bit_clear(n->dirty, i);
     }
+    n->low = n->now.n;
 }
 
 void md_drop_cache(struct md_node *n)

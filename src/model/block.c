@@ -49,6 +49,17 @@ int block_load(struct block *b, uint32_t c, const struct colv **ret, struct err 
     return 0;
 }
 
+int block_value(struct block *b, uint32_t c, uint32_t row, struct val *ret, struct err *err)
+{
+    const struct colv *v = b->loaded[c];
+    if (!v && b->ops->value)
+        return b->ops->value(b, c, row, ret, err);
+    int rc = block_load(b, c, &v, err);
+    if (!rc)
+        *ret = colv_val(v, row);
+    return rc;
+}
+
 static struct fieldref canonical[F__COUNT];
 static pthread_once_t canonical_once = PTHREAD_ONCE_INIT;
 

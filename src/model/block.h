@@ -73,6 +73,8 @@ struct block_ops {
     /* decodes column c; the result lives in the block's arena */
     int (*load)(struct block *b, uint32_t c, struct colv *ret, struct err *err);
     void (*close)(struct block *b);
+    /* one value of a column that is not decoded, where that is cheaper; may be NULL */
+    int (*value)(struct block *b, uint32_t c, uint32_t row, struct val *ret, struct err *err);
 };
 
 struct id_gen; /* ident.h */
@@ -107,6 +109,9 @@ struct val colv_val(const struct colv *c, uint32_t row);
 uint32_t block_find(const struct block *b, const struct fieldref *f, uint32_t *ret, uint32_t max);
 /* decoded column c, cached in the block */
 int block_load(struct block *b, uint32_t c, const struct colv **ret, struct err *err);
+/* One row's value in column c, VAL_ABSENT when there is none: for few rows of many columns. Text
+ * lives until block_close. */
+int block_value(struct block *b, uint32_t c, uint32_t row, struct val *ret, struct err *err);
 /* The value of a field in a row: the first present one of its physical columns. F_SEQ, F_ID
  * (derived when not stored), F_RECEIVED_AT always exist. Absent and out-of-memory both give
  * VAL_ABSENT with 0 and <0 as the return. */

@@ -6,9 +6,10 @@ bool calc_of_texts(const struct pred_calc *c, const struct block *b)
     uint32_t cols[16], max = sizeof cols / sizeof *cols;
     str name = field_table[F_REST].name;
     struct fieldref rest = { .field = F_REST, .key = name, .hash = field_dotted_hash(name) };
-    if (block_find(b, &rest, cols, 1))
-        return false; /* an attribute in there may be of any type */
+    bool has_rest = block_find(b, &rest, cols, 1);
     for (uint32_t i = 0; i < c->nfields; i++) {
+        if (has_rest && c->fields[i].field == F_NONE)
+            return false; /* an attribute in there may be of any type */
         uint32_t n = block_find(b, &c->fields[i], cols, max);
         if (n > max || c->fields[i].field == F_ID)
             return false;

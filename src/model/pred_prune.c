@@ -180,9 +180,11 @@ static enum verdict judge_level(const struct pred *p, const struct block_stats *
 static enum verdict judge_calc(const struct pred_calc *c, const struct block_stats *st)
 {
     struct col_stats cs[COLS_MAX];
-    if (!c->texts || has_rest(st))
+    if (!c->texts)
         return MAYBE;
     for (uint32_t i = 0; i < c->nfields; i++) {
+        if (c->fields[i].field == F_NONE && has_rest(st))
+            return MAYBE;
         uint32_t n = st->find(st->ctx, &c->fields[i], cs, COLS_MAX);
         if (n > COLS_MAX || c->fields[i].field == F_ID)
             return MAYBE;

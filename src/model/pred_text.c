@@ -5,17 +5,18 @@
  *   bytes  |refused by peer|connection REFUSED|ok|...      hit -> off[] tells the value,
  *   off    0               15                 33 35         the value's text is checked around it
  *
- * The search compares two bytes of the needle, the rarest ones, at 16 places at a time and looks
- * closer only where both fit. Case folding keeps byte lengths (base/utf8.h), so an ASCII byte of a
- * needle can only stand for an ASCII letter of either case: `byte | 0x20`. A needle without any
- * ASCII byte is looked for as it stands when it is CJK (which has no case), else in a folded copy.
+ * The search compares two bytes of the needle, the rarest ones, at 16 places at a time (32 where
+ * the processor has AVX2) and looks closer only where both fit. Case folding keeps byte lengths
+ * (base/utf8.h), so an ASCII byte of a needle can only stand for an ASCII letter of either case:
+ * `byte | 0x20`. A needle without any ASCII byte is looked for as it stands when it is CJK (which
+ * has no case), else in a folded copy.
  */
 #include "base/utf8.h"
 #include "codec/token.h"
 #include "model/pred_int.h"
 
 #if defined(__SSE2__)
-#include <emmintrin.h>
+#include <immintrin.h>
 #endif
 
 enum char_class char_class(uint32_t cp)
@@ -149,6 +150,31 @@ static size_t find_blocks(const struct needle *nd, struct probe pr, const char *
 }
 #endif
 
+#if defined(__SSE2__)
+/* The same with 32 at a time; count a multiple of 32. */
+__attribute__((target("avx2"))) static size_t find_blocks32(const struct needle *nd,
+                                                            struct probe pr, const char *p,
+                                                            size_t i, size_t count)
+{
+    const __m256i v1 = _mm256_set1_epi8((char)pr.v1), v2 = _mm256_set1_epi8((char)pr.v2);
+    const __m256i or1 = _mm256_set1_epi8((char)pr.or1), or2 = _mm256_set1_epi8((char)pr.or2);
+    const char *p1 = p + nd->at1, *p2 = p + nd->at2;
+    for (size_t end = i + count; i < end; i += 32) {
+        __m256i a =
+            _mm256_or_si256(_mm256_loadu_si256((const __m256i *)(const void *)(p1 + i)), or1);
+        __m256i b =
+            _mm256_or_si256(_mm256_loadu_si256((const __m256i *)(const void *)(p2 + i)), or2);
+        __m256i both = _mm256_and_si256(_mm256_cmpeq_epi8(a, v1), _mm256_cmpeq_epi8(b, v2));
+        for (unsigned m = (unsigned)_mm256_movemask_epi8(both); m; m &= m - 1) {
+            size_t at = i + (size_t)__builtin_ctz(m);
+            if (stands_at(nd, p + at))
+                return at;
+        }
+    }
+    return SIZE_MAX;
+}
+#endif
+
 size_t needle_find(const struct needle *nd, const char *p, size_t from, size_t n)
 {
     if (nd->bytes.n == 0 || n < nd->bytes.n || from > n - nd->bytes.n)
@@ -157,9 +183,16 @@ size_t needle_find(const struct needle *nd, const char *p, size_t from, size_t n
     struct probe pr = probe_of(nd);
     size_t i = from;
 #if defined(__SSE2__)
-    size_t blocks = (places - from) & ~(size_t)15;
+    size_t wide = (places - i) & ~(size_t)31;
+    if (wide && __builtin_cpu_supports("avx2")) {
+        size_t hit = find_blocks32(nd, pr, p, i, wide);
+        if (hit != SIZE_MAX)
+            return hit;
+        i += wide;
+    }
+    size_t blocks = (places - i) & ~(size_t)15;
     if (blocks) {
-        size_t hit = find_blocks(nd, pr, p, from, blocks);
+        size_t hit = find_blocks(nd, pr, p, i, blocks);
         if (hit != SIZE_MAX)
             return hit;
         i += blocks;

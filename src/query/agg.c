@@ -25,6 +25,35 @@ static int count_result(struct agg_env *e, void *state, struct val *ret, struct 
     return 0;
 }
 
+static int count_merge(struct agg_env *e, char *into, char *from, uint32_t n, const uint32_t *map,
+                       void *shared, struct err *err)
+{
+    uint64_t *to = (uint64_t *)(void *)into, *other = (uint64_t *)(void *)from;
+    (void)e;
+    (void)shared;
+    (void)err;
+    for (uint32_t i = 0; i < n; i++)
+        to[map[i]] += other[i];
+    return 0;
+}
+
+/* for every row of a bitmap: i */
+#define EACH_ROW(rows, n, i)                                                                       \
+    for (size_t w_ = 0; w_ < BITS_WORDS(n); w_++)                                                  \
+        for (uint64_t m_ = (rows)[w_], i; m_ && (i = w_ * 64 + (uint64_t)__builtin_ctzll(m_), 1);  \
+             m_ &= m_ - 1)
+
+static int count_column(struct agg_env *e, char *states, const struct colv *c, const uint64_t *rows,
+                        const uint32_t *gid, struct err *err)
+{
+    uint64_t *n = (uint64_t *)(void *)states;
+    (void)e;
+    (void)err;
+    EACH_ROW(rows, c->n, i)
+    n[gid[i]]++;
+    return 0;
+}
+
 static struct val number(double d)
 {
     if (!isfinite(d))
@@ -54,6 +83,47 @@ static int sum_add(struct agg_env *e, void *state, const struct val *v, struct e
         }
     }
     return 0;
+}
+
+static int sum_column(struct agg_env *e, char *states, const struct colv *c, const uint64_t *rows,
+                      const uint32_t *gid, struct err *err)
+{
+    struct exact_sum *s = (struct exact_sum *)(void *)states;
+    bool ok = true;
+    if (c->type == V_I64) {
+        EACH_ROW(rows, c->n, i)
+        exact_add_i64(&s[gid[i]], c->i64[i]);
+        return 0;
+    }
+    if (c->type != V_F64)
+        return 1;
+    EACH_ROW(rows, c->n, i)
+    {
+        struct exact_sum *at = &s[gid[i]];
+        bool had = at->big;
+        if (!isfinite(c->f64[i]))
+            continue;
+        ok &= exact_add_decimal(at, c->f64[i]);
+        if (!had && at->big)
+            e->r->kept_bytes += sizeof(struct exact_big);
+    }
+    return ok ? run_room(e->r, "stats", err) : err_nomem(err);
+}
+
+static int sum_merge(struct agg_env *e, char *into, char *from, uint32_t n, const uint32_t *map,
+                     void *shared, struct err *err)
+{
+    struct exact_sum *to = (struct exact_sum *)(void *)into,
+                     *other = (struct exact_sum *)(void *)from;
+    (void)shared;
+    for (uint32_t i = 0; i < n; i++) {
+        bool had = to[map[i]].big;
+        if (!exact_merge(&to[map[i]], &other[i]))
+            return err_nomem(err);
+        if (!had && to[map[i]].big)
+            e->r->kept_bytes += sizeof(struct exact_big);
+    }
+    return run_room(e->r, "stats", err);
 }
 
 static int sum_result(struct agg_env *e, void *state, struct val *ret, struct err *err)
@@ -117,6 +187,29 @@ static int spread_add(struct agg_env *e, void *state, const struct val *v, struc
     return 0;
 }
 
+static int spread_merge(struct agg_env *e, char *into, char *from, uint32_t n, const uint32_t *map,
+                        void *shared, struct err *err)
+{
+    struct spread *to = (struct spread *)(void *)into, *other = (struct spread *)(void *)from;
+    (void)shared;
+    for (uint32_t i = 0; i < n; i++) {
+        struct spread *s = &to[map[i]];
+        if (!other[i].n)
+            continue;
+        if (!s->x) {
+            s->x = mem_zalloc(sizeof *s->x);
+            s->xx = mem_zalloc(sizeof *s->xx);
+            if (!s->x || !s->xx)
+                return err_nomem(err);
+            e->r->kept_bytes += 2 * sizeof *s->x;
+        }
+        exact_big_merge(s->x, other[i].x);
+        exact_big_merge(s->xx, other[i].xx);
+        s->n += other[i].n;
+    }
+    return run_room(e->r, "stats", err);
+}
+
 static int spread_result(struct agg_env *e, void *state, struct val *ret, struct err *err)
 {
     const struct spread *s = state;
@@ -175,6 +268,62 @@ static int last_add(struct agg_env *e, void *state, const struct val *v, struct 
     return !h->set || later ? keep_one(e, state, v, err) : 0;
 }
 
+/* what add does with every value the other side has held */
+static int held_merge(struct agg_env *e, char *into, char *from, uint32_t n, const uint32_t *map,
+                      void *shared, struct err *err)
+{
+    struct held *to = (struct held *)(void *)into, *other = (struct held *)(void *)from;
+    int rc = 0;
+    (void)shared;
+    for (uint32_t i = 0; i < n && !rc; i++) {
+        e->t = other[i].t;
+        e->seq = other[i].seq;
+        if (other[i].set)
+            rc = e->agg->fn->add(e, &to[map[i]], &other[i].v, err);
+    }
+    return rc;
+}
+
+/* Numbers: only one that is better than the group's goes the long way. */
+static int extreme_column(struct agg_env *e, char *states, const struct colv *c,
+                          const uint64_t *rows, const uint32_t *gid, bool max, struct err *err)
+{
+    struct held *s = (struct held *)(void *)states;
+    int rc = 0;
+    if (c->type != V_I64 && c->type != V_F64)
+        return 1;
+    EACH_ROW(rows, c->n, i)
+    {
+        struct held *h = &s[gid[i]];
+        struct val v = { .t = c->type };
+        bool better = !h->set || h->v.t != c->type;
+        if (c->type == V_I64) {
+            v.i = c->i64[i];
+            better = better || (max ? v.i > h->v.i : v.i < h->v.i);
+        } else {
+            v.d = c->f64[i];
+            better = better || !(max ? v.d <= h->v.d : v.d >= h->v.d);
+        }
+        if (better)
+            rc = e->agg->fn->add(e, h, &v, err);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+static int min_column(struct agg_env *e, char *states, const struct colv *c, const uint64_t *rows,
+                      const uint32_t *gid, struct err *err)
+{
+    return extreme_column(e, states, c, rows, gid, false, err);
+}
+
+static int max_column(struct agg_env *e, char *states, const struct colv *c, const uint64_t *rows,
+                      const uint32_t *gid, struct err *err)
+{
+    return extreme_column(e, states, c, rows, gid, true, err);
+}
+
 static int held_result(struct agg_env *e, void *state, struct val *ret, struct err *err)
 {
     const struct held *h = state;
@@ -187,25 +336,34 @@ static int held_result(struct agg_env *e, void *state, struct val *ret, struct e
 /* ---- the table ---- */
 
 static const struct agg_fn functions[] = {
-    { "count", AGG_OPTIONAL, sizeof(uint64_t), count_add, count_result, NULL, NULL },
-    { "count_distinct", 0, sizeof(uint64_t), distinct_add, count_result, NULL, distinct_free },
-    { "sum", 0, sizeof(struct exact_sum), sum_add, sum_result, sum_clear, NULL },
-    { "avg", 0, sizeof(struct exact_sum), sum_add, avg_result, sum_clear, NULL },
-    { "min", AGG_TYPED, sizeof(struct held), min_add, held_result, held_clear, NULL },
-    { "max", AGG_TYPED, sizeof(struct held), max_add, held_result, held_clear, NULL },
-    { "median", AGG_TYPED, sizeof(struct numbers), numbers_add, numbers_result, numbers_clear,
-      NULL },
+    { "count", AGG_OPTIONAL, sizeof(uint64_t), count_add, count_result, NULL, NULL, count_merge,
+      count_column },
+    { "count_distinct", 0, sizeof(uint64_t), distinct_add, count_result, NULL, distinct_free,
+      distinct_merge, distinct_column },
+    { "sum", 0, sizeof(struct exact_sum), sum_add, sum_result, sum_clear, NULL, sum_merge,
+      sum_column },
+    { "avg", 0, sizeof(struct exact_sum), sum_add, avg_result, sum_clear, NULL, sum_merge,
+      sum_column },
+    { "min", AGG_TYPED, sizeof(struct held), min_add, held_result, held_clear, NULL, held_merge,
+      min_column },
+    { "max", AGG_TYPED, sizeof(struct held), max_add, held_result, held_clear, NULL, held_merge,
+      max_column },
+    { "median", AGG_TYPED, sizeof(struct numbers), numbers_add, numbers_result, numbers_clear, NULL,
+      numbers_merge, NULL },
     { "percentile", AGG_TYPED, sizeof(struct numbers), numbers_add, numbers_result, numbers_clear,
-      NULL },
-    { "stddev", 0, sizeof(struct spread), spread_add, spread_result, spread_clear, NULL },
+      NULL, numbers_merge, NULL },
+    { "stddev", 0, sizeof(struct spread), spread_add, spread_result, spread_clear, NULL,
+      spread_merge, NULL },
     { "first", AGG_TYPED | AGG_PLACED, sizeof(struct held), first_add, held_result, held_clear,
-      NULL },
-    { "last", AGG_TYPED | AGG_PLACED, sizeof(struct held), last_add, held_result, held_clear,
-      NULL },
-    { "any", AGG_TYPED | AGG_PLACED, sizeof(struct held), first_add, held_result, held_clear,
-      NULL },
-    { "values", 0, sizeof(struct sample), sample_add, sample_result, sample_clear, NULL },
-    { "rate", AGG_OPTIONAL, sizeof(struct exact_sum), sum_add, rate_result, sum_clear, NULL },
+      NULL, held_merge, NULL },
+    { "last", AGG_TYPED | AGG_PLACED, sizeof(struct held), last_add, held_result, held_clear, NULL,
+      held_merge, NULL },
+    { "any", AGG_TYPED | AGG_PLACED, sizeof(struct held), first_add, held_result, held_clear, NULL,
+      held_merge, NULL },
+    { "values", 0, sizeof(struct sample), sample_add, sample_result, sample_clear, NULL,
+      sample_merge, NULL },
+    { "rate", AGG_OPTIONAL, sizeof(struct exact_sum), sum_add, rate_result, sum_clear, NULL,
+      sum_merge, sum_column },
 };
 
 const char *const agg_names[] = { "count",  "count_distinct",

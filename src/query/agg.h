@@ -49,6 +49,14 @@ struct agg_fn {
     int (*result)(struct agg_env *e, void *state, struct val *ret, struct err *err);
     void (*clear)(void *state); /* frees what hangs off; may be NULL */
     void (*shared_free)(void *shared);
+    /* Adds what n states of another run have collected: from[i] to into[map[i]]; shared: that
+     * run's. */
+    int (*merge)(struct agg_env *e, char *into, char *from, uint32_t n, const uint32_t *map,
+                 void *shared, struct err *err);
+    /* The rows of one column at a time, states[gid[row]]; rows: a bitmap, all have a value. 1: not
+     * for this type of column, nothing was done; NULL: never. */
+    int (*column)(struct agg_env *e, char *states, const struct colv *c, const uint64_t *rows,
+                  const uint32_t *gid, struct err *err);
 };
 
 /* by name; the q of p50 .. p999 goes into *ret_q. NULL = unknown */

@@ -66,6 +66,22 @@ int numbers_add(struct agg_env *e, void *state, const struct val *v, struct err 
     return 0;
 }
 
+int numbers_merge(struct agg_env *e, char *into, char *from, uint32_t n, const uint32_t *map,
+                  void *shared, struct err *err)
+{
+    struct numbers *to = (struct numbers *)(void *)into, *other = (struct numbers *)(void *)from;
+    (void)shared;
+    for (uint32_t i = 0; i < n; i++) {
+        for (size_t k = 0; k < other[i].n; k++) {
+            struct val v = { .t = V_F64, .d = other[i].v[k] };
+            int rc = numbers_add(e, &to[map[i]], &v, err);
+            if (rc)
+                return rc;
+        }
+    }
+    return 0;
+}
+
 static int double_cmp(const void *x, const void *y)
 {
     double a = *(const double *)x, b = *(const double *)y;
@@ -138,6 +154,21 @@ int sample_add(struct agg_env *e, void *state, const struct val *v, struct err *
     return held_set(e->r, &s->h[lo], v, 0, 0, err);
 }
 
+int sample_merge(struct agg_env *e, char *into, char *from, uint32_t n, const uint32_t *map,
+                 void *shared, struct err *err)
+{
+    struct sample *to = (struct sample *)(void *)into, *other = (struct sample *)(void *)from;
+    (void)shared;
+    for (uint32_t i = 0; i < n; i++) {
+        for (uint32_t k = 0; k < other[i].n; k++) {
+            int rc = sample_add(e, &to[map[i]], &other[i].h[k].v, err);
+            if (rc)
+                return rc;
+        }
+    }
+    return 0;
+}
+
 int sample_result(struct agg_env *e, void *state, struct val *ret, struct err *err)
 {
     struct sample *s = state;
@@ -169,11 +200,18 @@ void sample_clear(void *state)
 
 /* ---- count_distinct ---- */
 
+/* Pairs of a group and a value's number: a bitmap, a row a group, while that is small; then a table
+ * of the pairs. */
 struct pair_set {
     struct intern values;
+    uint64_t *bits;
+    uint32_t rows, words; /* of the bitmap */
+    bool hashed;
     uint64_t *slots; /* group << 32 | value, plus 1; 0 = free */
     size_t n, cap;
 };
+
+#define PAIR_BITS ((uint64_t)1 << 22)
 
 static bool pairs_grow(struct pair_set *p, struct run *r)
 {
@@ -196,37 +234,198 @@ static bool pairs_grow(struct pair_set *p, struct run *r)
     return true;
 }
 
-int distinct_add(struct agg_env *e, void *state, const struct val *v, struct err *err)
+static int pairs_open(struct agg_env *e, struct err *err)
 {
     struct pair_set *p = e->shared;
-    uint32_t id;
-    if (!p) {
-        p = mem_zalloc(sizeof *p);
-        if (!p)
-            return err_nomem(err);
-        intern_init(&p->values, e->r, COUNTED);
-        e->shared = p;
-    }
-    int rc = intern_val(&p->values, *v, &id, err);
-    if (rc)
-        return rc;
+    if (p)
+        return 0;
+    p = mem_zalloc(sizeof *p);
+    if (!p)
+        return err_nomem(err);
+    intern_init(&p->values, e->r, COUNTED);
+    e->shared = p;
+    return 0;
+}
+
+/* *ret_new: the pair was not known */
+static int pair_put(struct pair_set *p, struct run *r, uint64_t pair, bool *ret_new,
+                    struct err *err)
+{
     if (p->n * 2 >= p->cap) {
-        if (!pairs_grow(p, e->r))
+        if (!pairs_grow(p, r))
             return err_nomem(err);
-        rc = run_room(e->r, COUNTED, err);
+        int rc = run_room(r, COUNTED, err);
         if (rc)
             return rc;
     }
-    uint64_t key = ((uint64_t)e->group << 32 | id) + 1;
+    uint64_t key = pair + 1;
     size_t k = hash_mix(key) & (p->cap - 1);
     while (p->slots[k] && p->slots[k] != key)
         k = (k + 1) & (p->cap - 1);
-    if (!p->slots[k]) {
-        p->slots[k] = key;
-        p->n++;
-        ++*(uint64_t *)state;
-    }
+    *ret_new = !p->slots[k];
+    p->n += *ret_new;
+    p->slots[k] = key;
     return 0;
+}
+
+/* Calls fn for every pair, until it gives an error. */
+static int pairs_each(const struct pair_set *p,
+                      int (*fn)(void *arg, uint64_t pair, struct err *err), void *arg,
+                      struct err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; i < p->cap && !rc; i++)
+        if (p->slots[i])
+            rc = fn(arg, p->slots[i] - 1, err);
+    for (uint64_t g = 0; g < p->rows && !p->hashed; g++)
+        for (uint32_t w = 0; w < p->words; w++)
+            for (uint64_t m = p->bits[g * p->words + w]; m && !rc; m &= m - 1)
+                rc = fn(arg, g << 32 | (w * 64u + (uint32_t)__builtin_ctzll(m)), err);
+    return rc;
+}
+
+struct rehash {
+    struct pair_set *p;
+    struct run *r;
+};
+
+static int put_again(void *arg, uint64_t pair, struct err *err)
+{
+    struct rehash *h = arg;
+    bool is_new;
+    return pair_put(h->p, h->r, pair, &is_new, err);
+}
+
+/* from the bitmap to the table */
+static int pairs_hash(struct pair_set *p, struct run *r, struct err *err)
+{
+    struct pair_set bitmap = *p;
+    bitmap.cap = 0;
+    p->hashed = true;
+    int rc = pairs_each(&bitmap, put_again, &(struct rehash){ p, r }, err);
+    r->kept_bytes -= (size_t)p->rows * p->words * 8;
+    mem_free(p->bits);
+    p->bits = NULL;
+    return rc;
+}
+
+/* Room for the pair in the bitmap, or no bitmap any more. */
+static int bitmap_grow(struct pair_set *p, struct run *r, uint32_t group, uint32_t id,
+                       struct err *err)
+{
+    uint64_t rows = p->rows ? p->rows : 4, words = p->words ? p->words : 16;
+    while (rows <= group)
+        rows *= 2;
+    while (words <= id / 64)
+        words *= 2;
+    if (rows * words > PAIR_BITS / 64 || rows * words * 8 > r->budget / 16)
+        return pairs_hash(p, r, err);
+    uint64_t *bits = mem_zarray((size_t)(rows * words), sizeof *bits);
+    if (!bits)
+        return err_nomem(err);
+    for (uint32_t g = 0; g < p->rows; g++)
+        memcpy(bits + g * words, p->bits + (size_t)g * p->words, p->words * sizeof *bits);
+    r->kept_bytes += (size_t)(rows * words - (uint64_t)p->rows * p->words) * 8;
+    mem_free(p->bits);
+    p->bits = bits;
+    p->rows = (uint32_t)rows;
+    p->words = (uint32_t)words;
+    return run_room(r, COUNTED, err);
+}
+
+/* The pair is one more of its group, unless it is known. */
+static int pair_add(struct agg_env *e, uint64_t *counts, uint32_t group, uint32_t id,
+                    struct err *err)
+{
+    struct pair_set *p = e->shared;
+    bool is_new;
+    int rc = 0;
+    if (!p->hashed && (group >= p->rows || id / 64 >= p->words))
+        rc = bitmap_grow(p, e->r, group, id, err);
+    if (rc)
+        return rc;
+    if (p->hashed) {
+        rc = pair_put(p, e->r, (uint64_t)group << 32 | id, &is_new, err);
+    } else {
+        uint64_t *w = &p->bits[(size_t)group * p->words + id / 64], bit = 1ull << id % 64;
+        is_new = !(*w & bit);
+        *w |= bit;
+    }
+    if (!rc)
+        counts[group] += is_new;
+    return rc;
+}
+
+int distinct_add(struct agg_env *e, void *state, const struct val *v, struct err *err)
+{
+    uint32_t id;
+    int rc = pairs_open(e, err);
+    if (!rc)
+        rc = intern_val(&((struct pair_set *)e->shared)->values, *v, &id, err);
+    return rc ? rc : pair_add(e, (uint64_t *)state - e->group, e->group, id, err);
+}
+
+/* A dictionary column: a value is looked up once a block. */
+int distinct_column(struct agg_env *e, char *states, const struct colv *c, const uint64_t *rows,
+                    const uint32_t *gid, struct err *err)
+{
+    if (!c->codes || c->type != V_STR)
+        return 1;
+    int rc = pairs_open(e, err);
+    if (rc)
+        return rc;
+    struct pair_set *p = e->shared;
+    uint32_t *ids = mem_alloc(c->ndict * sizeof *ids);
+    if (!ids)
+        return err_nomem(err);
+    memset(ids, 0xff, c->ndict * sizeof *ids);
+    for (size_t w = 0; w < BITS_WORDS(c->n) && !rc; w++) {
+        for (uint64_t m = rows[w]; m && !rc; m &= m - 1) {
+            uint32_t i = (uint32_t)(w * 64) + (uint32_t)__builtin_ctzll(m);
+            uint32_t *id = &ids[c->codes[i]];
+            if (*id == UINT32_MAX)
+                rc = intern_val(&p->values, colv_val(c, i), id, err);
+            if (!rc)
+                rc = pair_add(e, (uint64_t *)(void *)states, gid[i], *id, err);
+        }
+    }
+    mem_free(ids);
+    return rc;
+}
+
+struct pair_merge {
+    struct agg_env *e;
+    uint64_t *counts;
+    const uint32_t *map, *ids; /* its groups and values in ours */
+    uint32_t n;
+};
+
+static int pair_in(void *arg, uint64_t pair, struct err *err)
+{
+    struct pair_merge *m = arg;
+    uint32_t group = (uint32_t)(pair >> 32);
+    return group < m->n ? pair_add(m->e, m->counts, m->map[group], m->ids[(uint32_t)pair], err) : 0;
+}
+
+int distinct_merge(struct agg_env *e, char *into, char *from, uint32_t n, const uint32_t *map,
+                   void *shared, struct err *err)
+{
+    struct pair_set *other = shared;
+    (void)from;
+    if (!other)
+        return 0;
+    int rc = pairs_open(e, err);
+    uint32_t *ids = mem_array(other->values.n + 1, sizeof *ids);
+    if (!rc && !ids)
+        rc = err_nomem(err);
+    for (uint32_t i = 0; i < other->values.n && !rc; i++)
+        rc = intern_val(&((struct pair_set *)e->shared)->values, other->values.vals[i], &ids[i],
+                        err);
+    if (!rc)
+        rc = pairs_each(other, pair_in,
+                        &(struct pair_merge){ e, (uint64_t *)(void *)into, map, ids, n }, err);
+    mem_free(ids);
+    return rc;
 }
 
 void distinct_free(void *shared)
@@ -235,6 +434,7 @@ void distinct_free(void *shared)
     if (!p)
         return;
     intern_deinit(&p->values);
+    mem_free(p->bits);
     mem_free(p->slots);
     mem_free(p);
 }

@@ -39,4 +39,14 @@ void sample_clear(void *state);
 int distinct_add(struct agg_env *e, void *state, const struct val *v, struct err *err);
 void distinct_free(void *shared);
 
+/* merge and column of struct agg_fn */
+int numbers_merge(struct agg_env *e, char *into, char *from, uint32_t n, const uint32_t *map,
+                  void *shared, struct err *err);
+int sample_merge(struct agg_env *e, char *into, char *from, uint32_t n, const uint32_t *map,
+                 void *shared, struct err *err);
+int distinct_merge(struct agg_env *e, char *into, char *from, uint32_t n, const uint32_t *map,
+                   void *shared, struct err *err);
+int distinct_column(struct agg_env *e, char *states, const struct colv *c, const uint64_t *rows,
+                    const uint32_t *gid, struct err *err);
+
 #endif

@@ -40,6 +40,16 @@ void exact_big_add(struct exact_big *b, double v)
         carry(b);
 }
 
+void exact_big_merge(struct exact_big *into, const struct exact_big *from)
+{
+    struct exact_big other = *from;
+    carry(into);
+    carry(&other);
+    for (int i = 0; i < EXACT_LIMBS; i++)
+        into->limb[i] += other.limb[i];
+    carry(into);
+}
+
 /* nearest double of a register whose carries are resolved */
 static double nearest(struct exact_big b)
 {
@@ -97,15 +107,30 @@ bool exact_add_f64(struct exact_sum *s, double v)
     return true;
 }
 
+bool exact_merge(struct exact_sum *s, const struct exact_sum *from)
+{
+    s->scaled += from->scaled;
+    s->n += from->n;
+    if (!from->big)
+        return true;
+    if (!s->big && !(s->big = mem_zalloc(sizeof *s->big)))
+        return false;
+    exact_big_merge(s->big, from->big);
+    return true;
+}
+
 void exact_deinit(struct exact_sum *s)
 {
     mem_free(s->big);
     s->big = NULL;
 }
 
-/* nearest double of scaled / 10^6, by way of its decimal text */
+/* nearest double of scaled / 10^6, by way of its decimal text where one division does not do */
 static double scaled_f64(__int128 scaled)
 {
+    const __int128 exact = (__int128)1 << 53;
+    if (scaled > -exact && scaled < exact) /* both are doubles, and dividing rounds once */
+        return (double)(int64_t)scaled / SCALE;
     char text[64], *p = text + sizeof text;
     unsigned __int128 u = scaled < 0 ? -(unsigned __int128)scaled : (unsigned __int128)scaled;
     for (int i = 0; i < 6 || u; i++) {

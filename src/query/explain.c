@@ -1,5 +1,6 @@
 /* explain.c: the plan of a query as a JSON object, for people who wonder why it is slow. */
 #include "codec/json.h"
+#include "query/refs.h"
 #include "query/run.h"
 
 static void put_time(struct buf *out, ts_ns t, bool open)
@@ -54,6 +55,30 @@ static void put_pipes(struct buf *out, const struct query *q)
     buf_putc(out, ']');
 }
 
+/* does a limit stand before anything that needs all rows? */
+static bool limited(const struct pipe *p)
+{
+    while (p && ((p->def->flags & PIPE_ROWWISE) || p->def == &pipe_offset))
+        p = p->next;
+    return p && (p->def == &pipe_limit || p->def == &pipe_head);
+}
+
+/* May several threads share the scan? They do when there are some and it has enough blocks. */
+static bool may_share(const struct query *q, const struct plan *plan, uint64_t limit)
+{
+    if (plan->dedup)
+        return false;
+    for (const struct pipe *p = q->first; p; p = p->next) {
+        if (p->def->ops->merge)
+            return p->def != &pipe_sort || limit != UINT64_MAX || limited(p->next);
+        if (plan->ordered && p->def != &pipe_fields)
+            return (p->def == &pipe_limit || p->def == &pipe_head) && !plan->filtered;
+        if (p->def != &pipe_where && !(p->def->flags & PIPE_ROWWISE))
+            return false;
+    }
+    return plan->ordered && limit <= REFS_MAX;
+}
+
 int query_explain(struct query *q, struct store *s, struct buf *out, struct err *err)
 {
     struct plan plan = plan_order(q);
@@ -66,9 +91,10 @@ int query_explain(struct query *q, struct store *s, struct buf *out, struct err 
     buf_putc(out, ',');
     put_bounds(out, q->filter);
     buf_printf(out, ",\"order\":\"%s\"",
-               !plan.ordered && !plan.dedup ? "any"
-               : plan.oldest                ? "oldest"
-                                            : "newest");
+               !plan.ordered && !plan.dedup && !plan.sorted ? "any"
+               : plan.oldest                                ? "oldest"
+                                                            : "newest");
+    buf_printf(out, ",\"shared\":%s", may_share(q, &plan, limit) ? "true" : "false");
     buf_printf(out, ",\"indexes\":%s", q->o.no_prune ? "false" : "true");
     buf_printf(out, ",\"marks\":%s", pred_uses_marks(q->filter) ? "true" : "false");
     put_pipes(out, q);

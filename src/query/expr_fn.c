@@ -419,28 +419,32 @@ int expr_json(struct expr_eval *x, str json, struct val *ret, struct err *err)
     }
 }
 
-/* Moves r to the value of `step` in the object or array that t opened. */
-static bool json_step(struct json_rd *r, struct json_tok *t, str step, struct arena *a)
+/* Moves r to the value of `step` in the object or array that t opened: 1, 0 when there is none. */
+static int json_step(struct json_rd *r, struct json_tok *t, str step, struct arena *a,
+                     struct err *err)
 {
     struct err bad = ERR_INIT;
     uint64_t want = 0, at = 0;
-    str skipped;
+    str skipped, key;
     bool arr = t->type == JSON_ARR;
     if ((!arr && t->type != JSON_OBJ) || (arr && !str_to_u64(step, &want)))
-        return false;
+        return 0;
     for (;;) {
         if (json_next(r, t, &bad) || t->type == JSON_OBJ_END || t->type == JSON_ARR_END)
-            return false;
+            return 0;
         bool hit = arr && at++ == want;
         if (t->type == JSON_KEY) {
-            hit = str_eq(json_unescape(t, a), step);
+            key = json_unescape(t, a);
+            if (!key.p && t->raw.n)
+                return err_nomem(err);
+            hit = str_eq(key, step);
             if (json_next(r, t, &bad))
-                return false;
+                return 0;
         }
         if (hit)
-            return true;
+            return 1;
         if (json_skip(r, t, &skipped, &bad))
-            return false;
+            return 0;
     }
 }
 
@@ -466,9 +470,11 @@ static int fn_json(struct expr_eval *x, const struct expr *e, uint32_t row, stru
     json_init(&r, buf_str(&x->buf));
     if (json_next(&r, &t, &bad))
         return 0;
-    for (str rest = s[1]; rest.n && str_split(&rest, '.', &step);)
-        if (!json_step(&r, &t, step, x->a))
-            return 0;
+    for (str rest = s[1]; rest.n && str_split(&rest, '.', &step);) {
+        rc = json_step(&r, &t, step, x->a, err);
+        if (rc <= 0)
+            return rc;
+    }
     return json_skip(&r, &t, &found, &bad) ? 0 : expr_json(x, found, ret, err);
 }
 

@@ -7,6 +7,8 @@
 #include "base/hash.h"
 #include "base/mem.h"
 
+#define DIRECT_BITS 16
+
 int grouper_init(struct grouper *g, struct run *r, const char *pipe, const struct group_key *keys,
                  uint32_t nkeys, struct err *err)
 {
@@ -34,6 +36,7 @@ void grouper_deinit(struct grouper *g)
     mem_free(g->vid);
     mem_free(g->of);
     mem_free(g->codes);
+    mem_free(g->direct);
     *g = (struct grouper){ 0 };
 }
 
@@ -72,17 +75,20 @@ static int number_codes(struct grouper *g, uint32_t key, const struct colv *col,
         g->ncodes = col->ndict;
     }
     memset(g->codes, 0xff, (size_t)col->ndict * sizeof *g->codes);
-    uint32_t null = UINT32_MAX, n = c->b->n;
-    for (size_t i = bits_next(c->sel, 0, n); i < n; i = bits_next(c->sel, i + 1, n)) {
-        bool has = colv_has(col, (uint32_t)i);
-        uint32_t *at = has ? &g->codes[col->codes[i]] : &null;
-        if (*at == UINT32_MAX) {
-            struct val v = has ? colv_val(col, (uint32_t)i) : VAL_ABSENT;
-            int rc = intern_val(&g->its[key], key_val(g, &g->keys[key], v), at, err);
-            if (rc)
-                return rc;
+    uint32_t null = UINT32_MAX;
+    for (size_t w = 0; w < BITS_WORDS(c->b->n); w++) {
+        uint64_t has = col->present ? col->present[w] : UINT64_MAX;
+        for (uint64_t m = c->sel[w]; m; m &= m - 1) {
+            size_t i = w * 64 + (size_t)__builtin_ctzll(m);
+            uint32_t *at = has >> i % 64 & 1 ? &g->codes[col->codes[i]] : &null;
+            if (__builtin_expect(*at == UINT32_MAX, 0)) {
+                struct val v = at != &null ? colv_val(col, (uint32_t)i) : VAL_ABSENT;
+                int rc = intern_val(&g->its[key], key_val(g, &g->keys[key], v), at, err);
+                if (rc)
+                    return rc;
+            }
+            out[i] = *at;
         }
-        out[i] = *at;
     }
     return 0;
 }
@@ -163,11 +169,71 @@ static int tuple_add(struct grouper *g, const uint32_t *ids, uint32_t *ret, stru
     return 0;
 }
 
+/* ---- few groups: a table with a place for every combination of numbers ---- */
+
+/* Lays the table out anew when a key has got more numbers; false: there are too many. */
+static bool direct_layout(struct grouper *g, int *rc, struct err *err)
+{
+    unsigned bits = 0, shift[GROUP_KEYS_MAX];
+    bool same = g->direct != NULL;
+    *rc = 0;
+    for (uint32_t k = 0; k < g->nkeys; k++) {
+        shift[k] = bits;
+        same &= g->shift[k] == bits;
+        bits += g->its[k].n > 1 ? 32 - (unsigned)__builtin_clz(g->its[k].n - 1) : 0;
+        if (bits > DIRECT_BITS)
+            return false;
+    }
+    if (same && bits == g->direct_bits)
+        return true;
+    if (sizeof(uint32_t) << bits > g->r->budget / 16)
+        return false;
+    uint32_t *table = mem_realloc(g->direct, sizeof *table << bits);
+    if (!table) {
+        *rc = err_nomem(err);
+        return false;
+    }
+    memset(table, 0xff, sizeof *table << bits);
+    g->r->kept_bytes += (sizeof *table << bits) - (g->direct ? sizeof *table << g->direct_bits : 0);
+    g->direct = table;
+    g->direct_bits = bits;
+    memcpy(g->shift, shift, sizeof shift);
+    for (uint32_t i = 0; i < g->n; i++) {
+        size_t at = 0;
+        for (uint32_t k = 0; k < g->nkeys; k++)
+            at |= (size_t)g->of[(size_t)i * g->nkeys + k] << shift[k];
+        table[at] = i;
+    }
+    return true;
+}
+
+static int direct_rows(struct grouper *g, const struct chunk *c, struct err *err)
+{
+    for (size_t w = 0; w < BITS_WORDS(c->b->n); w++) {
+        for (uint64_t m = c->sel[w]; m; m &= m - 1) {
+            size_t i = w * 64 + (size_t)__builtin_ctzll(m), at = 0;
+            for (uint32_t k = 0; k < g->nkeys; k++)
+                at |= (size_t)g->vid[(size_t)k * BLOCK_ROWS_MAX + i] << g->shift[k];
+            uint32_t *group = &g->direct[at];
+            if (__builtin_expect(*group == UINT32_MAX, 0)) {
+                uint32_t ids[GROUP_KEYS_MAX];
+                for (uint32_t k = 0; k < g->nkeys; k++)
+                    ids[k] = g->vid[(size_t)k * BLOCK_ROWS_MAX + i];
+                int rc = tuple_add(g, ids, group, err);
+                if (rc)
+                    return rc;
+            }
+            g->gid[i] = *group;
+        }
+    }
+    return 0;
+}
+
 /* several keys: their numbers to one; groups met before are found by a small cache first */
 static int number_tuples(struct grouper *g, const struct chunk *c, struct err *err)
 {
-    enum { CACHE = 1024, KEYS = 32 };
-    uint32_t n = c->b->n, nk = g->nkeys, ids[KEYS], cache[CACHE];
+    enum { CACHE = 1024 };
+    uint32_t n = c->b->n, nk = g->nkeys, ids[GROUP_KEYS_MAX], cache[CACHE];
     size_t size = nk * sizeof *ids;
     memset(cache, 0xff, sizeof cache);
     for (size_t i = bits_next(c->sel, 0, n); i < n; i = bits_next(c->sel, i + 1, n)) {
@@ -206,7 +272,40 @@ int grouper_rows(struct grouper *g, const struct chunk *c, struct err *err)
         g->n = g->its[0].n;
         return 0;
     }
-    return number_tuples(g, c, err);
+    int rc;
+    if (direct_layout(g, &rc, err))
+        return direct_rows(g, c, err);
+    return rc ? rc : number_tuples(g, c, err);
+}
+
+int grouper_merge(struct grouper *g, const struct grouper *from, uint32_t *map, struct err *err)
+{
+    uint32_t nk = g->nkeys, *ids[GROUP_KEYS_MAX] = { NULL }, tuple[GROUP_KEYS_MAX];
+    int rc = 0;
+    for (uint32_t k = 0; k < nk && !rc; k++) {
+        const struct intern *it = &from->its[k];
+        ids[k] = nk == 1 ? map : mem_array(it->n + 1, sizeof *ids[k]);
+        if (!ids[k])
+            rc = err_nomem(err);
+        for (uint32_t i = 0; i < it->n && !rc; i++)
+            rc = intern_val(&g->its[k], it->vals[i], &ids[k][i], err);
+    }
+    if (nk == 0)
+        map[0] = 0;
+    if (nk == 1)
+        g->n = g->its[0].n;
+    for (uint32_t i = 0; i < from->n && nk > 1 && !rc; i++) {
+        for (uint32_t k = 0; k < nk; k++)
+            tuple[k] = ids[k][from->of[(size_t)i * nk + k]];
+        uint64_t *slot = smap_get(&g->tuples, (str){ (const char *)tuple, nk * sizeof *tuple });
+        if (slot)
+            map[i] = (uint32_t)*slot;
+        else
+            rc = tuple_add(g, tuple, &map[i], err);
+    }
+    for (uint32_t k = 0; k < nk && nk > 1; k++)
+        mem_free(ids[k]);
+    return rc;
 }
 
 struct val grouper_val(const struct grouper *g, uint32_t group, uint32_t key)
@@ -228,16 +327,77 @@ static int group_cmp(const void *x, const void *y, void *arg)
     return 0;
 }
 
+/* A group and the 8 bytes of its first key that stand behind what all first keys begin with: most
+ * comparisons need no more. */
+struct sortable {
+    uint64_t prefix;
+    uint32_t group;
+};
+
+static uint64_t prefix_of(str s, size_t skip)
+{
+    uint64_t x = 0;
+    for (size_t i = skip; i < skip + 8; i++)
+        x = x << 8 | (i < s.n ? (uint8_t)s.p[i] : 0);
+    return x;
+}
+
+/* Length of the common beginning of all first keys; SIZE_MAX when not all are strings. */
+static size_t common_prefix(const struct grouper *g)
+{
+    const struct intern *it = &g->its[0];
+    size_t n = SIZE_MAX - 1;
+    for (uint32_t i = 0; i < it->n; i++) {
+        const str *s = &it->vals[i].s, *first = &it->vals[0].s;
+        if (it->vals[i].t != V_STR)
+            return SIZE_MAX;
+        n = s->n < n ? s->n : n;
+        size_t k = 0;
+        while (k < n && s->p[k] == first->p[k])
+            k++;
+        n = k;
+    }
+    return n;
+}
+
+static int sortable_cmp(const void *x, const void *y, void *arg)
+{
+    const struct sortable *a = x, *b = y;
+    if (a->prefix != b->prefix)
+        return a->prefix < b->prefix ? -1 : 1;
+    return group_cmp(&a->group, &b->group, arg);
+}
+
+static int sort_by_prefix(const struct grouper *g, size_t skip, uint32_t *order, struct err *err)
+{
+    struct sortable *v = mem_array(g->n, sizeof *v);
+    if (!v)
+        return err_nomem(err);
+    for (uint32_t i = 0; i < g->n; i++)
+        v[i] = (struct sortable){ prefix_of(grouper_val(g, i, 0).s, skip), i };
+    qsort_r(v, g->n, sizeof *v, sortable_cmp, (void *)(uintptr_t)g);
+    for (uint32_t i = 0; i < g->n; i++)
+        order[i] = v[i].group;
+    mem_free(v);
+    return 0;
+}
+
 int grouper_sorted(const struct grouper *g, uint32_t **ret, struct err *err)
 {
     uint32_t *order = mem_array(g->n + 1, sizeof *order);
-    if (!order)
-        return err_nomem(err);
-    for (uint32_t i = 0; i < g->n; i++)
+    int rc = order ? 0 : err_nomem(err);
+    for (uint32_t i = 0; i < g->n && !rc; i++)
         order[i] = i;
-    qsort_r(order, g->n, sizeof *order, group_cmp, (void *)(uintptr_t)g);
-    *ret = order;
-    return 0;
+    size_t skip = g->nkeys && g->n > 64 ? common_prefix(g) : SIZE_MAX;
+    if (!rc && skip != SIZE_MAX)
+        rc = sort_by_prefix(g, skip, order, err);
+    else if (!rc)
+        qsort_r(order, g->n, sizeof *order, group_cmp, (void *)(uintptr_t)g);
+    if (rc)
+        mem_free(order);
+    else
+        *ret = order;
+    return rc;
 }
 
 /* ---- parsing ---- */
@@ -314,7 +474,7 @@ int parse_by_one(struct parser *p, struct group_key *key, struct qcol *col)
 
 int parse_by(struct parser *p, struct by_args *ret)
 {
-    enum { KEYS_MAX = 16 };
+    enum { KEYS_MAX = GROUP_KEYS_MAX - 1 }; /* top adds one */
     ret->keys = arena_zalloc(p->a, KEYS_MAX * sizeof *ret->keys);
     ret->cols = arena_zalloc(p->a, KEYS_MAX * sizeof *ret->cols);
     ret->n = 0;

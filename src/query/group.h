@@ -10,6 +10,8 @@
 
 #include "query/internal.h"
 
+#define GROUP_KEYS_MAX 17
+
 enum key_kind { KEY_FIELD, KEY_TIME, KEY_BUCKET };
 
 struct group_key {
@@ -31,7 +33,9 @@ struct grouper {
     uint32_t *gid;      /* by row of the current chunk */
     uint32_t *codes;    /* scratch: dictionary code -> number */
     uint32_t ncodes;
-    uint32_t *vid; /* scratch: by row */
+    uint32_t *vid;    /* scratch: by row */
+    uint32_t *direct; /* several keys, few numbers: group by the numbers' bits side by side */
+    unsigned direct_bits, shift[GROUP_KEYS_MAX];
 };
 
 int grouper_init(struct grouper *g, struct run *r, const char *pipe, const struct group_key *keys,
@@ -39,6 +43,8 @@ int grouper_init(struct grouper *g, struct run *r, const char *pipe, const struc
 void grouper_deinit(struct grouper *g);
 /* fills g->gid for the rows of the chunk */
 int grouper_rows(struct grouper *g, const struct chunk *c, struct err *err);
+/* Takes in the groups of another grouper of the same keys: map[its group] = this one's. */
+int grouper_merge(struct grouper *g, const struct grouper *from, uint32_t *map, struct err *err);
 struct val grouper_val(const struct grouper *g, uint32_t group, uint32_t key);
 /* group numbers in rising order of their keys; mem_free it */
 int grouper_sorted(const struct grouper *g, uint32_t **ret, struct err *err);

@@ -9,6 +9,8 @@
 #ifndef FL_QUERY_INTERNAL_H
 #define FL_QUERY_INTERNAL_H
 
+#include <stdatomic.h>
+
 #include "base/map.h"
 #include "model/pred_leaf.h"
 #include "query/query.h"
@@ -179,6 +181,9 @@ struct op_ops {
     /* hands on what is held back, then lets the next one finish; NULL = only that */
     int (*finish)(struct op *o, struct err *err);
     void (*close)(struct op *o); /* may be NULL */
+    /* takes in what another one of the same pipe has collected, which is then only closed; NULL:
+     * the operator is no collector */
+    int (*merge)(struct op *o, struct op *from, struct err *err);
 };
 
 struct op {
@@ -267,7 +272,12 @@ struct run {
     struct colkeys *keys;
     struct op *ops;
     bool marks;
+    /* a run in parts (parts.c): each counts into `whole` what it holds, `told` so far */
+    struct run *whole;
+    size_t told;
+    _Atomic size_t parts_bytes;
 };
+#define RUN_BATCH_MAX ((size_t)1 << 30)
 
 int run_check(struct run *r, struct err *err); /* ERR_CANCELED, ERR_TIMEOUT */
 /* ERR_LIMIT naming the pipe when memory is the budget's, else ERR_NOMEM */
@@ -331,6 +341,9 @@ void colkeys_free(struct colkeys *k);
  */
 int kept_new(struct kept **ret, struct run *r, struct block *b, uint32_t row,
              const struct schema *need, const struct val *key, uint32_t nkeys, struct err *err);
+/* The same without keys, for a block of which few rows are kept: asks for single values. */
+int kept_new_value(struct kept **ret, struct run *r, struct block *b, uint32_t row,
+                   const struct schema *need, struct err *err);
 /* The keys of a row whose cells stay where they are. */
 int kept_new_ref(struct kept **ret, struct run *r, uint32_t block, uint32_t row,
                  const struct val *key, uint32_t nkeys, struct err *err);

@@ -24,6 +24,7 @@ struct colkeys {
     uint32_t *of; /* columns of the attached block -> numbers */
     uint32_t nof, cap_of;
     struct buf typed; /* a key being looked up */
+    struct val *vals; /* scratch: a row's values by column */
 };
 
 int colkeys_new(struct colkeys **ret, struct err *err)
@@ -47,6 +48,7 @@ void colkeys_free(struct colkeys *k)
     buf_deinit(&k->typed);
     mem_free(k->keys);
     mem_free(k->of);
+    mem_free(k->vals);
     mem_free(k);
 }
 
@@ -90,9 +92,13 @@ int kept_attach(struct run *r, struct block *b, struct err *err)
     struct colkeys *k = r->keys;
     if (b->ncols > k->cap_of) {
         uint32_t *of = mem_realloc(k->of, b->ncols * sizeof *of);
-        if (!of)
+        if (of)
+            k->of = of;
+        struct val *vals = mem_realloc(k->vals, b->ncols * sizeof *vals);
+        if (vals)
+            k->vals = vals;
+        if (!of || !vals)
             return err_nomem(err);
-        k->of = of;
         k->cap_of = b->ncols;
     }
     k->nof = b->ncols;
@@ -194,6 +200,34 @@ int kept_new(struct kept **ret, struct run *r, struct block *b, uint32_t row,
     return 0;
 }
 
+int kept_new_value(struct kept **ret, struct run *r, struct block *b, uint32_t row,
+                   const struct schema *need, struct err *err)
+{
+    struct val *v = r->keys->vals;
+    size_t bytes = sizeof(struct kept);
+    for (uint32_t i = 0; i < b->ncols; i++) {
+        v[i] = VAL_ABSENT;
+        int rc = wanted(b, i, need) ? block_value(b, i, row, &v[i], err) : 0;
+        if (rc)
+            return rc;
+        if (!v[i].absent)
+            bytes += sizeof(struct kept_cell) + text_len(&v[i]);
+    }
+    struct kept *k = mem_alloc(bytes);
+    if (!k)
+        return err_nomem(err);
+    *k = (struct kept){ .bytes = bytes, .ids = b->ids, .cells = (struct kept_cell *)(k + 1) };
+    for (uint32_t i = 0; i < b->ncols; i++)
+        k->ncells += !v[i].absent;
+    char *at = (char *)(k->cells + k->ncells);
+    for (uint32_t i = 0, n = 0; i < b->ncols; i++)
+        if (!v[i].absent)
+            k->cells[n++] = (struct kept_cell){ r->keys->of[i], own_text(v[i], &at) };
+    r->kept_bytes += bytes;
+    *ret = k;
+    return 0;
+}
+
 int kept_new_ref(struct kept **ret, struct run *r, uint32_t block, uint32_t row,
                  const struct val *key, uint32_t nkeys, struct err *err)
 {
@@ -239,7 +273,7 @@ static void kblock_close(struct block *b)
     (void)b;
 }
 
-static const struct block_ops kblock_ops = { kblock_load, kblock_close };
+static const struct block_ops kblock_ops = { kblock_load, kblock_close, NULL };
 
 struct filling {
     struct colv v;

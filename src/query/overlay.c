@@ -39,6 +39,8 @@ static int put_uncovered(struct overlay *o, str object, struct arena *a, struct 
     buf_putc(out, '{');
     while (!rc && (rc = json_next(&r, &t, err)) == 0 && t.type == JSON_KEY) {
         str key = json_unescape(&t, a);
+        if (!key.p && t.raw.n)
+            return err_nomem(err);
         rc = json_next(&r, &t, err);
         if (!rc)
             rc = json_skip(&r, &t, &value, err);
@@ -117,7 +119,7 @@ static void overlay_close(struct block *b)
     (void)b;
 }
 
-static const struct block_ops overlay_ops = { overlay_load, overlay_close };
+static const struct block_ops overlay_ops = { overlay_load, overlay_close, NULL };
 
 /* the rows of sel whose value is of this type, as a column; its nvals may be 0 */
 static struct colv *column(struct arena *a, uint32_t n, const uint64_t *sel,

@@ -34,6 +34,14 @@ static int count_finish(struct op *o, struct err *err)
     return table_push(o->run, o->next, o->pipe->out, &v, 1, err);
 }
 
-static const struct op_ops count_ops = { sizeof(struct count_op), NULL, count_push, count_finish,
-                                         NULL };
+static int count_merge(struct op *o, struct op *from, struct err *err)
+{
+    (void)err;
+    ((struct count_op *)o)->n += ((struct count_op *)from)->n;
+    return 0;
+}
+
+static const struct op_ops count_ops = {
+    sizeof(struct count_op), NULL, count_push, count_finish, NULL, count_merge
+};
 const struct pipe_def pipe_count = { "count", PIPE_GROUPS, count_parse, &count_ops };

@@ -176,6 +176,7 @@ static void dedup_close(struct op *o)
     mem_free(d->best);
 }
 
-static const struct op_ops dedup_ops = { sizeof(struct dedup_op), dedup_open, dedup_push,
-                                         dedup_finish, dedup_close };
+static const struct op_ops dedup_ops = {
+    sizeof(struct dedup_op), dedup_open, dedup_push, dedup_finish, dedup_close, NULL
+};
 const struct pipe_def pipe_dedup = { "dedup", PIPE_ORDERED, dedup_parse, &dedup_ops };

@@ -166,5 +166,5 @@ static void eval_close(struct op *o)
 }
 
 static const struct op_ops eval_ops = { sizeof(struct eval_op), eval_open, eval_push, NULL,
-                                        eval_close };
+                                        eval_close, NULL };
 const struct pipe_def pipe_eval = { "eval", PIPE_ROWWISE, eval_parse, &eval_ops };

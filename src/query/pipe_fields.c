@@ -159,7 +159,7 @@ static void view_close(struct block *b)
     (void)b;
 }
 
-static const struct block_ops view_ops = { view_load, view_close };
+static const struct block_ops view_ops = { view_load, view_close, NULL };
 
 static bool dropped(const struct columns_args *a, const struct colinfo *c)
 {
@@ -239,8 +239,9 @@ static void columns_close(struct op *o)
     arena_deinit(&((struct columns_op *)o)->arena);
 }
 
-static const struct op_ops columns_ops = { sizeof(struct columns_op), columns_open, columns_push,
-                                           NULL, columns_close };
+static const struct op_ops columns_ops = {
+    sizeof(struct columns_op), columns_open, columns_push, NULL, columns_close, NULL
+};
 const struct pipe_def pipe_fields = { "fields", PIPE_ROWWISE, fields_parse, &columns_ops };
 const struct pipe_def pipe_drop = { "drop", PIPE_ROWWISE, drop_parse, &columns_ops };
 const struct pipe_def pipe_rename = { "rename", PIPE_ROWWISE, rename_parse, &columns_ops };

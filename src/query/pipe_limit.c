@@ -64,10 +64,12 @@ static int offset_push(struct op *o, const struct chunk *c, struct err *err)
     return op_push(o->next, &(struct chunk){ .b = c->b, .sel = out, .nsel = n }, err);
 }
 
-static const struct op_ops limit_ops = { sizeof(struct limit_op), limit_open, limit_push, NULL,
-                                         NULL };
-static const struct op_ops offset_ops = { sizeof(struct limit_op), limit_open, offset_push, NULL,
-                                          NULL };
+static const struct op_ops limit_ops = {
+    sizeof(struct limit_op), limit_open, limit_push, NULL, NULL, NULL
+};
+static const struct op_ops offset_ops = {
+    sizeof(struct limit_op), limit_open, offset_push, NULL, NULL, NULL
+};
 const struct pipe_def pipe_limit = { "limit", PIPE_ORDERED, limit_parse, &limit_ops };
 const struct pipe_def pipe_head = { "head", PIPE_ORDERED, limit_parse, &limit_ops };
 const struct pipe_def pipe_offset = { "offset", PIPE_ORDERED, limit_parse, &offset_ops };

@@ -5,6 +5,7 @@
  * entries only the keys and where they stand: their columns are read at the end. Ties go by
  * sequence number, in tables by the order they came in. */
 #include "query/refs.h"
+#include "query/run.h"
 
 #include <stdlib.h>
 
@@ -210,6 +211,24 @@ static int sort_push(struct op *o, const struct chunk *c, struct err *err)
     return rc;
 }
 
+bool sort_by_time(const struct pipe *p, bool *ret_oldest)
+{
+    if (p->def != &pipe_sort || p->in)
+        return false;
+    const struct sort_args *a = p->args;
+    *ret_oldest = !a->keys[0].desc;
+    return a->keys[0].ref.field == F_TIMESTAMP;
+}
+
+bool sort_floor(const struct op *o, ts_ns *ret)
+{
+    const struct sort_op *s = (const struct sort_op *)o;
+    if (!s->n || s->n < o->keep || s->rows[0]->key[0].t != V_I64)
+        return false;
+    *ret = s->rows[0]->key[0].i;
+    return true;
+}
+
 /* the rows as references, in order; their keys are no longer needed */
 static int hand_on_refs(struct sort_op *s, struct err *err)
 {
@@ -250,6 +269,26 @@ static void sort_close(struct op *o)
     mem_free(s->rows);
 }
 
-static const struct op_ops sort_ops = { sizeof(struct sort_op), NULL, sort_push, sort_finish,
-                                        sort_close };
+static int sort_merge(struct op *o, struct op *from, struct err *err)
+{
+    struct sort_op *s = (struct sort_op *)o, *f = (struct sort_op *)from;
+    int rc = 0;
+    if (f->n)
+        s->by_ref = f->by_ref;
+    while (f->n && !rc) {
+        struct kept *k = f->rows[--f->n];
+        if (!wanted(s, k->key, k->seq)) {
+            kept_free(from->run, k);
+            continue;
+        }
+        from->run->kept_bytes -= k->bytes;
+        o->run->kept_bytes += k->bytes;
+        rc = put(s, k, err);
+    }
+    return rc;
+}
+
+static const struct op_ops sort_ops = {
+    sizeof(struct sort_op), NULL, sort_push, sort_finish, sort_close, sort_merge
+};
 const struct pipe_def pipe_sort = { "sort", PIPE_SORTS, sort_parse, &sort_ops };

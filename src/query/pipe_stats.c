@@ -209,8 +209,32 @@ static void count_rows(struct stats_op *s, uint32_t k, const struct chunk *c, co
         n[0] += bits_count(sel, c->b->n);
         return;
     }
-    for (size_t i = bits_next(sel, 0, c->b->n); i < c->b->n; i = bits_next(sel, i + 1, c->b->n))
-        n[gid[i]]++;
+    for (size_t w = 0; w < BITS_WORDS(c->b->n); w++)
+        for (uint64_t m = sel[w]; m; m &= m - 1)
+            n[gid[w * 64 + (size_t)__builtin_ctzll(m)]]++;
+}
+
+/* The values that stand in columns the function can take as a whole; *left: rows still to be
+ * added, one by one. */
+static int add_columns(struct stats_op *s, uint32_t k, struct access *acc, const uint64_t *sel,
+                       uint64_t *left, struct agg_env *e, struct err *err)
+{
+    uint64_t rows[BLOCK_WORDS];
+    uint32_t n = acc->b->n;
+    memcpy(left, sel, BITS_WORDS(n) * 8);
+    for (uint32_t i = 0; i < acc->n && e->agg->fn->column; i++) {
+        const struct colv *c = acc->c[i];
+        for (size_t w = 0; w < BITS_WORDS(n); w++)
+            rows[w] = left[w] & (c->present ? c->present[w] : UINT64_MAX);
+        int rc = e->agg->fn->column(e, s->states[k], c, rows, s->g.gid, err);
+        if (rc)
+            return rc < 0 ? rc : 0; /* the first column that has a row counts: no further */
+        for (size_t w = 0; w < BITS_WORDS(n); w++)
+            left[w] &= ~rows[w];
+    }
+    if (e->agg->fn->column && !acc->rest && !acc->made)
+        bits_zero(left, n); /* the others have no value */
+    return 0;
 }
 
 struct places {
@@ -225,7 +249,12 @@ static int add_rows(struct stats_op *s, uint32_t k, const struct chunk *c, const
     struct agg_env e = { .r = s->op.run, .agg = g, .shared = s->shared[k] };
     struct access acc;
     struct val v;
+    uint64_t left[BLOCK_WORDS];
     int rc = g->has_ref ? access_open(&acc, c->b, &g->ref, err) : 0;
+    if (!rc && g->has_ref) {
+        rc = add_columns(s, k, &acc, sel, left, &e, err);
+        sel = left;
+    }
     for (size_t i = bits_next(sel, 0, c->b->n); i < c->b->n && !rc;
          i = bits_next(sel, i + 1, c->b->n)) {
         if (g->has_ref) {
@@ -292,6 +321,27 @@ static int stats_push(struct op *o, const struct chunk *c, struct err *err)
     return rc;
 }
 
+static int stats_merge(struct op *o, struct op *from, struct err *err)
+{
+    struct stats_op *s = (struct stats_op *)o, *f = (struct stats_op *)from;
+    const struct stats_args *a = o->pipe->args;
+    uint32_t *map = mem_array(f->g.n + 1, sizeof *map);
+    if (!map)
+        return err_nomem(err);
+    int rc = grouper_merge(&s->g, &f->g, map, err);
+    if (!rc)
+        rc = states_grow(s, err);
+    for (uint32_t k = 0; k < a->n && !rc; k++) {
+        struct agg_env e = { .r = o->run, .agg = &a->aggs[k], .shared = s->shared[k] };
+        rc = a->aggs[k].fn->merge(&e, s->states[k], f->states[k], f->ready, map, f->shared[k], err);
+        s->shared[k] = e.shared;
+    }
+    s->first = f->first < s->first ? f->first : s->first;
+    s->last = f->last > s->last ? f->last : s->last;
+    mem_free(map);
+    return rc;
+}
+
 /* the time rate() divides by: the bucket, else the filter's range, else from first to last row */
 static double seconds(const struct stats_op *s)
 {
@@ -308,16 +358,15 @@ static double seconds(const struct stats_op *s)
     return span < 1 ? 1 : span;
 }
 
-static int stats_row(struct stats_op *s, uint32_t group, struct val *out, struct err *err)
+static int stats_row(struct stats_op *s, uint32_t group, double span, struct val *out,
+                     struct err *err)
 {
     const struct stats_args *a = s->op.pipe->args;
     uint32_t n = 0;
     for (uint32_t k = 0; k < a->by.n; k++)
         out[n++] = grouper_val(&s->g, group, k);
     for (uint32_t k = 0; k < a->n; k++) {
-        struct agg_env e = {
-            .r = s->op.run, .agg = &a->aggs[k], .group = group, .seconds = seconds(s)
-        };
+        struct agg_env e = { .r = s->op.run, .agg = &a->aggs[k], .group = group, .seconds = span };
         int rc =
             a->aggs[k].fn->result(&e, s->states[k] + group * a->aggs[k].fn->size, &out[n++], err);
         if (rc)
@@ -332,6 +381,7 @@ static int stats_finish(struct op *o, struct err *err)
     const struct schema *out = o->pipe->out;
     enum { ROWS = 256 };
     uint32_t *order = NULL;
+    double span = seconds(s);
     int rc = states_grow(s, err); /* one group even without a row when nothing is grouped */
     struct val *vals = mem_array((size_t)ROWS * out->n, sizeof *vals);
     if (!rc && !vals)
@@ -341,7 +391,7 @@ static int stats_finish(struct op *o, struct err *err)
     for (uint32_t i = 0; i < s->g.n && !rc; i += ROWS) {
         uint32_t n = s->g.n - i < ROWS ? s->g.n - i : ROWS;
         for (uint32_t k = 0; k < n && !rc; k++)
-            rc = stats_row(s, order[i + k], vals + (size_t)k * out->n, err);
+            rc = stats_row(s, order[i + k], span, vals + (size_t)k * out->n, err);
         if (!rc)
             rc = table_push(o->run, o->next, out, vals, n, err);
     }
@@ -366,6 +416,7 @@ static void stats_close(struct op *o)
         grouper_deinit(&s->g);
 }
 
-static const struct op_ops stats_ops = { sizeof(struct stats_op), stats_open, stats_push,
-                                         stats_finish, stats_close };
+static const struct op_ops stats_ops = {
+    sizeof(struct stats_op), stats_open, stats_push, stats_finish, stats_close, stats_merge
+};
 const struct pipe_def pipe_stats = { "stats", PIPE_GROUPS, stats_parse, &stats_ops };

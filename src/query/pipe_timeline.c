@@ -174,6 +174,33 @@ static int timeline_push(struct op *o, const struct chunk *c, struct err *err)
     return rc;
 }
 
+static int timeline_merge(struct op *o, struct op *from, struct err *err)
+{
+    struct timeline_op *t = (struct timeline_op *)o, *f = (struct timeline_op *)from;
+    uint32_t *map = mem_array(f->g.n + 1, sizeof *map);
+    if (!map)
+        return err_nomem(err);
+    int rc = grouper_merge(&t->g, &f->g, map, err);
+    t->min = f->min < t->min ? f->min : t->min;
+    t->max = f->max > t->max ? f->max : t->max;
+    if (!rc && f->rung > t->rung) { /* the coarser of both steps */
+        t->rung = f->rung;
+        t->step = f->step;
+        rc = t->cap ? rebuild(t, t->cap, err) : 0;
+    }
+    for (size_t i = 0; i < f->cap && !rc; i++) {
+        const struct bucket *b = &f->slots[i];
+        if (!b->used)
+            continue;
+        if (!t->cap || t->n * 2 >= t->cap)
+            rc = make_room(t, err);
+        if (!rc)
+            add(t, time_bucket(b->at, t->step, o->run->q->o.tz_minutes), map[b->group], b->n);
+    }
+    mem_free(map);
+    return rc;
+}
+
 /* ---- the answer ---- */
 
 /* From the filter where it bounds time, else from the rows. False: there is nothing to show. */
@@ -262,6 +289,10 @@ static void timeline_close(struct op *o)
     mem_free(t->slots);
 }
 
-static const struct op_ops timeline_ops = { sizeof(struct timeline_op), timeline_open,
-                                            timeline_push, timeline_finish, timeline_close };
+static const struct op_ops timeline_ops = { sizeof(struct timeline_op),
+                                            timeline_open,
+                                            timeline_push,
+                                            timeline_finish,
+                                            timeline_close,
+                                            timeline_merge };
 const struct pipe_def pipe_timeline = { "timeline", PIPE_GROUPS, timeline_parse, &timeline_ops };

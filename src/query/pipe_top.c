@@ -88,28 +88,50 @@ static int top_open(struct op *o, struct err *err)
     return grouper_init(&t->g, o->run, o->pipe->def->name, a->by.keys, a->by.n, err);
 }
 
+static int counts_grow(struct top_op *t, struct err *err)
+{
+    if (t->g.n <= t->cap)
+        return 0;
+    uint32_t cap = t->cap ? t->cap : 64;
+    while (cap < t->g.n)
+        cap *= 2;
+    uint64_t *counts = mem_realloc(t->counts, cap * sizeof *counts);
+    if (!counts)
+        return err_nomem(err);
+    memset(counts + t->cap, 0, (cap - t->cap) * sizeof *counts);
+    t->op.run->kept_bytes += (cap - t->cap) * sizeof *counts;
+    t->counts = counts;
+    t->cap = cap;
+    return 0;
+}
+
 static int top_push(struct op *o, const struct chunk *c, struct err *err)
 {
     struct top_op *t = (struct top_op *)o;
     int rc = grouper_rows(&t->g, c, err);
+    if (!rc)
+        rc = counts_grow(t, err);
     if (rc)
         return rc;
-    if (t->g.n > t->cap) {
-        uint32_t cap = t->cap ? t->cap : 64;
-        while (cap < t->g.n)
-            cap *= 2;
-        uint64_t *counts = mem_realloc(t->counts, cap * sizeof *counts);
-        if (!counts)
-            return err_nomem(err);
-        memset(counts + t->cap, 0, (cap - t->cap) * sizeof *counts);
-        o->run->kept_bytes += (cap - t->cap) * sizeof *counts;
-        t->counts = counts;
-        t->cap = cap;
-    }
-    for (size_t i = bits_next(c->sel, 0, c->b->n); i < c->b->n;
-         i = bits_next(c->sel, i + 1, c->b->n))
-        t->counts[t->g.gid[i]]++;
+    for (size_t w = 0; w < BITS_WORDS(c->b->n); w++)
+        for (uint64_t m = c->sel[w]; m; m &= m - 1)
+            t->counts[t->g.gid[w * 64 + (size_t)__builtin_ctzll(m)]]++;
     return run_room(o->run, o->pipe->def->name, err);
+}
+
+static int top_merge(struct op *o, struct op *from, struct err *err)
+{
+    struct top_op *t = (struct top_op *)o, *f = (struct top_op *)from;
+    uint32_t *map = mem_array(f->g.n + 1, sizeof *map);
+    if (!map)
+        return err_nomem(err);
+    int rc = grouper_merge(&t->g, &f->g, map, err);
+    if (!rc)
+        rc = counts_grow(t, err);
+    for (uint32_t i = 0; i < f->g.n && i < f->cap && !rc; i++)
+        t->counts[map[i]] += f->counts[i];
+    mem_free(map);
+    return rc ? rc : run_room(o->run, o->pipe->def->name, err);
 }
 
 /* same group of every key but the last? */
@@ -171,9 +193,15 @@ static int top_finish(struct op *o, struct err *err)
     struct top_op *t = (struct top_op *)o;
     const struct top_args *a = o->pipe->args;
     uint32_t *order;
-    int rc = grouper_sorted(&t->g, &order, err);
+    int rc = 0;
+    if (a->top && !(order = mem_array(t->g.n + 1, sizeof *order)))
+        rc = err_nomem(err);
+    else if (!a->top)
+        rc = grouper_sorted(&t->g, &order, err);
     if (rc)
         return rc;
+    for (uint32_t i = 0; a->top && i < t->g.n; i++)
+        order[i] = i;
     if (a->top)
         qsort_r(order, t->g.n, sizeof *order, top_cmp, t);
     rc = put_rows(t, order, err);
@@ -189,7 +217,8 @@ static void top_close(struct op *o)
     mem_free(t->counts);
 }
 
-static const struct op_ops top_ops = { sizeof(struct top_op), top_open, top_push, top_finish,
-                                       top_close };
+static const struct op_ops top_ops = {
+    sizeof(struct top_op), top_open, top_push, top_finish, top_close, top_merge
+};
 const struct pipe_def pipe_top = { "top", PIPE_GROUPS, top_parse, &top_ops };
 const struct pipe_def pipe_uniq = { "uniq", PIPE_GROUPS, uniq_parse, &top_ops };

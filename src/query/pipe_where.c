@@ -33,5 +33,5 @@ static int where_push(struct op *o, const struct chunk *c, struct err *err)
     return op_push(o->next, &next, err);
 }
 
-static const struct op_ops where_ops = { sizeof(struct op), NULL, where_push, NULL, NULL };
+static const struct op_ops where_ops = { sizeof(struct op), NULL, where_push, NULL, NULL, NULL };
 const struct pipe_def pipe_where = { "where", 0, where_parse, &where_ops };

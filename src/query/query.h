@@ -24,6 +24,7 @@
 #define QUERY_MEMORY_DEFAULT (64u << 20)
 
 struct query;
+struct turns; /* base/turns.h */
 
 struct query_opts {
     ts_ns now;          /* fixes `now` */
@@ -75,6 +76,7 @@ struct query_ctl {
     volatile int cancel; /* set from any thread to stop: ERR_CANCELED */
     int64_t deadline_ms; /* counted from the call of query_run; 0 = none; past it ERR_TIMEOUT */
     size_t memory_bytes; /* 0 = QUERY_MEMORY_DEFAULT; past it ERR_LIMIT naming the pipe */
+    struct turns *turns; /* threads to share the work of a scan with; NULL = the caller's alone */
 };
 struct query_result {
     uint64_t rows;  /* delivered */

@@ -7,6 +7,7 @@
 #include "query/run.h"
 
 #define BATCH 512 /* rows brought back at a time */
+#define FEW 64    /* rows of a block that are asked for value by value */
 
 /* ---- bringing rows back ---- */
 
@@ -46,7 +47,8 @@ static int fetch_block(struct run *r, const struct rowref *v, const uint32_t *or
     for (uint32_t i = 0; i < n && !rc; i++) {
         const struct rowref *at = &v[order[i]];
         struct kept **k = &rows[order[i]];
-        rc = kept_new(k, r, b, at->row, need, NULL, 0, err);
+        rc = n <= FEW ? kept_new_value(k, r, b, at->row, need, err)
+                      : kept_new(k, r, b, at->row, need, NULL, 0, err);
         if (rc)
             break;
         (*k)->t = at->t;
@@ -207,7 +209,8 @@ static int in_order(const void *x, const void *y, void *arg)
 
 void topk_sort(struct topk *t)
 {
-    qsort_r(t->v, t->n, sizeof *t->v, in_order, t);
+    if (t->n)
+        qsort_r(t->v, t->n, sizeof *t->v, in_order, t);
 }
 
 void topk_deinit(struct topk *t)

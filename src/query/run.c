@@ -12,8 +12,6 @@
 
 #include "base/mem.h"
 
-#define BATCH_MAX ((size_t)1 << 30)
-
 static int64_t now_ns(void)
 {
     struct timespec t;
@@ -41,9 +39,20 @@ static int over_budget(struct run *r, const char *pipe, struct err *err)
     return ERR_LIMIT;
 }
 
+/* bytes of the whole run, its other parts included */
+static size_t bytes_used(struct run *r)
+{
+    size_t mine = r->kept_bytes + r->arena.used;
+    if (!r->whole)
+        return mine;
+    size_t more = mine - r->told; /* wraps around when it is less */
+    r->told = mine;
+    return atomic_fetch_add_explicit(&r->whole->parts_bytes, more, memory_order_relaxed) + more;
+}
+
 int run_room(struct run *r, const char *pipe, struct err *err)
 {
-    return r->kept_bytes + r->arena.used > r->budget ? over_budget(r, pipe, err) : 0;
+    return bytes_used(r) > r->budget ? over_budget(r, pipe, err) : 0;
 }
 
 int run_nomem(struct run *r, const char *pipe, struct err *err)
@@ -84,7 +93,7 @@ int op_finish(struct op *o, struct err *err)
     return 0;
 }
 
-static void ops_close(struct op *o)
+void ops_close(struct op *o)
 {
     while (o) {
         struct op *next = o->next;
@@ -129,6 +138,40 @@ static int ops_open(struct run *r, struct err *err)
             return rc;
     }
     return 0;
+}
+
+int ops_chain(struct run *r, const struct op *first, const struct op *last, struct op **ret,
+              struct err *err)
+{
+    struct op **tail = ret;
+    *ret = NULL;
+    for (const struct op *o = first;; o = o->next) {
+        int rc = op_new(r, o->ops, o->pipe, tail, err);
+        if (!rc) {
+            (*tail)->keep = o->keep;
+            rc = o->ops->open ? o->ops->open(*tail, err) : 0;
+        }
+        if (rc || o == last)
+            return rc;
+        tail = &(*tail)->next;
+    }
+}
+
+int ops_anew(struct run *r, const struct op *last, struct err *err)
+{
+    struct op *old = r->ops, *end = old, *fresh;
+    while (end != last)
+        end = end->next;
+    int rc = ops_chain(r, old, last, &fresh, err);
+    struct op *behind = end->next;
+    end->next = NULL;
+    struct op **tail = &fresh;
+    while (*tail)
+        tail = &(*tail)->next;
+    *tail = behind;
+    r->ops = fresh;
+    ops_close(old);
+    return rc;
 }
 
 /* ---- planning ---- */
@@ -183,8 +226,10 @@ struct plan plan_order(const struct query *q)
             return plan;
         if (p->def->flags & (PIPE_GROUPS | PIPE_SORTS)) {
             plan.ordered = false;
+            plan.sorted = !plan.renamed && sort_by_time(p, &plan.oldest);
             return plan;
         }
+        plan.renamed |= p->def != &pipe_where;
         if (!(p->def->flags & PIPE_ROWWISE))
             plan.filtered = true;
     }
@@ -330,7 +375,7 @@ int query_run(struct query *q, struct store *s, struct query_sink *sink, struct 
     r.started = now_ns();
     r.budget = r.ctl->memory_bytes ? r.ctl->memory_bytes : QUERY_MEMORY_DEFAULT;
     arena_init(&r.arena, r.budget);
-    arena_init(&r.batch, BATCH_MAX);
+    arena_init(&r.batch, RUN_BATCH_MAX);
     r.marks = touches_marks(q);
     int rc = run_begin(&r, err);
     if (!rc)

@@ -10,7 +10,10 @@ struct plan {
     bool oldest;
     bool tail;     /* the first pipe that looks at the order is tail: keep is its number */
     bool filtered; /* rows may be dropped before that pipe */
+    bool sorted;   /* a bounded sort by time first (newest, or `oldest`): blocks come in that order,
+                      and it tells from when on no more is wanted */
     bool dedup;    /* the first pipe that looks at the order is dedup, which sees to it itself */
+    bool renamed;  /* a pipe before it may have changed the columns */
     uint64_t keep;
 };
 
@@ -20,7 +23,17 @@ uint64_t final_limit(const struct query *q, bool *ret_default);
 int source_run(struct run *r, const struct plan *plan, uint64_t need, struct err *err);
 /* what a further scan read, to the account of the first one */
 void cost_add(struct scan_cost *to, const struct scan_cost *c);
+/* New operators for the same pipes as first .. last, opened, without a next one behind. */
+int ops_chain(struct run *r, const struct op *first, const struct op *last, struct op **ret,
+              struct err *err);
+/* Puts new operators in the place of the run's first ones up to `last`. */
+int ops_anew(struct run *r, const struct op *last, struct err *err);
+void ops_close(struct op *o); /* of a chain; NULL is fine */
 extern const struct op_ops sink_ops;
+/* pipe_sort.c: is time what it sorts by first? */
+bool sort_by_time(const struct pipe *p, bool *ret_oldest);
+/* the time behind which no row can be among those wanted; false: not yet known */
+bool sort_floor(const struct op *o, ts_ns *ret);
 void count_set(struct op *o, uint64_t n); /* pipe_count.c */
 
 #endif

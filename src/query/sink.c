@@ -113,4 +113,6 @@ static void sink_close(struct op *o)
     mem_free(s->cols);
 }
 
-const struct op_ops sink_ops = { sizeof(struct sink_op), sink_open, sink_push, NULL, sink_close };
+const struct op_ops sink_ops = {
+    sizeof(struct sink_op), sink_open, sink_push, NULL, sink_close, NULL
+};

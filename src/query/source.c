@@ -13,7 +13,7 @@
  * last row handed on, so that any number of rows of any size comes out in order within bounded
  * memory. All of it is mirrored for oldest first. */
 #include "base/mem.h"
-#include "query/refs.h"
+#include "query/parts.h"
 #include "query/run.h"
 
 #include <stdlib.h>
@@ -210,7 +210,7 @@ static int take_refs(struct source *s, struct scan *sc, const struct scan_block 
 
 static enum scan_order scan_order(const struct plan *plan)
 {
-    if (!plan->ordered && !plan->dedup)
+    if (!plan->ordered && !plan->dedup && !plan->sorted)
         return SCAN_ANY;
     return plan->oldest ? SCAN_OLDEST : SCAN_NEWEST;
 }
@@ -243,6 +243,48 @@ void cost_add(struct scan_cost *to, const struct scan_cost *c)
     }
 }
 
+static void note_cost(struct source *s, const struct scan *sc)
+{
+    if (s->first_pass)
+        s->r->res->cost = *scan_get_cost(sc);
+    else
+        cost_add(&s->r->res->cost, scan_get_cost(sc));
+}
+
+/* Does a sort by time tell the scan how far to read? Then the rows it passes over are not counted.
+ */
+static bool floored(const struct source *s, const struct plan *plan)
+{
+    return plan->sorted && !s->r->q->want_total && parts_collector(s->r);
+}
+
+/* The scan in parts, where that can be done: 0, PARTS_AGAIN (not at all, or not within the budget),
+ * < 0. */
+static int pass_in_parts(struct source *s, const struct plan *plan, struct scan *sc,
+                         struct err *err)
+{
+    struct run *r = s->r;
+    struct parts_plan pp = { .r = r,
+                             .sc = sc,
+                             .top = s->by_ref ? &s->top : NULL,
+                             .floor = s->by_ref ? !s->count : floored(s, plan) };
+    uint64_t matched = 0;
+    if ((plan->ordered && !s->by_ref) || plan->dedup || !parts_worth(&pp))
+        return PARTS_AGAIN;
+    struct scan_cost before = r->res->cost;
+    note_cost(s, sc);
+    int rc = parts_run(&pp, &matched, err);
+    if (rc) {
+        r->res->cost = before;
+        return rc;
+    }
+    if ((!plan->ordered && !floored(s, plan)) || s->count) {
+        r->res->total += matched;
+        r->res->total_known = true;
+    }
+    return 0;
+}
+
 /* One scan from end to end: 0 = all seen, OP_ENOUGH, < 0. */
 static int pass(struct source *s, const struct plan *plan, const struct pred *filter,
                 struct err *err)
@@ -258,7 +300,22 @@ static int pass(struct source *s, const struct plan *plan, const struct pred *fi
         if (!s->max_seq)
             s->max_seq = r->res->watermark;
     }
-    bool count = s->first_pass && (!plan->ordered || s->count);
+    bool count = s->first_pass && (!plan->ordered || s->count) && !floored(s, plan);
+    ts_ns floor;
+    rc = pass_in_parts(s, plan, sc, err);
+    if (rc == 0) {
+        r->scan = sc;
+        s->first_pass = false;
+    }
+    if (rc <= 0) {
+        if (rc < 0)
+            scan_close(sc);
+        return rc;
+    }
+    scan_rewind(sc);
+    s->first = r->ops; /* new ones when parts were tried */
+    const struct op *sort = floored(s, plan) ? parts_collector(r) : NULL;
+    rc = 0;
     while (!rc && (rc = run_check(r, err)) == 0 && (got = scan_next(sc, &sb, err)) == 0) {
         if (count)
             r->res->total += sb.nsel;
@@ -268,6 +325,8 @@ static int pass(struct source *s, const struct plan *plan, const struct pred *fi
             rc = take_refs(s, sc, &sb, err);
         else if (!s->done)
             rc = take_block(s, sc, &sb, err);
+        if (sort && sort_floor(sort, &floor))
+            scan_set_floor(sc, floor);
         if (rc == OP_ENOUGH && count && s->count) {
             s->done = true; /* go on for the number of matches */
             rc = 0;
@@ -277,10 +336,7 @@ static int pass(struct source *s, const struct plan *plan, const struct pred *fi
         rc = got;
     if (rc == 0)
         r->res->total_known |= count;
-    if (s->first_pass)
-        r->res->cost = *scan_get_cost(sc);
-    else
-        cost_add(&r->res->cost, scan_get_cost(sc));
+    note_cost(s, sc);
     if (!plan->ordered || s->by_ref)
         r->scan = sc; /* rows may be named by reference until the end */
     else

@@ -116,6 +116,7 @@ struct server {
     struct store *store;
     struct net *net;
     struct pool *queries;  /* and everything else that may read the disk */
+    struct turns *turns;   /* threads that share the scans of queries */
     struct pool *decoders; /* big bodies */
     struct auth *auth;
     struct metrics metrics;

@@ -105,6 +105,10 @@ static void put_queries(struct buf *b, struct server *s)
     counter(b, "scan_blocks_read_total", "Blocks read.", metric_get(&m->blocks_read));
     counter(b, "scan_blocks_pruned_total", "Blocks skipped by statistics and indexes.",
             metric_get(&m->blocks_pruned));
+    counter(b, "scan_pages_decoded_total", "Pages of columns decoded.",
+            metric_get(&m->pages_decoded));
+    counter(b, "scan_pages_cached_total", "Pages of columns found decoded in the cache.",
+            metric_get(&m->pages_cached));
 }
 
 static void put_auth(struct buf *b, const struct metrics *m)

@@ -26,6 +26,7 @@ struct metrics {
     _Atomic uint64_t ingest_bytes, ingest_batches;
     _Atomic uint64_t queries, query_errors, query_timeouts, query_canceled, query_refused;
     _Atomic uint64_t rows_scanned, rows_matched, bytes_read, blocks_read, blocks_pruned;
+    _Atomic uint64_t pages_decoded, pages_cached;
     _Atomic uint64_t auth_failures, auth_limited, host_refused, rate_limited;
     _Atomic uint64_t tails_opened, drops_told, tickets;
 };

@@ -153,6 +153,7 @@ static void put_cost(struct buf *b, const struct scan_cost *c)
     json_kv_u64(b, &first, "blocks_read", c->blocks_read);
     json_kv_u64(b, &first, "pages_decoded", c->pages_decoded);
     json_kv_u64(b, &first, "pages_cached", c->pages_cached);
+    json_kv_u64(b, &first, "workers", c->workers);
     json_kv_u64(b, &first, "rows_scanned", c->rows_scanned);
     json_kv_u64(b, &first, "rows_matched", c->rows_matched);
     json_kv_u64(b, &first, "bytes_read", c->bytes_read);
@@ -205,6 +206,8 @@ static void count_cost(struct job *j, const struct scan_cost *c)
     metric_add(&m->bytes_read, c->bytes_read);
     metric_add(&m->blocks_read, c->blocks_read);
     metric_add(&m->blocks_pruned, c->blocks_pruned);
+    metric_add(&m->pages_decoded, c->pages_decoded);
+    metric_add(&m->pages_cached, c->pages_cached);
 }
 
 static int run_rows(struct job *j, const struct request *r, struct query *q, struct answer *a,

@@ -186,6 +186,8 @@ static void add_cost(struct server *s, const struct scan_cost *c)
     metric_add(&s->metrics.bytes_read, c->bytes_read);
     metric_add(&s->metrics.blocks_read, c->blocks_read);
     metric_add(&s->metrics.blocks_pruned, c->blocks_pruned);
+    metric_add(&s->metrics.pages_decoded, c->pages_decoded);
+    metric_add(&s->metrics.pages_cached, c->pages_cached);
 }
 
 int rows_each(struct job *j, const struct scan_plan *plan,

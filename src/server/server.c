@@ -19,6 +19,7 @@
 #include <openssl/hmac.h>
 
 #include "base/mem.h"
+#include "base/turns.h"
 #include "model/ident.h"
 #include "server/internal.h"
 
@@ -265,6 +266,8 @@ static int start_parts(struct server *s, struct err *err)
         rc = pool_new(&s->queries, "query", s->cfg.query_threads, s->cfg.query_queue, NICE_QUERIES,
                       err);
     if (rc == 0)
+        rc = turns_new(&s->turns, cores(), NICE_QUERIES, err);
+    if (rc == 0)
         rc = pool_new(&s->decoders, "decode", DECODERS, DECODER_QUEUE, 0, err);
     if (rc == 0)
         s->started_at = server_now(s);
@@ -306,6 +309,7 @@ void server_stop(struct server *s)
         net_stop(s->net);
     pool_free(s->decoders);
     pool_free(s->queries);
+    turns_free(s->turns);
     if (s->store)
         store_close(s->store);
     live_free(s->live);

@@ -38,6 +38,7 @@ struct store_config {
     uint64_t max_disk_bytes; /* oldest segments go past it; 0 = no bound */
     uint64_t reserve_bytes;  /* free space below which ingest answers ERR_FULL; default max(256 MiB,
                                 2 %) */
+    int64_t delete_grace_ns; /* 24 h: deleted entries are off the disk within that */
     const char *url; /* written into the lock file, so that others find the server; may be NULL */
     /* Called on the writer thread for every batch right after it became visible, in seq order. The
      * payload is valid during the call only. */
@@ -125,6 +126,7 @@ struct scan_cost {
     uint64_t blocks_total, blocks_pruned, blocks_read;
     uint64_t rows_scanned, rows_matched, bytes_read, bytes_decoded;
     uint64_t pages_decoded, pages_cached; /* the latter were found decoded */
+    uint64_t workers;                     /* threads that read in parts; 0: the caller's alone */
     uint64_t gave_up; /* rows on which a regular expression gave up: they do not match */
     bool incomplete;  /* some range could not be read */
     char incomplete_why[200];
@@ -146,6 +148,8 @@ int scan_next(struct scan *sc, struct scan_block *ret, struct err *err);
 int scan_fork(struct scan *sc, struct scan **ret, struct err *err);
 /* how many blocks there are to take, before any was read */
 uint32_t scan_blocks(const struct scan *sc);
+/* From the first block again, what was counted aside; no fork may be open. */
+void scan_rewind(struct scan *sc);
 /* Opens a block once more that scan_next gave: the same rows, in the caller's arena, which is reset
  * after block_close. What it reads is added to *cost. By any thread while the scan is open. */
 int scan_again(struct scan *sc, uint32_t ref, struct scan_cost *cost, struct arena *a,
@@ -181,8 +185,9 @@ bool store_get_mark(struct store *s, uint64_t seq, struct arena *a, struct mark 
 uint64_t store_marks_count(struct store *s);
 
 /* ---- deletion ---- */
-/* Removes every entry with seq <= the current watermark that matches; physically gone and durable
- * on return. dry_run only counts. Entries that arrive meanwhile are not touched. */
+/* Removes every entry with seq <= the current watermark that matches, all or, on failure, none: no
+ * reader that begins later sees them, also after a crash; off the disk within delete_grace_ns.
+ * dry_run only counts. Entries that arrive meanwhile are not touched. */
 int store_delete(struct store *s, const struct pred *what, bool dry_run, uint64_t *ret_deleted,
                  struct err *err);
 
@@ -249,6 +254,7 @@ struct store_status {
     uint64_t wal_bytes, wal_syncs, wal_groups;
     uint64_t big_batches; /* of appended_batches: with a file of their own */
     uint64_t appended_rows, appended_batches, flushes, merges, deleted_rows, retired_segments;
+    uint64_t dead_rows; /* deleted, not counted above, and still on the disk */
     uint64_t corruptions, gaps;
     uint64_t queue_batches, queue_bytes; /* waiting for the writer */
     int64_t last_sync_ns;

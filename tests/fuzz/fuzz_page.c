@@ -2,6 +2,7 @@
  * the input, which must come back equal. */
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,8 +24,8 @@ static void decode_hostile(const uint8_t *data, size_t n)
     uint32_t rows = data[1] + 1u, nvals = data[2] % rows + 1;
     uint32_t raw = data[3] & 1 ? (uint32_t)(data[4] | data[5] << 8) : (uint32_t)n - 8;
     enum page_class cls = data[0] % PAGE__CLASSES;
-    if (page_decode((str){ (const char *)data + 8, n - 8 }, cls, data[6] % 16, data[3] & 1, raw,
-                    rows, nvals, &a, &out, &err) == 0 &&
+    if (page_decode((str){ (const char *)data + 8, n - 8 }, cls, data[6] % (PE__COUNT + 1),
+                    data[3] & 1, raw, rows, nvals, &a, &out, &err) == 0 &&
         cls == PAGE_TEXT) {
         volatile size_t sum = 0;
         for (uint32_t r = 0; r < rows; r++) {
@@ -46,6 +47,26 @@ static uint32_t make_rows(const uint8_t *data, size_t n, uint16_t *rows)
     return k;
 }
 
+/* A text of the pattern that `how` chooses; every so often one of another. */
+static str patterned(uint8_t how, uint32_t i, uint64_t x, char *p, size_t room)
+{
+    unsigned a = (unsigned)(how & 16 ? x >> 60 : x >> 40), b = (unsigned)(x >> 24 & 0xff);
+    unsigned long long c = x % 60;
+    a = how & 32 ? a % 30 + 1 : a + i;
+    switch ((i % 19 == 7 ? how + 1 : how) % 9) {
+    case 0: snprintf(p, room, "obs_trace_%06u_%08x_%06llu", a, b, c); break;
+    case 1: snprintf(p, room, "%u-%x/%llu", a, b, c); break;
+    case 2: snprintf(p, room, "%u", a); break;
+    case 3: snprintf(p, room, "-%u", a); break;
+    case 4: snprintf(p, room, "2026-03-%02u %02x:%02llu:00", a % 33, b, c); break;
+    case 5: snprintf(p, room, "%04u-%02x-%02lluT10:00:00.%03uZ", a, b, c, a % 1000); break;
+    case 6: snprintf(p, room, "%08x-4%03x-%llx", a, b, c); break;
+    case 7: snprintf(p, room, "%.4u%.2x.0%llu", a, b, c); break;
+    default: snprintf(p, room, "msg_%c%X%llx", (int)(a % 26 + 'a'), b, (unsigned long long)x);
+    }
+    return str_c(p);
+}
+
 static void round_trip(const uint8_t *data, size_t n)
 {
     static uint16_t rows[ROWS];
@@ -53,6 +74,7 @@ static void round_trip(const uint8_t *data, size_t n)
     static double doubles[ROWS];
     static uint8_t bools[ROWS];
     static str texts[ROWS];
+    static char made[ROWS][100];
     if (n < 16)
         return;
     uint32_t nvals = make_rows(data, n, rows);
@@ -65,7 +87,11 @@ static void round_trip(const uint8_t *data, size_t n)
             ints[i] = ints[i] % 1000 * 1000000;
         doubles[i] = data[1] & 2 ? (double)(ints[i] % 100000) / 100 : (double)ints[i];
         bools[i] = data[at] & 1;
+        if (data[1] & 4)
+            doubles[i] = i % 17 ? (double)(ints[i] % 100000) / 1000 : doubles[i];
         texts[i] = (str){ (const char *)data + at, data[at] % 8 };
+        if (data[3] & 1)
+            texts[i] = patterned(data[4], i, (uint64_t)ints[i], made[i], sizeof made[i]);
     }
     struct page_in in = { .cls = data[2] % PAGE__CLASSES,
                           .n = ROWS,
@@ -75,7 +101,8 @@ static void round_trip(const uint8_t *data, size_t n)
                           .f64 = doubles,
                           .b8 = bools,
                           .text = texts };
-    struct page_scratch *s = page_scratch_new();
+    static struct page_scratch *s; /* large, and kept as a writer keeps it */
+    s = s ? s : page_scratch_new();
     struct buf out;
     struct arena a;
     struct page_meta m;
@@ -102,7 +129,6 @@ static void round_trip(const uint8_t *data, size_t n)
                 abort();
         }
     }
-    page_scratch_free(s);
     buf_deinit(&out);
     arena_deinit(&a);
 }

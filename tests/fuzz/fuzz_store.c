@@ -1,7 +1,7 @@
 /* fuzz_store.c: the store's own files with hostile contents: WAL, manifest, state, segment, batch
- * file. The first byte picks the file, the rest replaces it. Opening, reading and verifying may
- * fail, but only by saying so. In fuzzing builds checksums always agree, so that the parsers behind
- * them are reached. */
+ * file, list of deleted rows. The first byte picks the file, the rest replaces it. Opening, reading
+ * and verifying may fail, but only by saying so. In fuzzing builds checksums always agree, so that
+ * the parsers behind them are reached. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -13,6 +13,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
+#define WITH_DEAD                                                                                  \
+    250           /* from here on the file is a list of deleted rows, and something is deleted */
 #define LARGE 300 /* stored bytes past which a batch gets a file of its own here */
 
 static void append(struct store *s, int64_t t, str text)
@@ -66,7 +68,9 @@ static void replace(struct io *io, uint8_t which, const uint8_t *data, size_t n)
     struct io_file *f;
     struct err err = ERR_INIT;
     ts_format_day(io->ops->now(io), day);
-    if (which % 5 == 0)
+    if (which >= WITH_DEAD)
+        snprintf(path, sizeof path, "p/%s.0/000000000001-000000000002.dead", day);
+    else if (which % 5 == 0)
         snprintf(path, sizeof path, "wal/000000000002.wal");
     else if (which % 5 == 1)
         snprintf(path, sizeof path, "MANIFEST-000001");
@@ -83,6 +87,30 @@ static void replace(struct io *io, uint8_t which, const uint8_t *data, size_t n)
     io_close(f);
 }
 
+static void delete_second(struct store *s)
+{
+    struct arena a;
+    struct err err = ERR_INIT;
+    uint64_t n = 0;
+    arena_init(&a, 1u << 16);
+    if (store_delete(s, pred_seq_range(&a, 2, 2), false, &n, &err) || n != 1)
+        abort();
+    arena_deinit(&a);
+}
+
+/* what rests on a list's summary and bitmaps beside scans */
+static void use_dead(struct store *s)
+{
+    struct arena a;
+    struct store_summary sum;
+    struct err err = ERR_INIT;
+    arena_init(&a, 1u << 24);
+    store_summary(s, &a, &sum, &err);
+    err_reset(&err);
+    store_merge(s, &err);
+    arena_deinit(&a);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     struct io *io;
@@ -93,6 +121,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     append(s, 1000, STR("some text"));
     store_mark(s, &(struct mark){ .seq = 1, .resolved = true, .by = STR("x") }, 1, NULL, &err);
     store_flush(s, &err);
+    if (data[0] >= WITH_DEAD)
+        delete_second(s);
     append(s, 2000, STR("some text"));
     append(s, 3000, large_text());
     store_close(s);
@@ -110,6 +140,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
                 }
             scan_close(sc);
         }
+        if (data[0] >= WITH_DEAD)
+            use_dead(s);
         store_close(s);
     }
     struct verify_report rep = { 0 };

@@ -88,7 +88,7 @@ static void decode_hostile(const uint8_t *data, size_t n)
     struct page_out out;
     uint32_t rows = data[0] + 1u;
     arena_init(&a, 64u << 20);
-    if (page_decode((str){ (const char *)data + 1, n - 1 }, PAGE_TEXT, PE_TEMPLATE, false,
+    if (page_decode((str){ (const char *)data + 1, n - 1 }, PAGE_TEXT, PE_TEMPLATES, false,
                     (uint32_t)n - 1, rows, rows, &a, &out, &err) == 0) {
         volatile size_t sum = 0;
         for (uint32_t i = 0; i < out.off[rows]; i++)

@@ -17,6 +17,8 @@
  * NDJSON, a row a line. Then, each where it applies: "! truncated", "! more", "! total N", "!
  * incomplete", "! warning ...". Errors: "error SLUG at POSITION: sentence" and "hint: ...".
  *
+ * Every case runs twice on each state: on one thread, and shared by three where its plan allows.
+ *
  * Options: tz=+hh:mm limit=N offset=N oldest unlimited total start=T end=T memory=BYTES format=F
  * page=N (pages of N rows, asked for one after the other) agent=GLOB (a further condition).
  *
@@ -26,6 +28,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "base/turns.h"
 #include "ingest/ingest.h"
 #include "query/query.h"
 #include "query_states.h"
@@ -51,6 +54,7 @@ struct runner {
     struct states states;
     bool ready; /* states hold the rows */
     bool write;
+    struct turns *turns;
     struct buf out; /* the file as it should be */
     unsigned cases, failed;
 };
@@ -142,11 +146,11 @@ static void put_flags(struct buf *out, const struct options *o, const struct que
 }
 
 /* one run, or the page behind the one before; *ret_more: there is another page */
-static int run_once(struct query *q, struct store *s, const struct options *o, struct buf *out,
-                    struct query_result *res, struct err *err)
+static int run_once(struct query *q, struct store *s, const struct options *o, struct turns *turns,
+                    struct buf *out, struct query_result *res, struct err *err)
 {
     struct answer a = { .out = out, .o = o };
-    struct query_ctl ctl = { .memory_bytes = o->memory };
+    struct query_ctl ctl = { .memory_bytes = o->memory, .turns = turns };
     int rc = query_writer_init(&a.w, o->format, out, err);
     a.sink = (struct query_sink){ .ctx = &a, .begin = on_begin, .row = on_row };
     if (!rc)
@@ -159,7 +163,8 @@ static int run_once(struct query *q, struct store *s, const struct options *o, s
     return rc;
 }
 
-static void answer(const struct state *st, str text, const struct options *given, struct buf *out)
+static void answer(const struct state *st, str text, const struct options *given,
+                   struct turns *turns, struct buf *out)
 {
     struct options o = *given;
     struct query *q = NULL;
@@ -176,7 +181,7 @@ static void answer(const struct state *st, str text, const struct options *given
     if (!rc && o.total)
         query_want_total(q);
     for (unsigned page = 0; !rc; page++) {
-        rc = run_once(q, st->store, &o, out, &res, &err);
+        rc = run_once(q, st->store, &o, turns, out, &res, &err);
         if (rc || !o.page || !res.next_page || page > 1000)
             break;
         buf_puts(out, "! page\n");
@@ -301,20 +306,23 @@ static void run_case(struct runner *r, const struct options *o, str line)
     }
     prepare(r);
     r->cases++;
-    for (uint32_t i = 0; i < r->states.n; i++) {
+    for (uint32_t k = 0; k < 2 * r->states.n; k++) {
+        uint32_t i = k / 2;
+        struct turns *turns = k % 2 ? r->turns : NULL;
         buf_init(&got, ANSWER_MAX);
-        answer(&r->states.state[i], buf_str(&query), o, &got);
-        if (i == 0 && r->write) {
+        answer(&r->states.state[i], buf_str(&query), o, turns, &got);
+        if (k == 0 && r->write) {
             buf_putstr(&r->out, buf_str(&got));
             buf_reset(&want);
             buf_putstr(&want, buf_str(&got));
         }
         if (!str_eq(buf_str(&got), buf_str(&want))) {
-            printf("%s:%u: %.*s\n  store: %s\n  expected:\n%.*s  answered:\n%.*s\n", r->path, at,
-                   STR_FMT(buf_str(&query)), r->states.state[i].name, STR_FMT(buf_str(&want)),
+            printf("%s:%u: %.*s\n  store: %s, %s\n  expected:\n%.*s  answered:\n%.*s\n", r->path,
+                   at, STR_FMT(buf_str(&query)), r->states.state[i].name,
+                   turns ? "three threads" : "one thread", STR_FMT(buf_str(&want)),
                    STR_FMT(buf_str(&got)));
             r->failed++;
-            i = r->states.n;
+            k = 2 * r->states.n;
         }
         buf_deinit(&got);
     }
@@ -404,12 +412,16 @@ static void one_file(struct runner *r, const char *path)
 int main(int argc, char **argv)
 {
     struct runner r = { 0 };
+    struct err err = ERR_INIT;
+    if (turns_new(&r.turns, 3, 0, &err))
+        fatal(&r, "no threads", err.msg);
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "-w") == 0)
             r.write = true;
         else
             one_file(&r, argv[i]);
     }
+    turns_free(r.turns);
     printf("%u cases, %u failed\n", r.cases, r.failed);
     return r.failed || !r.cases;
 }

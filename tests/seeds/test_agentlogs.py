@@ -48,29 +48,26 @@ def send(server, lines, batch):
             raise AssertionError("ingest refused: %r" % r)
 
 
-def states(make_lines, batch, memory, piece, small):
-    """(name, server) of every state, one after the other: the same rows in memory, in memory after a
-    stop and after a kill; in few segments; in merged ones, and after a stop and a kill of that"""
-    def lives(name, server):
-        yield name, server
-        server.restart()
-        yield name + ", restarted", server
-        server.kill()
-        server.start()
-        yield name + ", killed", server
+def lives(name, server):
+    """(name, server) as it is, after a stop and after a kill"""
+    yield name, server
+    server.restart()
+    yield name + ", restarted", server
+    server.kill()
+    server.start()
+    yield name + ", killed", server
 
-    with fleetlog.Server("--memtable", memory) as s:
-        send(s, make_lines(), batch)
-        assert status(s)["segments"] == 0
-        yield from lives("in memory", s)
-    with fleetlog.Server("--memtable", piece) as s:
-        send(s, make_lines(), batch)
-        settled(s, "flushes")
-        yield from lives("flushed", s)
-    with fleetlog.Server("--memtable", small) as s:
-        send(s, make_lines(), batch)
-        settled(s, "merges")
-        yield from lives("merged", s)
+
+@contextlib.contextmanager
+def filled(lines, batch, memtable, until=None):
+    """a server with these rows, once `until` (flushes, merges) is counted"""
+    with fleetlog.Server("--memtable", memtable) as s:
+        send(s, lines, batch)
+        if until:
+            settled(s, until)
+        else:
+            assert status(s)["segments"] == 0
+        yield s
 
 
 def same(want, got):
@@ -89,26 +86,41 @@ def same(want, got):
 
 
 class SmallRows(unittest.TestCase):
-    def check(self, want, server, where):
-        for indexes in ("on", "off"):
-            got, _ = fleetlog_queries.run_all(server.url, agentlogs_rows.PARAMS, indexes=indexes)
-            for name in sorted(want):
-                with self.subTest(query=name, state=where, indexes=indexes):
-                    rows = got[name]["rows"]
-                    self.assertEqual(len(want[name]), len(rows))
-                    for i, (w, g) in enumerate(zip(want[name], rows)):
-                        self.assertTrue(same(w, g), "row %d: %r, not %r" % (i, g, w))
-
-    def test_every_state(self):
+    @classmethod
+    def setUpClass(cls):
         rows = agentlogs_rows.make(ROWS, 20)
-        want = agentlogs_rows.Answers(rows, agentlogs_rows.PARAMS).all()
-        for name, answer in want.items():
+        cls.want = agentlogs_rows.Answers(rows, agentlogs_rows.PARAMS).all()
+        cls.apart = agentlogs_rows.Answers(rows, agentlogs_rows.PARAMS, "|").all()
+        cls.lines = [json.dumps(r).encode() + b"\n" for r in rows]
+
+    def check(self, name, memtable, until=None):
+        with filled(self.lines, 200, memtable, until) as s:
+            for where, server in lives(name, s):
+                for indexes in ("on", "off"):
+                    self.compare(server, where, indexes)
+
+    def compare(self, server, where, indexes):
+        got, _ = fleetlog_queries.run_all(server.url, agentlogs_rows.PARAMS, indexes=indexes)
+        for name in sorted(self.want):
+            with self.subTest(query=name, state=where, indexes=indexes):
+                rows = got[name]["rows"]
+                self.assertEqual(len(self.want[name]), len(rows))
+                for i, (w, g) in enumerate(zip(self.want[name], rows)):
+                    self.assertTrue(same(w, g), "row %d: %r, not %r" % (i, g, w))
+
+    def test_rows_have_what_it_takes(self):
+        for name, answer in self.want.items():
             self.assertTrue(answer and answer != [[0, 0, None]], name + " finds nothing")
-        apart = agentlogs_rows.Answers(rows, agentlogs_rows.PARAMS, "|").all()
-        self.assertNotEqual(want["Q13"], apart["Q13"], "no phrase lies across input and output")
-        lines = [json.dumps(r).encode() + b"\n" for r in rows]
-        for where, server in states(lambda: lines, 200, "256MiB", "128KiB", "64KiB"):
-            self.check(want, server, where)
+        self.assertNotEqual(self.want["Q13"], self.apart["Q13"], "no phrase lies across two fields")
+
+    def test_in_memory(self):
+        self.check("in memory", "256MiB")
+
+    def test_flushed(self):
+        self.check("flushed", "128KiB", "flushes")
+
+    def test_merged(self):
+        self.check("merged", "64KiB", "merges")
 
     def test_plan_names_the_tests(self):
         """the substring of a concatenation is looked for by tests that have indexes"""
@@ -163,34 +175,55 @@ class Concatenations(unittest.TestCase):
 
 @unittest.skipUnless(DATA, "FLEETLOG_AGENTLOGS is not set")
 class RealRows(unittest.TestCase):
-    def checker(self):
+    """Each data set in each state, all parameter sets. After a kill one set will do: its store is
+    that of the restart. NAME.SET.answers.json, where it lies there, spares computing the answers."""
+
+    @classmethod
+    def setUpClass(cls):
         spec = importlib.util.spec_from_file_location("check_agentlogs",
                                                       os.path.join(DATA, "check_agentlogs.py"))
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
-
-    def lines(self, path):
-        with open(path, "rb") as f:
-            yield from f
-
-    def test_every_state(self):
-        check = self.checker()
+        cls.checker = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(cls.checker)
+        cls.want, cls.sets = {}, {}
         for path in sorted(glob.glob(os.path.join(DATA, "*.ndjson"))):
             with open(path[:-7] + ".p.json", encoding="utf-8") as f:
-                sets = {k: v for k, v in json.load(f).items() if k != "info"}
-            want = {k: check.run([path], p, None, "auto") for k, p in sets.items()}
-            name = os.path.basename(path)[:-7]
-            for where, server in states(lambda: self.lines(path), 2000, "4GiB", "100MiB", "2MiB"):
-                st = status(server)
-                print("%s %s: %d segments, %d rows in memory, %d merges" % (
-                    name, where, st["segments"], st["memtable_rows"], st["merges"]), flush=True)
-                for k, indexes in itertools.product(sets, ("on", "off")):
-                    got, ms = fleetlog_queries.run_all(server.url, sets[k], indexes=indexes)
-                    said = io.StringIO()
-                    with contextlib.redirect_stdout(said):
-                        bad = check.compare(want[k], got, None)
-                    print("  %-8s indexes %-3s %2d of %d equal, %6.0f ms" % (
-                        k, indexes, len(got) - bad, len(got), sum(ms.values())), flush=True)
-                    self.assertEqual((0, 20), (bad, len(got)),
-                                     "%s %s %s\n%s" % (name, where, k, said.getvalue()))
+                cls.sets[path] = {k: v for k, v in json.load(f).items() if k != "info"}
+            cls.want[path] = {k: cls.answers(path, k, p) for k, p in cls.sets[path].items()}
+
+    @classmethod
+    def answers(cls, path, name, params):
+        known = "%s.%s.answers.json" % (path[:-7], name)
+        if not os.path.exists(known):
+            return cls.checker.run([path], params, None, "auto")
+        with open(known, encoding="utf-8") as f:
+            return json.load(f)
+
+    def compare(self, path, where, server, name, indexes):
+        got, ms = fleetlog_queries.run_all(server.url, self.sets[path][name], indexes=indexes)
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said):
+            bad = self.checker.compare(self.want[path][name], got, None)
+        print("  %-8s indexes %-3s %2d of %d equal, %6.0f ms" % (
+            name, indexes, len(got) - bad, len(got), sum(ms.values())), flush=True)
+        self.assertEqual((0, 20), (bad, len(got)), "%s %s\n%s" % (where, name, said.getvalue()))
+
+    def check(self, state, memtable, until=None):
+        for path in self.want:
+            with open(path, "rb") as f, filled(f, 2000, memtable, until) as s:
+                for where, server in lives(state, s):
+                    st = status(server)
+                    print("%s %s: %d segments, %d rows in memory" % (
+                        os.path.basename(path), where, st["segments"], st["memtable_rows"]), flush=True)
+                    runs = [("default", "on")] if where.endswith("killed") else \
+                        itertools.product(self.sets[path], ("on", "off"))
+                    for name, indexes in runs:
+                        self.compare(path, where, server, name, indexes)
+
+    def test_in_memory(self):
+        self.check("in memory", "4GiB")
+
+    def test_flushed(self):
+        self.check("flushed", "100MiB", "flushes")
+
+    def test_merged(self):
+        self.check("merged", "2MiB", "merges")

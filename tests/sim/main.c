@@ -117,6 +117,7 @@ static bool open_store(void)
     cfg.no_fsync = m.no_fsync;
     cfg.ack_early = m.ack_early;
     cfg.on_event = on_event;
+    m.keep = 0;
     disk_note(m.disk, "open");
     int rc = store_open(&m.store, disk_io(m.disk), &cfg, &err);
     disk_note(m.disk, "open: %d %s", rc, rc ? err.msg : "");

@@ -49,10 +49,10 @@ struct sim_batch {
     uint32_t n;
     enum batch_state state;
     bool has_key;
-    uint64_t base_seq; /* 0: unknown */
-    ts_ns received_at;
-    uint32_t style; /* 0 short messages, 1 longer, 2 long and noisy */
-    bool busy;      /* being sent again */
+    uint64_t base_seq;          /* 0: unknown */
+    ts_ns received_at, sent_at; /* sent_at: first, as far as its key may be remembered */
+    uint32_t style;             /* 0 short messages, 1 longer, 2 long and noisy */
+    bool busy;                  /* being sent again */
 };
 
 struct model {
@@ -66,7 +66,9 @@ struct model {
     uint64_t highest;    /* sequence number that was acknowledged or seen */
     uint64_t traces_end; /* numbers below may stand in torn frames of the log */
     uint32_t marking;    /* mark operations under way */
-    uint32_t sending_again;
+    uint32_t clock_held; /* operations under way whose answer hangs on the time */
+    bool time_passes;
+    ts_ns keep;   /* shortest retention asked for in this life; 0: none */
     bool starved; /* memory is refused in this life */
     bool deleting, small_disk;
     uint64_t rng;

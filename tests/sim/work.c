@@ -52,6 +52,7 @@ static bool send(struct model *m, uint32_t i, uint64_t body, struct append *a)
     memcpy(a->idem, &(uint64_t){ hash_mix(i + 1) }, 8);
     if (!rows_payload(b->first, b->n, b->style, &a->payload, &a->payload_n))
         return false;
+    b->sent_at = b->sent_at ? b->sent_at : disk_mem(m->disk)->ops->now(disk_mem(m->disk));
     store_append(m->store, a);
     pthread_mutex_lock(&w.lock);
     while (!w.done)
@@ -118,26 +119,31 @@ static void append_again(struct model *m)
 {
     uint32_t i = m->nbatches ? (uint32_t)draw_n(m, m->nbatches) : 0;
     struct sim_batch *b = &m->batches[i];
-    if (!m->nbatches || !b->has_key || b->state == FLYING || b->busy)
+    if (!m->nbatches || !b->has_key || b->state == FLYING || b->busy || m->time_passes)
         return;
+    b->busy = true;
+    m->clock_held++;
     ts_ns now = disk_mem(m->disk)->ops->now(disk_mem(m->disk));
     enum batch_state before = b->state;
-    if (before == THERE && now - b->received_at > KEY_LIFE)
+    if (before != GONE && now - b->sent_at > KEY_LIFE) {
+        b->busy = false;
+        m->clock_held--;
         return;
+    }
     bool other = before == THERE && draw_n(m, 4) == 0;
     uint64_t floor = m->highest, traces = m->traces_end;
     struct append a;
-    b->busy = true;
-    m->sending_again++;
-    if (before == GONE)
+    if (before == GONE) {
         b->state = FLYING;
+        b->sent_at = now;
+    }
     for (uint64_t k = b->first; before != THERE && k < b->first + b->n; k++)
         if (m->deleting)
             m->rows[k].state = DOOMED;
     disk_note(m->disk, "append batch %u again%s", i, other ? ", with another body" : "");
     bool sent = send(m, i, other ? i + 1000000u : i, &a);
     b->busy = false;
-    m->sending_again--;
+    m->clock_held--;
     if (!sent) {
         b->state = before;
         return;
@@ -254,7 +260,8 @@ static void doom(struct model *m, const struct want *w, ts_ns received_before)
     for (uint64_t k = 0; k < m->nrows; k++) {
         struct row *r = &m->rows[k];
         const struct sim_batch *b = &m->batches[r->batch];
-        bool hit = w ? want_holds(m, w, k) : b->received_at < received_before;
+        bool hit = w ? want_holds(m, w, k)
+                     : b->received_at < received_before + 2 * 3600 * NS_PER_S; /* waits take time */
         if (!hit || b->state == GONE || r->state == ABSENT)
             continue;
         r->state = DOOMED;
@@ -302,15 +309,18 @@ static void retire_some(struct model *m)
 {
     struct err err = ERR_INIT;
     struct io *mem = disk_mem(m->disk);
-    if (m->deleting || unsettled(m))
+    if (m->deleting || unsettled(m) || m->time_passes)
         return;
     m->deleting = true;
+    m->clock_held++;
     ts_ns keep = NS_PER_DAY * (1 + (int64_t)draw_n(m, 2));
+    m->keep = !m->keep || keep < m->keep ? keep : m->keep;
     doom(m, NULL, mem->ops->now(mem) - keep);
     disk_note(m->disk, "retention");
     store_set_retention(m->store, keep, 0);
     int rc = store_retention_run(m->store, &err);
     store_set_retention(m->store, 0, 0);
+    m->clock_held--;
     m->deleting = false;
     check_refusal(m, "retention", rc, &err);
 }
@@ -343,6 +353,20 @@ static void maintain(struct model *m, const char *what, int (*fn)(struct store *
     check_refusal(m, what, rc, &err);
 }
 
+/* Hours or days go by; not while a key may be forgotten on the way. */
+static void pass_time(struct model *m)
+{
+    struct io *mem = disk_mem(m->disk);
+    ts_ns step = (ts_ns)draw_n(m, draw_n(m, 3) ? 7200 : 200000) * NS_PER_S;
+    if (m->clock_held || (m->keep && (m->deleting || unsettled(m))))
+        return;
+    m->time_passes = true;
+    if (m->keep) /* the store's own thread may be about to apply it */
+        doom(m, NULL, mem->ops->now(mem) + step - m->keep);
+    io_mem_advance(mem, step);
+    m->time_passes = false;
+}
+
 void work_one(struct model *m)
 {
     uint64_t x = draw_n(m, 100);
@@ -366,9 +390,8 @@ void work_one(struct model *m)
         retire_some(m);
     else if (x < 96)
         find_one(m);
-    else if (!m->sending_again) /* or a key would be forgotten on the way */
-        io_mem_advance(disk_mem(m->disk),
-                       (int64_t)(draw_n(m, 3) ? draw_n(m, 7200) : draw_n(m, 200000)) * NS_PER_S);
+    else
+        pass_time(m);
 }
 
 void work_look_all(struct model *m, enum company company)

@@ -127,7 +127,7 @@ static void marked_close(struct block *b)
     block_close(((struct marked *)b)->of);
 }
 
-static const struct block_ops marked_ops = { marked_load, marked_close };
+static const struct block_ops marked_ops = { marked_load, marked_close, NULL };
 
 static int with_marks(struct store *s, struct block *of, struct arena *a, struct block **ret,
                       struct err *err)
@@ -354,6 +354,11 @@ int scan_fork(struct scan *sc, struct scan **ret, struct err *err)
     else
         *ret = f;
     return rc;
+}
+
+void scan_rewind(struct scan *sc)
+{
+    atomic_store(&sc->next, 0);
 }
 
 uint32_t scan_blocks(const struct scan *sc)

@@ -229,6 +229,25 @@ static void bitmaps(void **state)
     assert_int_equal(bits_next(w, 4, 130), 130);
 }
 
+static void arena_room(void **state)
+{
+    (void)state;
+    struct arena a;
+    arena_init(&a, 1 << 20);
+    assert_non_null(arena_alloc(&a, 10));
+    assert_true(arena_reserve(&a, 100000));
+    size_t used = a.used;
+    char *p = arena_alloc(&a, 50000), *q = arena_alloc(&a, 49984);
+    assert_true(p && q == p + 50000);
+    assert_int_equal(a.used, used);
+    arena_reset(&a); /* keeps that piece */
+    used = a.used;
+    assert_true(arena_reserve(&a, 100000));
+    assert_int_equal(a.used, used);
+    assert_false(arena_reserve(&a, 1 << 20));
+    arena_deinit(&a);
+}
+
 static void arenas(void **state)
 {
     (void)state;
@@ -524,23 +543,15 @@ static void utf8_classes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(strings),
-        cmocka_unit_test(integers),
-        cmocka_unit_test(doubles),
-        cmocka_unit_test(doubles_match_libc),
-        cmocka_unit_test(buffers),
-        cmocka_unit_test(binary),
-        cmocka_unit_test(bitmaps),
-        cmocka_unit_test(arenas),
-        cmocka_unit_test(arenas_own),
-        cmocka_unit_test(maps),
-        cmocka_unit_test(map_survives_no_memory),
-        cmocka_unit_test(hashes),
-        cmocka_unit_test(errors),
-        cmocka_unit_test(memory),
-        cmocka_unit_test(utf8_validity),
-        cmocka_unit_test(utf8_folding),
-        cmocka_unit_test(utf8_classes),
+        cmocka_unit_test(strings),      cmocka_unit_test(integers),
+        cmocka_unit_test(doubles),      cmocka_unit_test(doubles_match_libc),
+        cmocka_unit_test(buffers),      cmocka_unit_test(binary),
+        cmocka_unit_test(bitmaps),      cmocka_unit_test(arena_room),
+        cmocka_unit_test(arenas),       cmocka_unit_test(arenas_own),
+        cmocka_unit_test(maps),         cmocka_unit_test(map_survives_no_memory),
+        cmocka_unit_test(hashes),       cmocka_unit_test(errors),
+        cmocka_unit_test(memory),       cmocka_unit_test(utf8_validity),
+        cmocka_unit_test(utf8_folding), cmocka_unit_test(utf8_classes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,8 @@
 """The arithmetic and the reports of bench/: fake results in, medians, ratios, marks, pages out."""
+import argparse
+import contextlib
 import copy
+import io
 import json
 import os
 import sys
@@ -14,7 +17,9 @@ import figures  # noqa: E402
 import growth  # noqa: E402
 import plots  # noqa: E402
 import report  # noqa: E402
-from peers import clickhouse, duck, fleet_logger, postgres, sql, sqlite  # noqa: E402
+import run  # noqa: E402
+from peers import (base, clickhouse, duck, fleet_logger, logsql, postgres, sql,  # noqa: E402
+                   sqlite)
 
 MACHINE = {"cpu": "a <processor> & more", "cores": 2, "ram_gib": 4.0, "kernel": "6.1",
            "date": "2026-01-02 03:04 UTC", "load_at_start": 0.1}
@@ -214,6 +219,43 @@ class Pieces(unittest.TestCase):
                         sqlite.SQLiteSQL):
             got = sql.statements(dialect(), self.PARAMS)
             self.assertEqual(sorted(got), figures.QUERIES)
+
+    def test_logsql_leaves_out_three(self):
+        got = logsql.statements(self.PARAMS)
+        self.assertEqual(set(figures.QUERIES) - set(got), {"Q04", "Q05", "Q07"})
+        for name, (columns, (text, keys, _constants)) in got.items():
+            self.assertEqual(len(columns), len(keys), name)
+            self.assertNotIn("%", text)
+
+    def test_an_engine_that_does_not_start_ends_only_its_own_part(self):
+        class Broken(base.Peer):
+            name = title = "broken"
+            max_rows = 7
+
+            def start(self, directory):
+                raise base.PeerError("no such engine\nat all")
+
+        with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+            args = argparse.Namespace(scratch=folder, rows_of={})
+            entry = compare.one(Broken(), "obs", lambda rows: None, 10, args)
+        self.assertEqual((entry["error"], entry["rows"]), ("no such engine", 7))
+
+    def test_all_goes_on_after_a_failure(self):
+        seen = []
+
+        def one(name, _args):
+            seen.append(name)
+            if name == "sets":
+                raise SystemExit("no rows")
+
+        kept, run.run = run.run, one
+        try:
+            with contextlib.redirect_stdout(io.StringIO()), \
+                    contextlib.redirect_stderr(io.StringIO()):
+                self.assertEqual(run.run_all(("peers", "sets", "growth"), None), ["sets"])
+        finally:
+            run.run = kept
+        self.assertEqual(seen, ["peers", "sets", "growth"])
 
     def test_sqlite_answers_like_tokens(self):
         """FTS5's ascii tokenizer has the tokens of the queries"""

@@ -471,6 +471,35 @@ static void held_calls(void **state)
     io_free(io);
 }
 
+/* after a sync that failed the next one has nothing to write, and memory shows what the disk lacks
+ */
+static void lost_sync(void **state)
+{
+    (void)state;
+    bool kept = false, lost = false;
+    for (uint64_t seed = 1; seed < 40; seed++) {
+        struct io *io;
+        struct io_file *f;
+        assert_int_equal(io_mem_new(&io, 1, &e), 0);
+        assert_int_equal(io_write_file(io, "a", STR("old"), &e), 0);
+        assert_int_equal(io->ops->open(io, &f, "a", IO_WRITE, &e), 0);
+        assert_int_equal(f->io->ops->pwrite(f, "new", 3, 0, &e), 0);
+        io_mem_sync_fails(f, seed);
+        assert_int_equal(f->io->ops->sync(f, &e), 0);
+        assert_true(holds(io, "a", "new"));
+        f->io->ops->drop_cache(f);
+        kept |= holds(io, "a", "new");
+        lost |= holds(io, "a", "old");
+        assert_int_equal(f->io->ops->pwrite(f, "newer", 5, 0, &e), 0); /* written anew it counts */
+        assert_int_equal(f->io->ops->sync(f, &e), 0);
+        io_close(f);
+        io_mem_crash(io, seed);
+        assert_true(holds(io, "a", "newer"));
+        io_free(io);
+    }
+    assert_true(kept && lost);
+}
+
 static void no_memory(void **state)
 {
     (void)state;
@@ -498,7 +527,7 @@ int main(void)
         cmocka_unit_test(crash_and_names), cmocka_unit_test(crash_and_replace),
         cmocka_unit_test(crash_model),     cmocka_unit_test(space_and_flips),
         cmocka_unit_test(faults),          cmocka_unit_test(held_calls),
-        cmocka_unit_test(no_memory),
+        cmocka_unit_test(no_memory),       cmocka_unit_test(lost_sync),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/turns.h"
 #include "codec/json.h"
 #include "query/exact.h"
 #include "query/query.h"
@@ -12,6 +13,7 @@
 #define ROWS 3000
 
 static struct store *store;
+static struct turns *turns;
 static struct io *io;
 
 static int setup(void **state)
@@ -19,6 +21,7 @@ static int setup(void **state)
     struct err err = ERR_INIT;
     (void)state;
     assert_int_equal(io_mem_new(&io, 1, &err), 0);
+    assert_int_equal(turns_new(&turns, 3, 0, &err), 0);
     store = kit_open(io, 1 << 20);
     for (uint32_t i = 0; i < ROWS; i += 500) {
         assert_int_equal(kit_append(store, i, 500, &err), 0);
@@ -33,6 +36,7 @@ static int teardown(void **state)
     (void)state;
     store_close(store);
     io_free(io);
+    turns_free(turns);
     return 0;
 }
 
@@ -177,6 +181,15 @@ static void test_no_memory(void **state)
         "n<50 | rename n as m | drop tags | tail 3",
         "* | dedup by agent, level | uniq level",
         "in:any agent-1 | count",
+        ("n<200 | eval a = n * 2 + 1, b = concat(upper(agent), \"-\", n) "
+         "| eval c = split(message, \" \") | where substr(b, 1, 5):agent "
+         "| eval j = json(text(c), \"1\") | fields a, b, j"),
+        ("* | where concat(message, \" \", agent):*\"0 agent-1\"* "
+         "| limit 9 | eval s = sent(n)"),
+        ("n<40 | lookup message as m, level as lv from (n>20 | where len(message)>3) "
+         "on session_id = session_id | fields n, m, lv"),
+        ("* | limit 5 | lookup c from (* | stats count() as c by agent) on agent = agent "
+         "| fields n, c"),
     };
     struct query_opts o = opts();
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
@@ -213,7 +226,10 @@ static void test_explain(void **state)
         { "refused level:warn",
           { "\"order\":\"newest\"", "token filter", "\"levels\"", "\"limit\":100" } },
         { "agent:a | stats count() by level",
-          { "\"order\":\"any\"", "value filter", "10000", "stats count()" } },
+          { "\"order\":\"any\",\"shared\":true", "value filter", "10000", "stats count()" } },
+        { "x:1 | sort timestamp desc | limit 3",
+          { "\"order\":\"newest\",\"shared\":true", "sort", "limit 3", "\"limit\":null" } },
+        { "x:1 | dedup by agent", { "\"shared\":false", "dedup", "newest", "100" } },
         { "after:2026-11-21 | tail 3",
           { "2026-11-21T00:00:00Z", "time bounds", "\"limit\":null", "tail 3" } },
         { "* | where n>5 | where x:*", { "minimum and maximum", "\"pipes\":[]", "n>5", "x:*" } },
@@ -262,6 +278,111 @@ static void test_cost(void **state)
     assert_int_equal(answer("nothingthere", &o, NULL, &out, &res, &err), 0);
     assert_true(res.cost.blocks_pruned > 0);
     buf_deinit(&out);
+}
+
+/* Several threads, any budget: the same answer, or the same error. */
+static void test_parts(void **state)
+{
+    (void)state;
+    static const char *const queries[] = {
+        "* | stats count(), count_distinct(n), sum(n), avg(n), min(n), max(message) by agent",
+        "* | stats count_distinct(n), count_distinct(agent), first(n), last(n), any(n) by n",
+        "* | stats p95(n), median(n), stddev(n), values(agent, 3), rate() by level, agent",
+        "* | stats count() if (level:error) as e, count(n) by level, time(1h), bucket(n, 100)",
+        "level>=info | top 5 agent",
+        "* | top 3 n by level",
+        "* | uniq agent, level",
+        "* | timeline by agent",
+        "* | timeline 7m by level",
+        "level:error | count",
+        "* | sort n desc | limit 7 | fields n, agent",
+        "* | sort agent, n | limit 1000",
+        "* | sort timestamp desc, n | limit 9",
+        "* | sort timestamp | limit 9 | fields n",
+        "* | where n>5 | drop agent | sort n | limit 20",
+        "message | limit 40",
+        "* | fields n, level | tail 6",
+        "nothingthere | stats count(), max(n)",
+    };
+    static const size_t budgets[] = { 0, 2000000, 200000, 20000 };
+    struct query_result res, one;
+    struct err err = ERR_INIT;
+    struct buf want, got;
+    uint64_t workers = 0;
+    buf_init(&want, 1 << 24);
+    buf_init(&got, 1 << 24);
+    for (size_t i = 0; i < sizeof queries / sizeof *queries * 4; i++) {
+        struct query_opts o = opts();
+        struct query_ctl ctl = { .memory_bytes = budgets[i % 4] }, shared = ctl;
+        shared.turns = turns;
+        o.oldest_first = i % 8 < 4;
+        buf_reset(&want);
+        buf_reset(&got);
+        err_reset(&err);
+        int rc = answer(queries[i / 4], &o, &ctl, &want, &one, &err);
+        assert_true(rc == 0 || (rc == ERR_LIMIT && budgets[i % 4]));
+        err_reset(&err);
+        int rc2 = answer(queries[i / 4], &o, &shared, &got, &res, &err);
+        if (rc2 != rc || (!rc && !str_eq(buf_str(&got), buf_str(&want))))
+            fail_msg("%s with %zu bytes: %d %.*s, in parts %d %.*s", queries[i / 4], budgets[i % 4],
+                     rc, STR_FMT(buf_str(&want)), rc2, STR_FMT(buf_str(&got)));
+        if (rc)
+            continue;
+        assert_int_equal(res.rows, one.rows);
+        assert_int_equal(one.cost.workers, 0);
+        workers += res.cost.workers;
+        if (res.total_known && one.total_known)
+            assert_int_equal(res.total, one.total);
+    }
+    assert_true(workers > 0);
+    buf_deinit(&want);
+    buf_deinit(&got);
+}
+
+/* a bounded sort by time stops where nothing can be better any more */
+static void test_sort_floor(void **state)
+{
+    (void)state;
+    struct query_opts o = opts();
+    struct query_ctl ctl = { 0 };
+    struct query_result res;
+    struct err err = ERR_INIT;
+    struct buf out;
+    buf_init(&out, 1 << 20);
+    for (int i = 0; i < 4; i++) {
+        const char *text = i % 2 ? "* | sort timestamp desc | limit 3 | fields n"
+                                 : "* | sort timestamp | limit 3 | fields n";
+        ctl.turns = i < 2 ? NULL : turns;
+        assert_int_equal(answer(text, &o, &ctl, &out, &res, &err), 0);
+        assert_true(ctl.turns || res.cost.blocks_pruned > 0); /* threads may take all at once */
+        assert_false(res.total_known);
+    }
+    struct query *q = parsed("* | sort timestamp desc | limit 3 | fields n", &o);
+    struct query_writer w;
+    assert_int_equal(query_writer_init(&w, QF_NDJSON, &out, &err), 0);
+    query_want_total(q);
+    assert_int_equal(query_run(q, store, &w.sink, &ctl, &res, &err), 0);
+    assert_true(res.total_known);
+    assert_int_equal(res.total, ROWS);
+    query_writer_deinit(&w);
+    query_free(q);
+    buf_deinit(&out);
+}
+
+/* what stops a query stops its parts */
+static void test_stop_parts(void **state)
+{
+    (void)state;
+    struct query_opts o = opts();
+    struct query_result res;
+    struct err err = ERR_INIT;
+    struct query *q = parsed("message | stats count() by agent", &o);
+    struct query_ctl ctl = { .turns = turns };
+    struct query_sink sink = { .ctx = &ctl, .begin = slow_begin, .row = no_row };
+    assert_int_equal(query_run(q, store, &sink, &ctl, &res, &err), ERR_CANCELED);
+    ctl = (struct query_ctl){ .deadline_ms = 1, .turns = turns };
+    assert_int_equal(query_run(q, store, &sink, &ctl, &res, &err), ERR_TIMEOUT);
+    query_free(q);
 }
 
 /* the memory of one answer stays near its budget, whatever the number of rows */
@@ -363,10 +484,11 @@ static void test_sums(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_stop),      cmocka_unit_test(test_text_limits),
-        cmocka_unit_test(test_explain),   cmocka_unit_test(test_cost),
-        cmocka_unit_test(test_sums),      cmocka_unit_test(test_pages_of_memory),
-        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_stop),       cmocka_unit_test(test_text_limits),
+        cmocka_unit_test(test_explain),    cmocka_unit_test(test_cost),
+        cmocka_unit_test(test_sums),       cmocka_unit_test(test_pages_of_memory),
+        cmocka_unit_test(test_parts),      cmocka_unit_test(test_sort_floor),
+        cmocka_unit_test(test_stop_parts), cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -157,6 +157,7 @@ static uint64_t judge(struct io *io, const struct run *r)
     }
     if (kit_read_all(s, NULL, seen, MAX, &err) < 0)
         object(&bad, "cannot be read", 0, &err);
+    uint32_t with = 0, without = 0; /* batches with rows to delete: in full, and without these */
     for (uint32_t b = 0; b < BATCHES && !bad; b++) {
         uint32_t have = 0, kept = 0, doomed = 0;
         for (uint32_t i = 0; i < rows_of(b); i++) {
@@ -167,9 +168,9 @@ static uint64_t judge(struct io *io, const struct run *r)
         }
         bool before_delete = b <= 9;
         bool all = have == rows_of(b), rest = kept == rows_of(b) - doomed && have == kept;
-        bool some_doomed =
-            kept == rows_of(b) - doomed; /* a deletion cut short keeps whole segments */
-        bool fine = all || have == 0 || (r->delete_tried && before_delete && (rest || some_doomed));
+        bool fine = all || have == 0 || (r->delete_tried && before_delete && rest);
+        with += all && before_delete;
+        without += !all && have && before_delete;
         if (!fine)
             object(&bad, "a batch is there in part", b, &err);
         if (r->acked[b] && have == 0)
@@ -177,6 +178,8 @@ static uint64_t judge(struct io *io, const struct run *r)
         if (r->deleted && r->acked[b] && before_delete && have != kept)
             object(&bad, "deleted rows are back", b, &err);
     }
+    if (!bad && with && without)
+        object(&bad, "a deletion is there in part", with, &err);
     if (!bad && kit_append(s, 3000, 1, &err)) /* and it goes on */
         object(&bad, "takes nothing any more", 0, &err);
     store_close(s);

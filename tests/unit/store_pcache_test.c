@@ -32,7 +32,10 @@ static void put_ints(struct pcache *c, struct pcache_key k, int64_t first)
     int64_t v[ROWS];
     for (int i = 0; i < ROWS; i++)
         v[i] = first + i;
-    pcache_put_page(c, k, &(struct colv){ .type = V_I64, .n = ROWS, .nvals = ROWS, .i64 = v });
+    struct pentry *e =
+        pcache_put_page(c, k, &(struct colv){ .type = V_I64, .n = ROWS, .nvals = ROWS, .i64 = v });
+    assert_non_null(e);
+    pentry_unref(e);
 }
 
 static void test_pages_come_back(void **state)
@@ -67,26 +70,90 @@ static void test_texts_are_copied(void **state)
                       .ndict = 2,
                       .off = off,
                       .bytes = bytes };
-    pcache_put_page(c, key(9, 0, 0), &v);
+    pentry_unref(pcache_put_page(c, key(9, 0, 0), &v));
     off[2] = 1;
     codes[0] = 0;
     present[0] = 0;
     bytes[3] = 'x';
     struct pentry *e = pcache_get(c, key(9, 0, 0));
     assert_non_null(e);
-    assert_true(str_eq(colv_text(&e->v, 0), STR("de")));
-    assert_true(str_eq(colv_text(&e->v, 1), STR("abc")));
-    assert_true(colv_has(&e->v, 2));
-    assert_false(colv_has(&e->v, 1));
+    assert_true(str_eq(pentry_value(e, 0).s, STR("de")));
+    assert_true(pentry_value(e, 1).absent);
+    assert_true(str_eq(pentry_value(e, 2).s, STR("de")));
     pentry_unref(e);
     /* one value: every row has its code, whatever stands in codes */
     v.ndict = 1;
     v.present = NULL;
     off[1] = 3;
-    pcache_put_page(c, key(9, 0, 1), &v);
+    pentry_unref(pcache_put_page(c, key(9, 0, 1), &v));
     e = pcache_get(c, key(9, 0, 1));
     assert_true(str_eq(colv_text(&e->v, ROWS - 1), STR("abc")));
     pentry_unref(e);
+    pcache_free(c);
+}
+
+/* few rows have a value: those alone are kept, and come back where they were */
+static void test_sparse_pages(void **state)
+{
+    (void)state;
+    static const uint32_t at[] = { 0, 63, 64, 99 };
+    struct pcache *c = cache(1u << 20);
+    struct arena a;
+    struct err err = ERR_INIT;
+    uint64_t present[2] = { 0 };
+    int64_t i64[ROWS] = { 0 };
+    double f64[ROWS] = { 0 };
+    uint8_t b8[ROWS] = { 0 };
+    uint32_t codes[ROWS] = { 0 }, off[ROWS + 1] = { 0 }, dict[4] = { 0, 1, 3, 6 };
+    char bytes[] = "abbccc";
+    arena_init(&a, 1u << 20);
+    for (uint32_t k = 0; k < 4; k++) {
+        bit_set(present, at[k]);
+        i64[at[k]] = 100 + k;
+        f64[at[k]] = 0.5 + k;
+        b8[at[k]] = k % 2;
+        codes[at[k]] = k % 3;
+    }
+    for (uint32_t i = 0, n = 0; i < ROWS; i++) {
+        off[i] = n;
+        n += bit_get(present, i) ? 1 + (i > 63) : 0;
+        off[i + 1] = n;
+    }
+    struct colv cols[] = {
+        { .type = V_I64, .i64 = i64 },
+        { .type = V_F64, .f64 = f64 },
+        { .type = V_BOOL, .b8 = b8 },
+        { .type = V_STR, .codes = codes, .ndict = 3, .off = dict, .bytes = bytes },
+        { .type = V_STR, .off = off, .bytes = bytes },
+        { .type = V_NULL },
+    };
+    for (uint32_t k = 0; k < sizeof cols / sizeof *cols; k++) {
+        struct colv *v = &cols[k], back;
+        v->n = ROWS;
+        v->nvals = 4;
+        v->present = present;
+        struct pentry *e = pcache_put_page(c, key(1, 0, k), v);
+        assert_non_null(e);
+        assert_true(e->compact);
+        assert_int_equal(pentry_column(e, &a, &back, &err), 0);
+        for (uint32_t i = 0; i < ROWS; i++) {
+            struct val x = colv_val(v, i), y = pentry_value(e, i), z = colv_val(&back, i);
+            assert_int_equal(x.absent, y.absent);
+            assert_int_equal(x.absent, z.absent);
+            assert_int_equal(x.t, y.t);
+            assert_int_equal(x.t, z.t);
+            if (x.absent || x.t == V_NULL)
+                continue;
+            if (x.t == V_STR)
+                assert_true(str_eq(x.s, y.s) && str_eq(x.s, z.s));
+            else if (x.t == V_BOOL)
+                assert_true(x.b == y.b && x.b == z.b);
+            else
+                assert_true(x.i == y.i && x.i == z.i);
+        }
+        pentry_unref(e);
+    }
+    arena_deinit(&a);
     pcache_free(c);
 }
 
@@ -118,9 +185,8 @@ static void test_large_pages_are_left_out(void **state)
     struct pcache *c = cache((size_t)64 << 20);
     uint32_t off[2] = { 0, (uint32_t)PCACHE_PAGE };
     char *bytes = mem_zalloc(PCACHE_PAGE);
-    pcache_put_page(
-        c, key(1, 1, 1),
-        &(struct colv){ .type = V_STR, .n = 1, .nvals = 1, .off = off, .bytes = bytes });
+    struct colv v = { .type = V_STR, .n = 1, .nvals = 1, .off = off, .bytes = bytes };
+    assert_null(pcache_put_page(c, key(1, 1, 1), &v));
     assert_null(pcache_get(c, key(1, 1, 1)));
     assert_int_equal(pcache_bytes(c), 0);
     mem_free(bytes);
@@ -204,6 +270,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pages_come_back),
         cmocka_unit_test(test_texts_are_copied),
+        cmocka_unit_test(test_sparse_pages),
         cmocka_unit_test(test_stays_within_its_bound),
         cmocka_unit_test(test_large_pages_are_left_out),
         cmocka_unit_test(test_idle_pages_go),

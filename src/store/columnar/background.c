@@ -7,6 +7,7 @@
  * file. */
 #include "store/columnar/impl.h"
 #include "store/columnar/pcache.h"
+#include "store/columnar/dead.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,12 +31,102 @@ void segments_unlink(struct store *s, const struct seg_meta *metas, uint32_t n)
     }
 }
 
-bool id_listed(const uint64_t *ids, uint32_t n, uint64_t id)
+static bool listed(const uint64_t *ids, uint32_t n, uint64_t id)
 {
     for (uint32_t i = 0; i < n; i++)
         if (ids[i] == id)
             return true;
     return false;
+}
+
+/* What an edit brings: objects for its segments, made before anything is on disk. */
+struct news {
+    struct seg **fresh; /* e->nadd, then e->ndead of them */
+    struct version *v;
+    struct memtable *into;
+    uint64_t came, gone, removed;
+};
+
+static void news_free(struct news *w, const struct edit *e)
+{
+    for (uint32_t i = 0; w->fresh && i < e->nadd + e->ndead; i++)
+        seg_unref(w->fresh[i]);
+    mem_free(w->fresh);
+    mem_free(w->v);
+    memtable_free(w->into);
+}
+
+static struct seg *seg_by_id(const struct version *v, uint64_t id)
+{
+    for (uint32_t i = 0; i < v->n; i++)
+        if (v->v[i]->m.id == id)
+            return v->v[i];
+    return NULL;
+}
+
+static int news_make(struct news *w, struct store *s, const struct edit *e, uint32_t flushed,
+                     struct err *err)
+{
+    *w = (struct news){ .v = version_new(s->version->n + e->nadd),
+                        .fresh = mem_zarray(e->nadd + e->ndead + 1, sizeof(struct seg *)),
+                        .into = memtable_new() };
+    bool ok = w->v && w->fresh && w->into && memtable_reserve(w->into, flushed);
+    for (uint32_t i = 0; i < e->nadd && ok; i++)
+        ok = (w->fresh[i] = seg_new(s, &e->add[i])) != NULL;
+    for (uint32_t i = 0; i < e->ndead && ok; i++) {
+        struct seg *g = seg_by_id(s->version, e->dead[i].id); /* its caller has looked */
+        ok = (w->fresh[e->nadd + i] = seg_renew(g, &e->dead[i])) != NULL;
+    }
+    return ok ? 0 : err_nomem(err);
+}
+
+static uint64_t live_rows(const struct seg *g)
+{
+    return g->m.rows - g->m.dead_rows;
+}
+
+/* The new version: what stays, renewed where rows were deleted, and what came. */
+static void news_fill(struct news *w, const struct version *old, const struct edit *e)
+{
+    struct version *v = w->v;
+    v->n = 0;
+    for (uint32_t i = 0; i < old->n; i++) {
+        struct seg *g = old->v[i], *now = g;
+        if (listed(e->remove, e->nremove, g->m.id)) {
+            atomic_store(&g->dead, true);
+            w->gone += live_rows(g);
+            w->removed++;
+            continue;
+        }
+        for (uint32_t k = 0; k < e->ndead; k++)
+            if (e->dead[k].id == g->m.id) {
+                now = w->fresh[e->nadd + k];
+                w->fresh[e->nadd + k] = NULL; /* the version's now */
+                w->gone += live_rows(g) - live_rows(now);
+                atomic_store(&g->old, true);
+            }
+        if (now == g)
+            seg_ref(g);
+        v->v[v->n++] = now;
+    }
+    for (uint32_t i = 0; i < e->nadd; i++) {
+        uint32_t k = v->n++;
+        for (; k > 0 && v->v[k - 1]->m.seq_min > w->fresh[i]->m.seq_min; k--)
+            v->v[k] = v->v[k - 1];
+        v->v[k] = w->fresh[i];
+        w->came += live_rows(w->fresh[i]);
+        w->fresh[i] = NULL;
+    }
+}
+
+static void dead_unlink(struct store *s, const struct seg_meta *metas, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        char path[PATH_MAX_STORE];
+        struct err e = ERR_INIT;
+        dead_path(&metas[i], path);
+        s->io->ops->unlink(s->io, path, &e);
+    }
 }
 
 /* Manifest edit, then the same change to the version readers get; on failure the added files are
@@ -45,68 +136,42 @@ bool id_listed(const uint64_t *ids, uint32_t n, uint64_t id)
 int version_install(struct store *s, const struct edit *e, uint32_t flushed, struct err *err)
 {
     struct version *old = s->version; /* only mlock holders replace it */
-    struct version *v = version_new(old->n + e->nadd);
-    struct seg **fresh = mem_zarray(e->nadd + 1, sizeof *fresh);
-    struct memtable *from = NULL, *into = memtable_new();
-    int rc = v && fresh && into && memtable_reserve(into, flushed) ? 0 : err_nomem(err);
-    for (uint32_t i = 0; i < e->nadd && !rc; i++) {
-        fresh[i] = seg_new(s, &e->add[i]);
-        rc = fresh[i] ? 0 : err_nomem(err);
-    }
+    struct memtable *from = NULL;
+    struct news w;
     bool doubtful = false;
+    int rc = news_make(&w, s, e, flushed, err);
     if (!rc)
         rc = manifest_edit(s, e, &doubtful, err);
-    if (rc && !doubtful)
-        segments_unlink(s, e->add, e->nadd);
     if (rc) {
-        for (uint32_t i = 0; fresh && i < e->nadd; i++)
-            seg_unref(fresh[i]);
-        mem_free(fresh);
-        mem_free(v);
-        memtable_free(into);
+        if (!doubtful) {
+            segments_unlink(s, e->add, e->nadd);
+            dead_unlink(s, e->dead, e->ndead);
+        }
+        news_free(&w, e);
         return rc;
     }
-    v->n = 0;
-    uint64_t gone = 0, removed = 0;
-    for (uint32_t i = 0; i < old->n; i++) {
-        if (id_listed(e->remove, e->nremove, old->v[i]->m.id)) {
-            atomic_store(&old->v[i]->dead, true);
-            gone += old->v[i]->m.rows;
-            removed++;
-            continue;
-        }
-        seg_ref(old->v[i]);
-        v->v[v->n++] = old->v[i];
-    }
-    uint64_t came = 0;
-    for (uint32_t i = 0; i < e->nadd; i++) {
-        uint32_t k = v->n++;
-        for (; k > 0 && v->v[k - 1]->m.seq_min > fresh[i]->m.seq_min; k--)
-            v->v[k] = v->v[k - 1];
-        v->v[k] = fresh[i];
-        came += fresh[i]->m.rows;
-    }
+    news_fill(&w, old, e);
     pthread_mutex_lock(&s->lock);
-    s->version = v;
+    s->version = w.v;
+    w.v = NULL;
     if (flushed) {
-        memtable_move(s->frozen, flushed, into);
+        memtable_move(s->frozen, flushed, w.into);
         if (!s->frozen->n) {
             from = s->frozen;
             s->frozen = NULL;
         }
         pthread_cond_broadcast(&s->flush_cond);
     } else {
-        s->counted_entries += came;
+        s->counted_entries += w.came;
     }
-    s->counted_entries -= gone;
-    s->st.retired_segments += removed;
+    s->counted_entries -= w.gone;
+    s->st.retired_segments += w.removed;
     s->merge_wanted = true;
     pthread_cond_signal(&s->merge_cond);
     pthread_mutex_unlock(&s->lock);
     version_unref(old);
     memtable_free(from);
-    memtable_free(into);
-    mem_free(fresh);
+    news_free(&w, e);
     return 0;
 }
 
@@ -184,7 +249,7 @@ int retention_apply(struct store *s, struct err *err)
     for (uint32_t i = 0; i < v->n && !rc && keep; i++)
         if (v->v[i]->m.day < today - days) {
             ids[n++] = v->v[i]->m.id;
-            rows += v->v[i]->m.rows;
+            rows += live_rows(v->v[i]);
         }
     if (!rc)
         rc = retire(s, ids, n, rows, "age", err);
@@ -195,7 +260,7 @@ int retention_apply(struct store *s, struct err *err)
     rows = 0;
     for (uint32_t i = 0; i < v->n && !rc && max && bytes > max; i++) { /* oldest first */
         bytes -= v->v[i]->m.bytes;
-        rows += v->v[i]->m.rows;
+        rows += live_rows(v->v[i]);
         ids[n++] = v->v[i]->m.id;
     }
     if (!rc)

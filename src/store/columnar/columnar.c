@@ -30,7 +30,8 @@ void store_config_default(struct store_config *c)
     *c = (struct store_config){ .create = true,
                                 .memtable_bytes = 20u << 20,
                                 .big_batch_bytes = BIG_BYTES,
-                                .reserve_bytes = UINT64_MAX };
+                                .reserve_bytes = UINT64_MAX,
+                                .delete_grace_ns = NS_PER_DAY };
 }
 
 void store_event(struct store *s, int level, const char *fmt, ...)
@@ -196,85 +197,9 @@ static int build_version(struct store *s, struct err *err)
         if (!g)
             return err_nomem(err);
         s->version->v[s->version->n++] = g;
-        s->counted_entries += g->m.rows;
+        s->counted_entries += g->m.rows - g->m.dead_rows;
     }
     return 0;
-}
-
-struct leftover {
-    struct store *s;
-    char dir[PATH_MAX_STORE];
-    uint32_t unknown;
-    bool pass_dirs;
-};
-
-static bool in_manifest(const struct store *s, uint64_t id)
-{
-    for (uint32_t i = 0; i < s->mf.nsegs; i++)
-        if (s->mf.segs[i].id == id)
-            return true;
-    return false;
-}
-
-/* A temporary file, or a segment that no manifest record names: a write or a removal that a crash
- * cut short. Segments are removed only when the manifest was whole to its end. */
-static void leftover_file(void *arg, const char *name, bool is_dir)
-{
-    struct leftover *l = arg;
-    size_t n = strlen(name);
-    uint64_t id = 0;
-    bool tmp = n == 20 && strcmp(name + 12, ".seg.tmp") == 0;
-    bool seg = n == 16 && strcmp(name + 12, ".seg") == 0 && str_to_u64(str_n(name, 12), &id);
-    if (is_dir || (seg && in_manifest(l->s, id)))
-        return;
-    if (!tmp && !(seg && l->s->mf.clean)) {
-        l->unknown++;
-        return;
-    }
-    char path[2 * PATH_MAX_STORE];
-    struct err e = ERR_INIT;
-    snprintf(path, sizeof path, "p/%s/%s", l->dir, name);
-    l->s->io->ops->unlink(l->s->io, path, &e);
-}
-
-struct dir_list {
-    char (*v)[PATH_MAX_STORE];
-    uint32_t n, cap;
-};
-
-static void collect_dir(void *arg, const char *name, bool is_dir)
-{
-    struct dir_list *d = arg;
-    if (!is_dir || strlen(name) >= PATH_MAX_STORE)
-        return;
-    if (d->n == d->cap) {
-        uint32_t cap = d->cap ? d->cap * 2 : 32;
-        void *v = mem_realloc(d->v, cap * sizeof *d->v);
-        if (!v)
-            return; /* what is not listed now is tidied at the next start */
-        d->v = v;
-        d->cap = cap;
-    }
-    snprintf(d->v[d->n++], PATH_MAX_STORE, "%s", name);
-}
-
-static void tidy(struct store *s)
-{
-    struct dir_list dirs = { 0 };
-    struct err e = ERR_INIT;
-    if (s->io->ops->list(s->io, "p", collect_dir, &dirs, &e) == 0) {
-        struct leftover l = { .s = s };
-        for (uint32_t i = 0; i < dirs.n; i++) {
-            char path[2 * PATH_MAX_STORE];
-            snprintf(l.dir, sizeof l.dir, "%s", dirs.v[i]);
-            snprintf(path, sizeof path, "p/%s", dirs.v[i]);
-            s->io->ops->list(s->io, path, leftover_file, &l, &e);
-        }
-        if (l.unknown)
-            store_event(s, LOG_WARN,
-                        "%u files under p/ are not in the manifest and were left alone", l.unknown);
-    }
-    mem_free(dirs.v);
 }
 
 static int recover(struct store *s, struct err *err)
@@ -335,7 +260,7 @@ static int open_files(struct store *s, struct err *err)
         rc = recover(s, err);
     if (rc || s->cfg.read_only)
         return rc;
-    tidy(s);
+    store_tidy(s);
     uint64_t number = s->wal.number + 1 > s->mf.wal_min ? s->wal.number + 1 : s->mf.wal_min;
     return wal_create(s, number, s->wal.prev, s->wal.prev_end, &s->wal, err);
 }
@@ -461,8 +386,10 @@ int store_merge(struct store *s, struct err *err)
         return err_set(err, ERR_UNSUPPORTED, "the store is open for reading only");
     bool did = true;
     int rc = 0;
-    while (did && !rc)
+    while ((did && !rc) || rc == ERR_CANCELED) { /* it gave way to a deletion: again */
+        err_reset(err);
         rc = merge_some(s, true, &did, err);
+    }
     return rc;
 }
 
@@ -560,8 +487,9 @@ void store_get_status(struct store *s, struct store_status *ret)
     ret->next_seq = s->watermark + 1;
     ret->segments = s->version->n;
     for (uint32_t i = 0; i < s->version->n; i++) {
-        ret->segment_rows += s->version->v[i]->m.rows;
+        ret->segment_rows += s->version->v[i]->m.rows - s->version->v[i]->m.dead_rows;
         ret->segment_bytes += s->version->v[i]->m.bytes;
+        ret->dead_rows += s->version->v[i]->m.dead_rows;
     }
     ret->memtable_rows = s->active->rows + (s->frozen ? s->frozen->rows : 0);
     ret->memtable_bytes = s->active->bytes;
@@ -608,21 +536,25 @@ static void forget_sums(struct store *s)
 /* Starts again from the segments' own sums. */
 static int base_sums(struct store *s, struct version *v, struct err *err)
 {
+    bool all = true;
     forget_sums(s);
     s->sums = rollup_new();
     int rc = s->sums ? 0 : err_nomem(err);
     for (uint32_t i = 0; i < v->n && !rc; i++) {
         rc = seg_open(v->v[i], err);
         if (!rc)
-            rc = rollup_decode(s->sums, v->v[i]->rollup_bytes, err);
+            rc = rollup_decode(s->sums, seg_summary(v->v[i]), err);
+        all &= rc != ERR_IO;
         if (rc == ERR_CORRUPT || rc == ERR_IO) /* its rows cannot be read either */
             rc = 0;
     }
     if (rc)
         return rc;
-    atomic_fetch_add(&v->refs, 1);
-    s->sums_version = v;
     s->sums_seq = 0;
+    if (all) { /* else the next call tries again */
+        atomic_fetch_add(&v->refs, 1);
+        s->sums_version = v;
+    }
     return 0;
 }
 

@@ -96,6 +96,8 @@ struct rollup {
 struct rollup *rollup_new(void);
 void rollup_free(struct rollup *r);
 int rollup_add_block(struct rollup *r, struct block *b, struct err *err);
+/* The same for the rows of `sel` only. */
+int rollup_add_rows(struct rollup *r, struct block *b, const uint64_t *sel, struct err *err);
 int rollup_merge(struct rollup *into, const struct rollup *from, struct err *err);
 void rollup_encode(const struct rollup *r, struct buf *out);
 int rollup_decode(struct rollup *r, str in, struct err *err); /* adds to r */
@@ -122,6 +124,9 @@ struct seg_meta { /* what the manifest knows of a segment */
     uint64_t seq_min, seq_max;
     uint32_t level_mask, nblocks;
     uint32_t pass; /* enum seg_pass */
+    uint64_t dead; /* number of the list of its deleted rows; 0: none (dead.h) */
+    uint64_t dead_rows;
+    ts_ns dead_at; /* when the first of them was deleted */
 };
 
 /* How far a segment has come; in the manifest: never renumber. */
@@ -162,6 +167,8 @@ struct seg {
     uint64_t serial; /* of this object: no other ever has it */
     struct seg_meta m;
     _Atomic bool dead;    /* out of the manifest: unlink with the last reference */
+    _Atomic bool old;     /* its list of deleted rows is out of the manifest: the same */
+    struct seg *before;   /* the one that unlinks the file, if it is not this one; referenced */
     pthread_mutex_t lock; /* guards opening */
     bool open, broken;
     char broken_why[160];
@@ -173,17 +180,25 @@ struct seg {
     uint32_t nkeys;
     struct seg_block *blocks;
     str rollup_bytes;
+    struct dead *dead_list;       /* its deleted rows; NULL: none */
     uint32_t format;              /* version of the file */
     str sections[SECTION__COUNT]; /* of the footer; empty where there is none */
 };
 void seg_path(const struct seg_meta *m, char out[PATH_MAX_STORE]);
 void seg_dir(const struct seg_meta *m, char out[PATH_MAX_STORE]);
 struct seg *seg_new(struct store *s, const struct seg_meta *m);
+/* The same segment with another list of deleted rows. NULL: out of memory. */
+struct seg *seg_renew(struct seg *g, const struct seg_meta *m);
 void seg_ref(struct seg *g);
 void seg_unref(struct seg *g);
 /* exactly n bytes at off, unchecked */
 int seg_read_at(struct seg *g, void *p, size_t n, uint64_t off, struct err *err);
 int seg_open(struct seg *g, struct err *err); /* idempotent; ERR_CORRUPT, ERR_IO */
+
+/* Takes the deleted rows of an open segment's block out of sel. */
+void seg_hide_dead(const struct seg *g, uint32_t block, uint64_t *sel);
+/* The summary of an open segment's rows, deleted ones left out: see rollup_decode. */
+str seg_summary(const struct seg *g);
 
 /* A block of a segment; b first. Stats for pruning come with it. */
 struct sblock;
@@ -259,6 +274,8 @@ struct edit {
     uint32_t nadd;
     const uint64_t *remove;
     uint32_t nremove;
+    const struct seg_meta *dead; /* segments that stay, with other lists of deleted rows */
+    uint32_t ndead;
     uint64_t flushed_seq, wal_min, state_file, deleted_rows; /* 0 = unchanged; deleted_rows adds */
     uint64_t next_seq;
     const struct store_gap *gap;
@@ -441,7 +458,8 @@ struct store {
     bool flush_failed;         /* the last one; with lock */
     pthread_t background;
     bool background_started, bg_stop, bg_wanted;
-    bool freeze_wanted; /* qlock: the writer shall freeze the active memtable */
+    uint32_t deletes_waiting; /* lock: merges give way to them */
+    bool freeze_wanted;       /* qlock: the writer shall freeze the active memtable */
 
     pthread_mutex_t merge_lock;
     pthread_cond_t merge_cond; /* with lock: the segments are others, or stopping */
@@ -458,7 +476,6 @@ void store_event(struct store *s, int level, const char *fmt, ...)
 /* Publishes a new version, removed segments out, added ones in, and takes the first `flushed`
  * chunks of the frozen memtable away in the same step; caller holds mlock. */
 int version_install(struct store *s, const struct edit *e, uint32_t flushed, struct err *err);
-bool id_listed(const uint64_t *ids, uint32_t n, uint64_t id);
 void segments_unlink(struct store *s, const struct seg_meta *metas, uint32_t n);
 /* manifest_edit for edits that name no files */
 int manifest_note(struct store *s, const struct edit *e, struct err *err);
@@ -486,6 +503,8 @@ void *merge_main(void *arg);
 int merge_some(struct store *s, bool all, bool *ret_did, struct err *err);
 int retention_apply(struct store *s, struct err *err);
 int64_t day_of(ts_ns t);
+/* tidy.c: removes leftovers of interrupted writes and removals; tells of unknown files */
+void store_tidy(struct store *s);
 
 /* a consistent moment for readers */
 struct snapshot {

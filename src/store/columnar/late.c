@@ -427,7 +427,17 @@ static void overlay_close(struct block *b)
     block_close(((struct overlay *)b)->inner);
 }
 
-static const struct block_ops overlay_ops = { overlay_load, overlay_close };
+static int overlay_value(struct block *b, uint32_t c, uint32_t row, struct val *ret,
+                         struct err *err)
+{
+    struct overlay *o = (struct overlay *)b;
+    if (c < o->inner->ncols)
+        return block_value(o->inner, c, row, ret, err);
+    *ret = colv_val(&o->cols[c - o->inner->ncols], row);
+    return 0;
+}
+
+static const struct block_ops overlay_ops = { overlay_load, overlay_close, overlay_value };
 
 static int overlay_text(struct arena *a, struct colv *c, const struct mark *m, bool note,
                         struct err *err)

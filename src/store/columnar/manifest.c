@@ -30,7 +30,8 @@ enum tag {
     TAG_GAP = 7,
     TAG_STATE = 8,
     TAG_DELETED = 9,
-    TAG_CRITICAL = 128 /* unknown tags from here on: refuse */
+    TAG_CRITICAL = 128, /* unknown tags from here on: refuse */
+    TAG_DEAD = 129
 };
 
 static void manifest_name(uint64_t number, char out[PATH_MAX_STORE])
@@ -91,6 +92,31 @@ static bool get_seg(str v, struct seg_meta *m)
     m->nblocks = rd_le32(&r);
     m->pass = rd_left(&r) ? rd_le32(&r) : PASS_FLUSHED; /* older versions end before it */
     return rd_ok(&r);
+}
+
+static void put_dead(struct buf *out, const struct seg_meta *m)
+{
+    char v[32];
+    put_le64(v, m->id);
+    put_le64(v + 8, m->dead);
+    put_le64(v + 16, m->dead_rows);
+    put_le64(v + 24, (uint64_t)m->dead_at);
+    buf_putc(out, (char)TAG_DEAD);
+    buf_lenstr(out, str_n(v, sizeof v));
+}
+
+static int set_dead(struct manifest *m, str v, struct err *err)
+{
+    if (v.n < 32)
+        return err_set(err, ERR_CORRUPT, "bad entry of a list of deleted rows");
+    for (uint32_t i = 0; i < m->nsegs; i++)
+        if (m->segs[i].id == get_le64(v.p)) {
+            m->segs[i].dead = get_le64(v.p + 8);
+            m->segs[i].dead_rows = get_le64(v.p + 16);
+            m->segs[i].dead_at = (ts_ns)get_le64(v.p + 24);
+            return 0;
+        }
+    return err_set(err, ERR_CORRUPT, "a list of deleted rows without its segment");
 }
 
 static void put_gap(struct buf *out, const struct store_gap *g)
@@ -189,6 +215,7 @@ static int apply_tag(struct manifest *m, uint8_t tag, str v, struct err *err)
     case TAG_NEXT_SEQ: m->next_seq = x > m->next_seq ? x : m->next_seq; return 0;
     case TAG_STATE: m->state_file = x; return 0;
     case TAG_DELETED: m->deleted_rows = x; return 0;
+    case TAG_DEAD: return set_dead(m, v, err);
     case TAG_GAP:
         if (v.n < 96)
             return err_set(err, ERR_CORRUPT, "bad gap record");
@@ -258,6 +285,9 @@ static int begin(struct store *s, uint64_t number, struct err *err)
     put_counters(&b, m);
     for (uint32_t i = 0; i < m->nsegs; i++)
         put_seg(&b, &m->segs[i]);
+    for (uint32_t i = 0; i < m->nsegs; i++)
+        if (m->segs[i].dead)
+            put_dead(&b, &m->segs[i]);
     for (uint32_t i = 0; i < m->ngaps; i++)
         put_gap(&b, &m->gaps[i]);
     uint64_t size = 0;
@@ -407,6 +437,8 @@ int manifest_edit(struct store *s, const struct edit *e, bool *ret_doubtful, str
         put_tag_u64(&b, TAG_REMOVE, e->remove[i]);
     for (uint32_t i = 0; i < e->nadd; i++)
         put_seg(&b, &e->add[i]);
+    for (uint32_t i = 0; i < e->ndead; i++)
+        put_dead(&b, &e->dead[i]);
     if (e->flushed_seq)
         put_tag_u64(&b, TAG_FLUSHED, e->flushed_seq);
     if (e->wal_min)

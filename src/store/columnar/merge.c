@@ -5,6 +5,7 @@
  *
  *   flushed  --sorted anew, level MERGE-->  merged  --copied, tier by tier-->  up to ROWS_MAX
  *   a day that is over  --sorted anew, level PACK, once-->  packed
+ *   one with deleted rows  --written without them within the grace-->  as above
  *
  * A merge takes TIER neighbours of a size, or what fills a segment. Blocks are decoded and sorted
  * once after the flush, and again when they are not full; from then on they are copied as bytes.
@@ -71,7 +72,13 @@ static bool same_partition(const struct seg *a, const struct seg *b)
     return a->m.day == b->m.day && a->m.cls == b->m.cls;
 }
 
-enum aim { AIM_TIERS, AIM_ALL, AIM_PACK };
+enum aim { AIM_TIERS, AIM_ALL, AIM_PACK, AIM_CLEAN };
+
+/* Are rows of it deleted and to go from the disk by now? Half of the grace is for the work. */
+static bool clean_due(const struct store *s, const struct seg *g, bool all, ts_ns now)
+{
+    return g->m.dead && mergeable(g) && (all || now - g->m.dead_at >= s->cfg.delete_grace_ns / 2);
+}
 
 /* May `g` go on a run that begins with `first`? */
 static bool joins(enum aim aim, const struct seg *first, const struct seg *g)
@@ -80,7 +87,7 @@ static bool joins(enum aim aim, const struct seg *first, const struct seg *g)
         return false;
     if (aim == AIM_PACK)
         return g->m.pass < PASS_PACKED;
-    return aim == AIM_ALL || size_class(g->m.rows) <= size_class(first->m.rows);
+    return aim != AIM_TIERS || size_class(g->m.rows) <= size_class(first->m.rows);
 }
 
 /* The run that begins at v[i]; false: it is not worth it. */
@@ -89,7 +96,8 @@ static bool run_from(const struct version *v, uint32_t i, enum aim aim, struct r
     uint64_t rows = 0, largest = 0;
     struct seg *first = v->v[i];
     ret->n = 0;
-    for (uint32_t k = i; k < v->n && ret->n < INPUTS_MAX; k++) {
+    uint32_t most = aim == AIM_CLEAN ? 1 : INPUTS_MAX;
+    for (uint32_t k = i; k < v->n && ret->n < most; k++) {
         struct seg *g = v->v[k];
         if (!same_partition(first, g))
             continue;
@@ -104,23 +112,25 @@ static bool run_from(const struct version *v, uint32_t i, enum aim aim, struct r
     return ret->n >= (aim == AIM_ALL ? 2 : 1);
 }
 
-static bool pick(const struct version *v, bool all, ts_ns now, struct run *ret)
+static bool pick(const struct store *s, const struct version *v, bool all, ts_ns now,
+                 struct run *ret)
 {
     int64_t open_day = day_of(now - PACK_DELAY);
     for (uint32_t i = 0; i < v->n; i++) {
         bool over = v->v[i]->m.day < open_day;
         enum aim aim = all ? AIM_ALL : over ? AIM_PACK : AIM_TIERS;
-        if (run_from(v, i, aim, ret)) {
-            ret->pass = over ? PASS_PACKED : PASS_MERGED;
+        ret->pass = over ? PASS_PACKED : PASS_MERGED;
+        if (run_from(v, i, aim, ret) ||
+            (clean_due(s, v->v[i], all, now) && run_from(v, i, AIM_CLEAN, ret)))
             return true;
-        }
     }
     return false;
 }
 
 /* ---- how ---- */
 
-/* Waits while a memtable is being flushed, unless much is unmerged or the flush is stuck. */
+/* Waits while a memtable is being flushed, unless much is unmerged or the flush is stuck. Ends the
+ * merge for the sake of a deletion, and when the store is closed. */
 static int go_on(void *ctx, struct err *err)
 {
     struct store *s = ctx;
@@ -128,18 +138,19 @@ static int go_on(void *ctx, struct err *err)
     uint32_t behind = 0;
     for (uint32_t i = 0; i < s->version->n; i++)
         behind += s->version->v[i]->m.pass == PASS_FLUSHED;
-    while (s->frozen && !s->flush_failed && !s->bg_stop && behind < BEHIND_MAX)
+    while (s->frozen && !s->flush_failed && !s->bg_stop && !s->deletes_waiting &&
+           behind < BEHIND_MAX)
         pthread_cond_wait(&s->flush_cond, &s->lock);
-    bool stop = s->bg_stop;
+    bool stop = s->bg_stop || s->deletes_waiting;
     pthread_mutex_unlock(&s->lock);
-    return stop ? err_set(err, ERR_CANCELED, "the store is being closed") : 0;
+    return stop ? err_set(err, ERR_CANCELED, "the merge gives way") : 0;
 }
 
 /* Are its blocks as good as they would be written anew? All or none of a segment's blocks are
  * copied, since its summary is taken over as a whole. */
 static bool copies_well(const struct seg *g, uint32_t pass)
 {
-    return g->m.pass >= pass &&
+    return g->m.pass >= pass && !g->m.dead &&
            (g->m.rows / g->m.nblocks >= FULL_ROWS || g->m.bytes / g->m.nblocks >= FULL_BYTES);
 }
 
@@ -178,7 +189,8 @@ static int replace(struct store *s, const struct run *r, const struct seg_meta *
         ids[i] = r->v[i]->m.id;
     pthread_mutex_lock(&s->mlock);
     for (uint32_t i = 0; i < s->version->n; i++)
-        there += id_listed(ids, r->n, s->version->v[i]->m.id);
+        for (uint32_t k = 0; k < r->n; k++)
+            there += s->version->v[i] == r->v[k];
     int rc = 0;
     if (there == r->n) {
         rc = version_install(
@@ -239,7 +251,7 @@ int merge_some(struct store *s, bool all, bool *ret_did, struct err *err)
     struct version *v = s->version; /* kept, since others replace it meanwhile */
     atomic_fetch_add(&v->refs, 1);
     pthread_mutex_unlock(&s->lock);
-    if (pick(v, all, s->io->ops->now(s->io), &r) && space_for(s, &r))
+    if (pick(s, v, all, s->io->ops->now(s->io), &r) && space_for(s, &r))
         rc = merge_run(s, &r, ret_did, err);
     version_unref(v);
     pthread_mutex_unlock(&s->merge_lock);

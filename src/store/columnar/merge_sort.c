@@ -158,10 +158,15 @@ static int open_next(struct sweep *s, struct err *err)
     rc = pool_reserve(s, b->n, err);
     if (rc)
         return rc;
-    for (uint32_t r = 0; r < b->n; r++)
+    uint64_t live[BLOCK_WORDS];
+    bits_fill(live, b->n);
+    seg_hide_dead(in->g, in->index, live);
+    for (size_t r = bits_next(live, 0, b->n); r < b->n; r = bits_next(live, r + 1, b->n))
         s->pool[s->npool++] = (struct place){ time->i64[r], i, (uint16_t)r };
-    in->left = b->n;
-    s->weight += s->src[i].weight * b->n;
+    in->left = (uint32_t)bits_count(live, b->n);
+    s->weight += s->src[i].weight * in->left;
+    if (!in->left)
+        input_close(s, i);
     return 0;
 }
 
@@ -228,7 +233,7 @@ int merge_sort(struct merge_sort *m, struct seg *const *segs, uint32_t n, struct
     while (!rc && (s.next < s.n || s.npool)) {
         while (!rc && s.next < s.n && !is_ready(&s) && (s.open < MERGE_OPEN_BYTES || !s.npool))
             rc = open_next(&s, err);
-        if (!rc)
+        if (!rc && s.npool)
             rc = emit(&s, err);
     }
     sweep_deinit(&s);

@@ -4,8 +4,8 @@
  *   shard: newest <-> ... <-> oldest, by last use; what comes in pushes the oldest out
  *
  * An entry is one allocation: the struct and behind it the column's arrays, exactly as long as they
- * are. A pool of decoded pages is dropped as soon as nobody asks: the store's background thread
- * ticks, and what two ticks saw unused goes. */
+ * are; where few rows have a value, only those values. A pool of decoded pages is dropped as soon
+ * as nobody asks: the store's background thread ticks, and what two ticks saw unused goes. */
 #include "store/columnar/pcache.h"
 
 #include <pthread.h>
@@ -181,16 +181,22 @@ struct part {
 };
 enum { P_PRESENT, P_I64, P_F64, P_B8, P_CODES, P_OFF, P_BYTES, P__COUNT };
 
+static bool is_sparse(const struct colv *v)
+{
+    return v->present && v->nvals < v->n / 4;
+}
+
 /* the arrays of a column and how long they are */
 static void parts_of(const struct colv *v, struct part p[P__COUNT])
 {
     uint32_t texts = v->codes ? v->ndict : v->n;
+    size_t slots = is_sparse(v) ? v->nvals : v->n;
     p[P_PRESENT] = (struct part){ v->present, BITS_WORDS(v->n) * 8, NULL };
-    p[P_I64] = (struct part){ v->i64, (size_t)v->n * 8, NULL };
-    p[P_F64] = (struct part){ v->f64, (size_t)v->n * 8, NULL };
-    p[P_B8] = (struct part){ v->b8, v->n, NULL };
-    p[P_CODES] = (struct part){ v->codes, v->ndict == 1 ? 0 : (size_t)v->n * 4, NULL };
-    p[P_OFF] = (struct part){ v->off, ((size_t)texts + 1) * 4, NULL };
+    p[P_I64] = (struct part){ v->i64, slots * 8, NULL };
+    p[P_F64] = (struct part){ v->f64, slots * 8, NULL };
+    p[P_B8] = (struct part){ v->b8, slots, NULL };
+    p[P_CODES] = (struct part){ v->codes, v->ndict == 1 ? 0 : slots * 4, NULL };
+    p[P_OFF] = (struct part){ v->off, ((v->codes ? v->ndict : slots) + 1) * 4, NULL };
     p[P_BYTES] = (struct part){ v->bytes, v->off ? v->off[texts] : 0, NULL };
 }
 
@@ -199,7 +205,29 @@ static size_t padded(size_t n)
     return (n + 15) & ~(size_t)15;
 }
 
-void pcache_put_page(struct pcache *c, struct pcache_key key, const struct colv *v)
+/* Copies the items of present rows of an array side by side. */
+static void gather(const struct colv *v, void *to, const void *from, size_t size)
+{
+    char *at = to;
+    for (size_t i = bits_next(v->present, 0, v->n); i < v->n;
+         i = bits_next(v->present, i + 1, v->n), at += size)
+        memcpy(at, (const char *)from + i * size, size);
+}
+
+static void copy_part(const struct colv *v, int which, const struct part *p, char *to)
+{
+    static const size_t sizes[P__COUNT] = { [P_I64] = 8, [P_F64] = 8, [P_B8] = 1, [P_CODES] = 4 };
+    if (is_sparse(v) && sizes[which]) {
+        gather(v, to, p->from, sizes[which]);
+    } else if (is_sparse(v) && which == P_OFF && !v->codes) {
+        gather(v, to, v->off, 4); /* absent slots are empty: ends are the next one's beginning */
+        memcpy(to + (size_t)v->nvals * 4, &v->off[v->n], 4);
+    } else {
+        memcpy(to, p->from, p->n);
+    }
+}
+
+struct pentry *pcache_put_page(struct pcache *c, struct pcache_key key, const struct colv *v)
 {
     struct part p[P__COUNT];
     size_t bytes = padded(sizeof(struct pentry));
@@ -208,15 +236,15 @@ void pcache_put_page(struct pcache *c, struct pcache_key key, const struct colv 
         bytes += p[i].from ? padded(p[i].n) : 0;
     struct pentry *e = bytes <= PCACHE_PAGE ? mem_alloc(bytes) : NULL;
     if (!e)
-        return;
-    *e = (struct pentry){ .key = key, .bytes = bytes, .v = *v };
-    atomic_init(&e->refs, 1);
+        return NULL;
+    *e = (struct pentry){ .key = key, .bytes = bytes, .v = *v, .compact = is_sparse(v) };
+    atomic_init(&e->refs, 2);
     char *at = (char *)e + padded(sizeof *e);
     for (int i = 0; i < P__COUNT; i++) {
         if (!p[i].from)
             continue;
         if (p[i].n)
-            memcpy(at, p[i].from, p[i].n);
+            copy_part(v, i, &p[i], at);
         p[i].to = at;
         at += padded(p[i].n);
     }
@@ -228,6 +256,75 @@ void pcache_put_page(struct pcache *c, struct pcache_key key, const struct colv 
     e->v.off = p[P_OFF].to;
     e->v.bytes = p[P_BYTES].to;
     insert(c, e);
+    return e;
+}
+
+/* place of a row among the present ones */
+static uint32_t rank_of(const uint64_t *present, uint32_t row)
+{
+    uint32_t n = 0;
+    for (uint32_t w = 0; w < row / 64; w++)
+        n += (uint32_t)__builtin_popcountll(present[w]);
+    return n + (uint32_t)__builtin_popcountll(present[row / 64] & ((1ull << row % 64) - 1));
+}
+
+struct val pentry_value(const struct pentry *e, uint32_t row)
+{
+    if (!e->compact)
+        return colv_val(&e->v, row);
+    if (!bit_get(e->v.present, row))
+        return VAL_ABSENT;
+    struct colv dense = e->v;
+    dense.present = NULL;
+    return colv_val(&dense, rank_of(e->v.present, row));
+}
+
+/* the inverse of gather; slots of absent rows are 0 */
+static void *scatter(const struct colv *v, struct arena *a, const void *from, size_t size)
+{
+    char *to = arena_zalloc(a, v->n * size);
+    const char *at = from;
+    if (!to)
+        return NULL;
+    for (size_t i = bits_next(v->present, 0, v->n); i < v->n;
+         i = bits_next(v->present, i + 1, v->n), at += size)
+        memcpy(to + i * size, at, size);
+    return to;
+}
+
+static uint32_t *scatter_off(const struct colv *v, struct arena *a)
+{
+    uint32_t *off = arena_array(a, (size_t)v->n + 1, sizeof *off), k = 0;
+    for (uint32_t i = 0; off && i < v->n; i++) {
+        off[i] = v->off[k];
+        k += bit_get(v->present, i);
+    }
+    if (off)
+        off[v->n] = v->off[v->nvals];
+    return off;
+}
+
+int pentry_column(const struct pentry *e, struct arena *a, struct colv *ret, struct err *err)
+{
+    const struct colv *v = &e->v;
+    struct colv c = *v;
+    bool ok = true;
+    if (e->compact) {
+        if (v->i64)
+            ok &= (c.i64 = scatter(v, a, v->i64, 8)) != NULL;
+        if (v->f64)
+            ok &= (c.f64 = scatter(v, a, v->f64, 8)) != NULL;
+        if (v->b8)
+            ok &= (c.b8 = scatter(v, a, v->b8, 1)) != NULL;
+        if (v->codes && v->ndict > 1)
+            ok &= (c.codes = scatter(v, a, v->codes, 4)) != NULL;
+        if (v->off && !v->codes)
+            ok &= (c.off = scatter_off(v, a)) != NULL;
+    }
+    if (!ok)
+        return err_nomem(err);
+    *ret = c;
+    return 0;
 }
 
 /* ---- the end of entries ---- */

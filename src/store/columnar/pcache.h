@@ -31,6 +31,7 @@ struct pentry {
     void (*release)(void *what);  /* of what; NULL for a page */
     void *what;                   /* of a directory */
     struct colv v;                /* of a page; texts and arrays behind the entry */
+    bool compact;                 /* v's arrays hold the nvals present values alone */
     struct pentry *next;          /* in its bucket */
     struct pentry *older, *newer; /* in its shard */
     uint32_t used;                /* tick of the last use */
@@ -40,8 +41,11 @@ int pcache_new(struct pcache **ret, size_t max_bytes, struct err *err);
 void pcache_free(struct pcache *c); /* entries in use stay theirs */
 /* a reference, or NULL */
 struct pentry *pcache_get(struct pcache *c, struct pcache_key key);
-/* Copies a decoded page in; without memory, or when it is too large, nothing happens. */
-void pcache_put_page(struct pcache *c, struct pcache_key key, const struct colv *v);
+/* Copies a decoded page in and refers to it; NULL without memory, or when it is too large. */
+struct pentry *pcache_put_page(struct pcache *c, struct pcache_key key, const struct colv *v);
+/* The page as a column with a slot a row; what is made anew lives in the arena. */
+int pentry_column(const struct pentry *e, struct arena *a, struct colv *ret, struct err *err);
+struct val pentry_value(const struct pentry *e, uint32_t row);
 /* The same for something ready made, which release(what) frees. The entry comes back referenced;
  * NULL, out of memory: `what` is still the caller's. */
 struct pentry *pcache_put_other(struct pcache *c, struct pcache_key key, void *what, size_t bytes,

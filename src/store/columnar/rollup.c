@@ -107,7 +107,7 @@ static const struct colv *column(struct block *b, enum field f, enum vtype type,
     return NULL;
 }
 
-static int add_rows(struct rollup *r, struct block *b, const struct colv *time,
+static int add_rows(struct rollup *r, struct block *b, const uint64_t *sel, const struct colv *time,
                     const struct colv *seq, const struct colv *level, const struct colv *agent,
                     struct err *err)
 {
@@ -116,11 +116,16 @@ static int add_rows(struct rollup *r, struct block *b, const struct colv *time,
     str last_name = STR_NULL;
     struct rollup_agent *a = NULL;
     for (uint32_t i = 0; i < b->n; i++) {
+        if (sel && !bit_get(sel, i))
+            continue;
         ts_ns t = time->i64[i];
         int64_t lv = level && colv_has(level, i) ? level->i64[i] : LV_INFO;
         if (lv < 0 || lv >= LV__COUNT)
             lv = LV_INFO;
         r->levels[lv]++;
+        r->entries++;
+        r->t_min = t < r->t_min ? t : r->t_min;
+        r->t_max = t > r->t_max ? t : r->t_max;
         int64_t h = floor_div(t, 3600 * NS_PER_S);
         if (h != hour) {
             if (in_hour && !hour_add(r, hour, in_hour))
@@ -145,7 +150,23 @@ static int add_rows(struct rollup *r, struct block *b, const struct colv *time,
     return 0;
 }
 
-int rollup_add_block(struct rollup *r, struct block *b, struct err *err)
+/* Rows of sel that have a value in column i. */
+static int count_values(struct block *b, uint32_t i, const uint64_t *sel, uint64_t *ret,
+                        struct err *err)
+{
+    const struct colv *c;
+    *ret = b->cols[i].nvals;
+    int rc = sel ? block_load(b, i, &c, err) : 0;
+    if (rc || !sel)
+        return rc;
+    *ret = 0;
+    for (size_t r = bits_next(sel, 0, b->n); r < b->n; r = bits_next(sel, r + 1, b->n))
+        *ret += colv_has(c, (uint32_t)r);
+    return 0;
+}
+
+/* sel: NULL for every row */
+static int add_some(struct rollup *r, struct block *b, const uint64_t *sel, struct err *err)
 {
     int rc = 0;
     const struct colv *time = column(b, F_TIMESTAMP, V_I64, &rc, err);
@@ -158,16 +179,30 @@ int rollup_add_block(struct rollup *r, struct block *b, struct err *err)
     if (!time || !seq || !recv)
         return err_set(err, ERR_CORRUPT, "a block without timestamp, seq or received_at");
     for (uint32_t i = 0; i < b->n; i++) {
+        if (sel && !bit_get(sel, i))
+            continue;
         r->recv_min = recv->i64[i] < r->recv_min ? recv->i64[i] : r->recv_min;
         r->recv_max = recv->i64[i] > r->recv_max ? recv->i64[i] : r->recv_max;
     }
-    r->entries += b->n;
-    r->t_min = b->t_min < r->t_min ? b->t_min : r->t_min;
-    r->t_max = b->t_max > r->t_max ? b->t_max : r->t_max;
-    for (uint32_t i = 0; i < b->ncols; i++)
-        if (!field_add(r, b->cols[i].key, b->cols[i].type, b->cols[i].nvals))
-            return err_nomem(err);
-    return add_rows(r, b, time, seq, level, agent, err);
+    for (uint32_t i = 0; i < b->ncols; i++) {
+        uint64_t n;
+        rc = count_values(b, i, sel, &n, err);
+        if (!rc && n && !field_add(r, b->cols[i].key, b->cols[i].type, n))
+            rc = err_nomem(err);
+        if (rc)
+            return rc;
+    }
+    return add_rows(r, b, sel, time, seq, level, agent, err);
+}
+
+int rollup_add_block(struct rollup *r, struct block *b, struct err *err)
+{
+    return add_some(r, b, NULL, err);
+}
+
+int rollup_add_rows(struct rollup *r, struct block *b, const uint64_t *sel, struct err *err)
+{
+    return add_some(r, b, sel, err);
 }
 
 int rollup_merge(struct rollup *into, const struct rollup *from, struct err *err)

@@ -24,6 +24,7 @@ struct sblock {
     bool cached;            /* pages come from the store's cache and go into it */
     struct scan_cost *cost; /* where its work is counted; may be `uncounted` */
     struct scan_cost uncounted;
+    struct pentry **entries; /* pages single values were asked of; NULL until then */
 };
 
 static int damaged(const struct sblock *sb, struct err *err, const char *what)
@@ -87,26 +88,71 @@ static int sblock_load(struct block *b, uint32_t c, struct colv *ret, struct err
     return 0;
 }
 
-/* The same by way of the cache. */
-static int sblock_load_cached(struct block *b, uint32_t c, struct colv *ret, struct err *err)
+/* The column's page in the cache, put there first where it is small enough; NULL: it is not (or,
+ * with rc set, cannot be read). *decoded: as it was decoded, when it just has been. */
+static struct pentry *cached_page(struct sblock *sb, uint32_t c, struct colv *decoded, int *rc,
+                                  struct err *err)
 {
-    struct sblock *sb = (struct sblock *)b;
     struct pcache *pc = sb->cached ? sb->g->s->pages : NULL;
     struct pcache_key key = { sb->g->serial, sb->index, c };
     struct pentry *e = pc ? pcache_get(pc, key) : NULL;
-    if (!e) {
-        int rc = sblock_load(b, c, ret, err);
-        if (!rc && pc)
-            pcache_put_page(pc, key, ret);
+    *rc = 0;
+    if (e) {
+        sb->cost->pages_cached++;
+    } else {
+        *rc = sblock_load(&sb->b, c, decoded, err);
+        e = !*rc && pc ? pcache_put_page(pc, key, decoded) : NULL;
+    }
+    if (e && !arena_own(sb->b.arena, pentry_unref, e)) {
+        pentry_unref(e);
+        e = NULL;
+        *rc = err_nomem(err);
+    }
+    return e;
+}
+
+/* The same as sblock_load by way of the cache. */
+static int sblock_load_cached(struct block *b, uint32_t c, struct colv *ret, struct err *err)
+{
+    struct colv decoded = { .n = 0 };
+    int rc;
+    struct pentry *e = cached_page((struct sblock *)b, c, &decoded, &rc, err);
+    if (!rc && decoded.n)
+        *ret = decoded;
+    else if (!rc)
+        rc = pentry_column(e, b->arena, ret, err);
+    if (!rc)
+        ret->key = b->cols[c].key;
+    return rc;
+}
+
+static int sblock_value(struct block *b, uint32_t c, uint32_t row, struct val *ret, struct err *err)
+{
+    struct sblock *sb = (struct sblock *)b;
+    const struct colv *v;
+    int rc = 0;
+    if (!sb->entries)
+        sb->entries = arena_zalloc(b->arena, (b->ncols + 1) * sizeof *sb->entries);
+    if (!sb->entries)
+        return err_nomem(err);
+    if (!sb->cached || sb->cols[c].raw_n > PCACHE_PAGE) {
+        rc = block_load(b, c, &v, err);
+        if (!rc)
+            *ret = colv_val(v, row);
         return rc;
     }
-    if (!arena_own(b->arena, pentry_unref, e)) {
-        pentry_unref(e);
-        return err_nomem(err);
+    struct colv *decoded = NULL;
+    if (!sb->entries[c]) {
+        decoded = arena_zalloc(b->arena, sizeof *decoded);
+        if (!decoded)
+            return err_nomem(err);
+        sb->entries[c] = cached_page(sb, c, decoded, &rc, err);
     }
-    sb->cost->pages_cached++;
-    *ret = e->v;
-    ret->key = b->cols[c].key;
+    if (rc)
+        return rc;
+    if (!sb->entries[c])
+        b->loaded[c] = decoded; /* too large to be kept for others, but for this block's rows */
+    *ret = sb->entries[c] ? pentry_value(sb->entries[c], row) : colv_val(decoded, row);
     return 0;
 }
 
@@ -115,7 +161,7 @@ static void sblock_close(struct block *b)
     seg_unref(((struct sblock *)b)->g);
 }
 
-static const struct block_ops sblock_ops = { sblock_load_cached, sblock_close };
+static const struct block_ops sblock_ops = { sblock_load_cached, sblock_close, sblock_value };
 
 static void parse_stats(struct rd *r, enum vtype type, struct seg_col *c)
 {

@@ -36,6 +36,7 @@ struct scan {
     _Atomic uint32_t next;
     uint64_t reached;   /* by seq: where the item in hand begins */
     struct arena arena; /* of the current block */
+    size_t room;        /* what the blocks so far took of it: kept in one piece */
     struct block *block;
     struct pred_run *run;
     uint64_t sel[BLOCK_WORDS];
@@ -277,6 +278,11 @@ int scan_fork(struct scan *sc, struct scan **ret, struct err *err)
     return 0;
 }
 
+void scan_rewind(struct scan *sc)
+{
+    atomic_store(&sc->next, 0);
+}
+
 uint32_t scan_blocks(const struct scan *sc)
 {
     return sc->list->n;
@@ -351,6 +357,8 @@ static int read_item(struct scan *sc, const struct item *it, uint32_t *ret_n, st
     }
     uint64_t cut[BLOCK_WORDS];
     rc = cut_by_seq(sc, it, cut, err);
+    if (it->seg)
+        seg_hide_dead(it->seg, it->index, cut);
     if (!rc && sc->filter)
         rc = pred_eval(sc->filter, sc->block, cut, sc->sel, sc->run, sc->plan.cancel, err);
     else if (!rc)
@@ -363,8 +371,13 @@ static int read_item(struct scan *sc, const struct item *it, uint32_t *ret_n, st
     return rc;
 }
 
+#define ROOM_MAX ((size_t)16 << 20)
+
 static void drop_block(struct scan *sc)
 {
+    size_t used = sc->arena.used < ROOM_MAX ? sc->arena.used : ROOM_MAX;
+    if (used > sc->room + sc->room / 4 + 4096) /* it counts its own headers too */
+        sc->room = used;
     block_close(sc->block);
     sc->block = NULL;
     arena_reset(&sc->arena);
@@ -391,6 +404,7 @@ int scan_next(struct scan *sc, struct scan_block *ret, struct err *err)
             continue;
         }
         uint32_t nsel;
+        arena_reserve(&sc->arena, sc->room); /* without it each request is made by itself */
         int rc = read_item(sc, it, &nsel, err);
         if (rc == ERR_CORRUPT || rc == ERR_IO) {
             note_incomplete(sc, err);

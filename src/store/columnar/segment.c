@@ -3,7 +3,7 @@
  * A segment object exists for every segment of the manifest; its file is opened, and its footer
  * read and checked, when a query first needs it. Blocks: sblock.c. Immutable after opening; all
  * functions are thread-safe. */
-#include "store/columnar/impl.h"
+#include "store/columnar/dead.h"
 #include "store/columnar/seg_format.h"
 
 #include <stdio.h>
@@ -57,29 +57,68 @@ struct seg *seg_new(struct store *s, const struct seg_meta *m)
     return g;
 }
 
+struct seg *seg_renew(struct seg *g, const struct seg_meta *m)
+{
+    struct seg *n = seg_new(g->s, m);
+    if (!n)
+        return NULL;
+    n->before = g->before ? g->before : g; /* lives on: readers may yet open the file */
+    seg_ref(n->before);
+    atomic_store(&n->unmergeable, atomic_load(&g->unmergeable));
+    return n;
+}
+
 void seg_ref(struct seg *g)
 {
     atomic_fetch_add_explicit(&g->refs, 1, memory_order_relaxed);
 }
 
+/* Files that the manifest no longer names; the next start tries again where that fails. */
+static void unlink_unneeded(const struct seg *g)
+{
+    char path[PATH_MAX_STORE];
+    struct err e = ERR_INIT;
+    const struct io_ops *ops = g->s->io->ops;
+    if (g->m.dead && (atomic_load(&g->dead) || atomic_load(&g->old))) {
+        dead_path(&g->m, path);
+        ops->unlink(g->s->io, path, &e);
+    }
+    if (!atomic_load(&g->dead) || g->before)
+        return;
+    seg_path(&g->m, path);
+    ops->unlink(g->s->io, path, &e);
+    seg_dir(&g->m, path);
+    ops->rmdir(g->s->io, path, &e); /* works when it was the last one */
+}
+
 void seg_unref(struct seg *g)
 {
-    if (!g || atomic_fetch_sub_explicit(&g->refs, 1, memory_order_acq_rel) != 1)
-        return;
-    io_close(g->f);
-    if (atomic_load(&g->dead)) {
-        char path[PATH_MAX_STORE];
-        struct err e = ERR_INIT;
-        seg_path(&g->m, path);
-        g->s->io->ops->unlink(g->s->io, path, &e); /* the next start tries again */
-        seg_dir(&g->m, path);
-        g->s->io->ops->rmdir(g->s->io, path, &e); /* works when it was the last one */
+    while (g && atomic_fetch_sub_explicit(&g->refs, 1, memory_order_acq_rel) == 1) {
+        struct seg *before = g->before;
+        io_close(g->f);
+        if (before && atomic_load(&g->dead))
+            atomic_store(&before->dead, true);
+        unlink_unneeded(g);
+        pthread_mutex_destroy(&g->lock);
+        dead_free(g->dead_list);
+        mem_free(g->footer);
+        mem_free(g->keys);
+        mem_free(g->blocks);
+        mem_free(g);
+        g = before;
     }
-    pthread_mutex_destroy(&g->lock);
-    mem_free(g->footer);
-    mem_free(g->keys);
-    mem_free(g->blocks);
-    mem_free(g);
+}
+
+void seg_hide_dead(const struct seg *g, uint32_t block, uint64_t *sel)
+{
+    const uint64_t *bits = g->dead_list ? g->dead_list->bits[block] : NULL;
+    for (uint32_t i = 0; bits && i < BITS_WORDS(g->blocks[block].n); i++)
+        sel[i] &= ~bits[i];
+}
+
+str seg_summary(const struct seg *g)
+{
+    return g->dead_list ? g->dead_list->live : g->rollup_bytes;
 }
 
 struct version *version_new(uint32_t n)
@@ -237,6 +276,8 @@ int seg_open(struct seg *g, struct err *err)
         rc = g->s->io->ops->open(g->s->io, &g->f, path, IO_READ, err);
         if (!rc)
             rc = read_footer(g, err);
+        if (!rc && g->m.dead)
+            rc = dead_load(&g->dead_list, g, err);
         g->open = rc == 0;
         if (rc)
             seg_reset(g);

@@ -550,13 +550,17 @@ static int recover_file(struct store *s, uint64_t number, struct wal_end end,
     int rc = read_whole(s, number, &p, &n, err);
     if (rc)
         return rc;
-    bool ok = header_ok(s, number, p, n);
-    bool bad = !ok && (end.at > WAL_HEADER || durable_beyond(s, p, n, number, 0));
+    bool ok = header_ok(s, number, p, n), frames = !ok && durable_beyond(s, p, n, number, 0);
+    /* the one the manifest begins with was there as a whole before the manifest said so */
+    bool begun = number > 1 && number == s->mf.wal_min;
+    bool bad = !ok && (end.at > WAL_HEADER || frames || begun);
     if (bad && s->cfg.recovery_strict)
         rc = err_set(err, ERR_CORRUPT, "WAL file %llu has a damaged header",
                      (unsigned long long)number);
     else if (bad)
         rc = note_gap(s, "damaged header of a WAL file", 0, 0, WAL_HEADER, err);
+    if (!rc && !ok && begun && !frames) /* nor can its frames be told */
+        dig_hole(rep, "damaged write-ahead log", n);
     if (!rc && (ok || bad)) /* else: a file that was being created when the power went */
         rc = replay_file(s, number, p, n, end, rep, err);
     mem_free(p);

@@ -377,11 +377,13 @@ static int roll(struct store *s, struct err *err)
     return 0;
 }
 
-/* Active becomes frozen when it is full (or `force`) and the last frozen one is gone. */
+/* Active becomes frozen when it is full (or `force`) and the last frozen one is gone. Not when the
+ * writer has failed: the log may hold what memory does not, and must not be trimmed. */
 static int maybe_freeze(struct store *s, bool force, struct err *err)
 {
     pthread_mutex_lock(&s->lock);
-    bool want = !s->frozen && s->active->n && (force || s->active->bytes >= s->cfg.memtable_bytes);
+    bool want = !s->st.writer_failed && !s->frozen && s->active->n &&
+                (force || s->active->bytes >= s->cfg.memtable_bytes);
     pthread_mutex_unlock(&s->lock);
     if (!want)
         return 0;
@@ -521,10 +523,11 @@ void *writer_main(void *arg)
         int frc = rc == ERR_IO ? 0 : maybe_freeze(s, force, &ferr);
         if (frc)
             store_event(s, LOG_ERROR, "wal: cannot begin a new file: %s", ferr.msg);
-        if (frc && force && !rc) {
-            rc = frc;
-            err = ferr;
-        }
+        for (struct append *a = g.head; a && frc; a = a->next)
+            if (a->kind == KIND_FREEZE) { /* batches of the group are stored all the same */
+                a->rc = frc;
+                a->err = ferr;
+            }
         finish(s, &g, rc, &err);
         if (s->cfg.ack_early) { /* the planted bug: callers heard of success before this, and disks
                                    can be slow */
