@@ -78,6 +78,7 @@ int chunks_join(struct chunk *const *v, uint32_t n, struct chunk ***ret, uint32_
 
 /* ---- summaries (rollup.c) ---- */
 
+#define ROLLUP_FIELDS_MAX (1u << 16)
 struct rollup_agent {
     uint64_t entries, levels[LV__COUNT];
     ts_ns first, last;
@@ -222,6 +223,19 @@ struct block *sblock_block(struct sblock *b);
 void sblock_stats(struct sblock *b, struct block_stats *ret);
 struct seg_col; /* seg_format.h */
 const struct seg_col *sblock_cols(const struct sblock *b);
+struct blob_page; /* blob.h */
+uint32_t sblock_blobs(const struct sblock *b, const struct blob_page **ret);
+/* n bytes at off, checked against crc, in the block's arena */
+int sblock_read(struct sblock *b, uint64_t off, uint32_t n, uint32_t crc, char **ret,
+                struct err *err);
+/* sblock_blob.c: the page of a column that is in a bundle; *bundles keeps those already unpacked.
+ */
+int sblock_bundled(struct sblock *b, const struct seg_col *sc, char ***bundles, char **ret,
+                   struct err *err);
+/* puts the large values of a column into its decoded page */
+struct page_out;
+int sblock_put_blobs(struct sblock *b, const struct seg_col *sc, struct page_out *po,
+                     uint64_t *ret_decoded, struct err *err);
 /* decodes every page and checks every checksum; counts into rep */
 int sblock_verify(struct sblock *b, struct verify_report *rep, struct err *err);
 

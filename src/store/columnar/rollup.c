@@ -100,6 +100,8 @@ void rollup_hour_levels(const struct rollup *r, int64_t hour, uint64_t out[LV__C
     }
 }
 
+/* Past ROLLUP_FIELDS_MAX a new field is not counted: whoever sends keys without end gets an
+ * incomplete list of them, not our memory. */
 static bool field_add(struct rollup *r, str key, enum vtype type, uint64_t n)
 {
     char small[300];
@@ -109,12 +111,15 @@ static bool field_add(struct rollup *r, str key, enum vtype type, uint64_t n)
     k[0] = (char)type;
     if (key.n)
         memcpy(k + 1, key.p, key.n);
-    uint64_t *slot = smap_put(&r->fields, str_n(k, key.n + 1), NULL);
+    uint64_t *slot = smap_get(&r->fields, str_n(k, key.n + 1));
+    bool full = !slot && r->fields.n >= ROLLUP_FIELDS_MAX;
+    if (!slot && !full)
+        slot = smap_put(&r->fields, str_n(k, key.n + 1), NULL);
     if (slot)
         *slot += n;
     if (k != small)
         mem_free(k);
-    return slot != NULL;
+    return slot != NULL || full;
 }
 
 static void agent_add(struct rollup_agent *a, ts_ns t, uint64_t seq, unsigned level)

@@ -15,8 +15,9 @@ int seg_writer_section(struct seg_writer *w, uint8_t kind, str bytes, struct err
 
 static void put_footer(struct seg_writer *w, struct buf *rollup)
 {
-    buf_varint(&w->out, w->nkeys);
-    for (uint32_t i = 0; i < w->nkeys; i++) {
+    uint32_t nkeys = w->nkeys < SEG_COLUMNS_MAX ? w->nkeys : SEG_COLUMNS_MAX;
+    buf_varint(&w->out, nkeys);
+    for (uint32_t i = 0; i < nkeys; i++) {
         buf_putc(&w->out, (char)w->keys[i].type);
         buf_lenstr(&w->out, w->keys[i].key);
     }

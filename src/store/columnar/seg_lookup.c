@@ -6,6 +6,7 @@
  * since a word is looked for in several columns of the same signatures. */
 #include <stdlib.h>
 
+#include "store/columnar/seg_format.h"
 #include "store/columnar/seg_index.h"
 
 #define ROWS_ASKED 48 /* of a needle: enough to rule out what can be */
@@ -153,6 +154,8 @@ static uint32_t find(void *ctx, const struct fieldref *f, struct index_col *ret,
 {
     const struct seg *g = ((struct lookup *)ctx)->g;
     uint32_t n = 0;
+    if (g->nkeys >= SEG_COLUMNS_MAX) /* blocks may have columns that the footer does not name */
+        return max + 1;
     for (uint32_t i = 0; i < g->nkeys; i++) {
         if (g->keys[i].hash != f->hash || !fieldref_matches(f, g->keys[i].key, g->keys[i].hash))
             continue;
