@@ -108,6 +108,8 @@ void rollup_encode_groups(const struct rollup *r, struct buf *out);
 /* Adds those of a segment with so many rows; a section that is missing or does not add up to them
  * leaves them ungrouped. */
 int rollup_decode_groups(struct rollup *r, str section, uint64_t rows, struct err *err);
+/* Do the groups of a segment's section agree with those of its rows? One that says nothing does. */
+bool rollup_same_groups(const struct rollup *counted, str section);
 /* entries by level of one hour */
 void rollup_hour_levels(const struct rollup *r, int64_t hour, uint64_t out[LV__COUNT]);
 
@@ -121,6 +123,12 @@ int templates_find(struct templates *t, str message, uint32_t *ret, struct err *
 void templates_count(struct templates *t, uint32_t slot, ts_ns time, uint64_t seq, int64_t level);
 void templates_encode(struct templates *t, struct buf *out); /* t cannot be counted on after it */
 int templates_add(struct templates *t, str section, struct err *err);
+/* Counts the messages of a block that is not being written. */
+int templates_add_block(struct templates *t, struct block *b, struct err *err);
+/* The first thing in which a section disagrees with a count of its segment's messages, or NULL.
+ * exact: all entries of a template kept are counted with it; else, after merges, some may be among
+ * the others, or not counted at all. */
+const char *templates_difference(const struct templates *counted, str section, bool exact);
 
 /* ---- segments (segment.c reads, seg_write.c writes) ---- */
 
