@@ -8,6 +8,7 @@
  *
  * Opening: identity, lock, manifest, state, then the WAL behind the last flush into a fresh
  * memtable. It goes on from any state a crash can leave; a hole becomes a gap record. */
+#include "store/columnar/classes.h"
 #include "store/columnar/impl.h"
 #include "store/columnar/pcache.h"
 
@@ -254,6 +255,8 @@ static int open_files(struct store *s, struct err *err)
     rc = fresh ? create_store(s, err) : identity_load(s, err);
     if (!rc && !fresh)
         rc = manifest_load(s, err);
+    if (!rc && !s->cfg.read_only)
+        rc = classes_open(s, err);
     if (!rc)
         rc = build_version(s, err);
     if (!rc && !s->cfg.segments_only)

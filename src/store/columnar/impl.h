@@ -135,7 +135,7 @@ const char *templates_difference(const struct templates *counted, str section, b
 struct seg_meta { /* what the manifest knows of a segment */
     uint64_t id;
     int64_t day;  /* days since 1970 of received_at */
-    uint32_t cls; /* retention class; 0 for now */
+    uint32_t cls; /* retention class: classes.h */
     uint64_t rows, bytes;
     ts_ns t_min, t_max, recv_min, recv_max;
     uint64_t seq_min, seq_max;
@@ -261,8 +261,8 @@ struct rowref {
     uint32_t row;
 };
 struct seg_writer;
-int seg_writer_new(struct seg_writer **ret, struct store *s, int64_t day, int zstd_level,
-                   struct err *err);
+int seg_writer_new(struct seg_writer **ret, struct store *s, int64_t day, uint32_t cls,
+                   int zstd_level, struct err *err);
 /* n rows (<= BLOCK_ROWS_MAX) in storing order; sources: blocks that rowrefs point at, nsrc in all
  */
 int seg_writer_add(struct seg_writer *w, const struct rowref *rows, uint32_t n,
@@ -286,6 +286,12 @@ void version_unref(struct version *v);
 
 /* ---- manifest (manifest.c) ---- */
 
+#define CLASSES_MAX (RETENTION_RULES_MAX + 1)
+struct store_class {
+    uint32_t number; /* > 0 */
+    int64_t keep_ns;
+    char name[RETENTION_NAME_MAX + 1]; /* "": none has this number */
+};
 struct manifest {
     struct io_file *f;
     uint64_t number, size, records;
@@ -294,8 +300,9 @@ struct manifest {
     uint32_t nsegs, cap_segs;
     struct store_gap *gaps;
     uint32_t ngaps, cap_gaps;
-    bool doubtful; /* the last record may or may not be on disk */
-    bool clean;    /* the log was valid to its last byte when it was loaded */
+    struct store_class classes[CLASSES_MAX]; /* by number; they change while a store is opened */
+    bool doubtful;                           /* the last record may or may not be on disk */
+    bool clean; /* the log was valid to its last byte when it was loaded */
 };
 struct edit {
     const struct seg_meta *add;
@@ -307,6 +314,8 @@ struct edit {
     uint64_t flushed_seq, wal_min, state_file, deleted_rows; /* 0 = unchanged; deleted_rows adds */
     uint64_t next_seq;
     const struct store_gap *gap;
+    const struct store_class *classes; /* new ones, or with another age */
+    uint32_t nclasses;
 };
 /* *ret: there is no store here yet. ERR_CORRUPT: CURRENT is missing from one. */
 int manifest_is_new(struct store *s, bool *ret, struct err *err);
@@ -446,6 +455,7 @@ struct store {
     uint64_t tag; /* first 8 bytes of uuid: in every checksum */
     struct id_gen ids;
     struct manifest mf;
+    uint8_t rule_cls[RETENTION_RULES_MAX]; /* numbers of the classes of cfg.rules */
     struct late *late;
     struct pcache *pages; /* of scans; pcache.h */
 

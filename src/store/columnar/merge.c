@@ -209,7 +209,7 @@ static int merge_run(struct store *s, const struct run *r, bool *ret_did, struct
     struct seg_meta meta;
     int level = r->pass == PASS_PACKED ? LEVEL_PACK : LEVEL_MERGE;
     pthread_mutex_lock(&s->mlock); /* for the new segment's number */
-    int rc = seg_writer_new(&m.w, s, r->v[0]->m.day, level, err);
+    int rc = seg_writer_new(&m.w, s, r->v[0]->m.day, r->v[0]->m.cls, level, err);
     pthread_mutex_unlock(&s->mlock);
     if (rc)
         return rc;
