@@ -51,6 +51,14 @@ static const struct opt opts[] = {
       .def = "24h",
       .unit = NS_PER_DAY,
       .help = "deleted entries are off the disk within this time" },
+    { .name = "scrub-rate",
+      .type = OPT_BYTES,
+      .arg = "SIZE",
+      .def = "8MiB",
+      .min = 1 << 10,
+      .zero = true,
+      .help = "bytes a second at which stored segments are read and checked again, every 6 days; "
+              "0 = never" },
     { .name = "max-disk",
       .type = OPT_BYTES,
       .arg = "SIZE",
@@ -222,6 +230,7 @@ static void figures(struct cli *c, struct server_config *cfg)
     cfg->store.memtable_bytes = (size_t)opt_num(c, "memtable");
     cfg->store.recovery_strict = strcmp(opt_text(c, "recovery"), "strict") == 0;
     cfg->store.delete_grace_ns = opt_num(c, "delete-grace");
+    cfg->store.scrub_bytes_s = (uint64_t)opt_num(c, "scrub-rate");
     cfg->store.no_indexes = opt_on(c, "no-indexes");
     cfg->store.no_fsync = opt_on(c, "no-fsync");
     cfg->store.ack_early = opt_on(c, "ack-early");

@@ -206,6 +206,30 @@ static void put_limits(struct buf *b, const struct server_config *cfg)
     buf_putc(b, '}');
 }
 
+/* null for what has not happened yet */
+static void put_when(struct buf *b, bool *first, const char *key, ts_ns t)
+{
+    json_key(b, first, key);
+    if (t)
+        json_put_time(b, t);
+    else
+        buf_puts(b, "null");
+}
+
+static void put_scrub(struct buf *b, const struct store_scrub *st)
+{
+    bool first = true;
+    buf_puts(b, ",\"scrub\":{");
+    json_kv_bool(b, &first, "running", st->running);
+    put_when(b, &first, "started_at", st->started);
+    json_kv_u64(b, &first, "bytes", st->bytes);
+    json_kv_u64(b, &first, "problems", st->problems);
+    put_when(b, &first, "finished_at", st->finished);
+    json_kv_u64(b, &first, "finished_bytes", st->last_bytes);
+    json_kv_u64(b, &first, "finished_problems", st->last_problems);
+    buf_putc(b, '}');
+}
+
 static void put_classes(struct buf *b, struct server *s)
 {
     struct class_stat *v;
@@ -226,11 +250,7 @@ static void put_classes(struct buf *b, struct server *s)
         json_kv_u64(b, &first, "segments", v[i].segments);
         json_kv_u64(b, &first, "entries", v[i].rows);
         json_kv_u64(b, &first, "bytes", v[i].bytes);
-        json_key(b, &first, "oldest");
-        if (v[i].segments)
-            json_put_time(b, v[i].oldest);
-        else
-            buf_puts(b, "null");
+        put_when(b, &first, "oldest", v[i].segments ? v[i].oldest : 0);
         buf_putc(b, '}');
     }
     buf_putc(b, ']');
@@ -254,6 +274,7 @@ void ops_status(struct call *c)
     put_store(&b, &st);
     put_counts(&b, s);
     put_classes(&b, s);
+    put_scrub(&b, &st.scrub);
     put_limits(&b, &s->cfg);
     buf_puts(&b, "}\n");
     reply_buf(c, 200, &b);

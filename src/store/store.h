@@ -54,6 +54,7 @@ struct store_config {
     uint64_t reserve_bytes;  /* free space below which ingest answers ERR_FULL; default max(256 MiB,
                                 2 %) */
     int64_t delete_grace_ns; /* 24 h: deleted entries are off the disk within that */
+    uint64_t scrub_bytes_s;  /* 8 MiB: so fast segments are read again, every 6 days; 0 = never */
     bool no_indexes; /* segments are written without indexes: smaller, and searched by reading */
     const char *url; /* written into the lock file, so that others find the server; may be NULL */
     /* Called on the writer thread for every batch right after it became visible, in seq order. The
@@ -267,7 +268,18 @@ struct store_gap {
     ts_ns at;
     char reason[64];
 };
+/* Segments are read again in rounds. Since a round that runs began, and of the last one that ended.
+ */
+struct store_scrub {
+    bool running;
+    ts_ns started;                      /* the last round; 0: none yet */
+    uint64_t after, end;                /* of segments with ids in between it is still to read */
+    uint64_t bytes, problems;           /* of the round that was begun last */
+    ts_ns finished;                     /* the last that ended; 0: none yet */
+    uint64_t last_bytes, last_problems; /* of that one */
+};
 struct store_status {
+    struct store_scrub scrub;
     uint64_t next_seq, watermark; /* watermark = highest durable seq */
     uint64_t segments, segment_rows, segment_bytes;
     uint64_t memtable_rows, memtable_bytes, frozen_bytes;

@@ -301,8 +301,9 @@ struct manifest {
     struct store_gap *gaps;
     uint32_t ngaps, cap_gaps;
     struct store_class classes[CLASSES_MAX]; /* by number; they change while a store is opened */
-    bool doubtful;                           /* the last record may or may not be on disk */
-    bool clean; /* the log was valid to its last byte when it was loaded */
+    struct store_scrub scrub;
+    bool doubtful; /* the last record may or may not be on disk */
+    bool clean;    /* the log was valid to its last byte when it was loaded */
 };
 struct edit {
     const struct seg_meta *add;
@@ -316,6 +317,7 @@ struct edit {
     const struct store_gap *gap;
     const struct store_class *classes; /* new ones, or with another age */
     uint32_t nclasses;
+    const struct store_scrub *scrub; /* where it is */
 };
 /* *ret: there is no store here yet. ERR_CORRUPT: CURRENT is missing from one. */
 int manifest_is_new(struct store *s, bool *ret, struct err *err);
@@ -458,6 +460,7 @@ struct store {
     uint8_t rule_cls[RETENTION_RULES_MAX]; /* numbers of the classes of cfg.rules */
     struct late *late;
     struct pcache *pages; /* of scans; pcache.h */
+    struct scrub *scrub;  /* scrub.h */
 
     pthread_mutex_t lock;
     struct memtable *active, *frozen; /* frozen may be NULL */
