@@ -82,6 +82,9 @@ static void test_when(void **state)
     assert_int_equal(round_of(s), 0);
     io_mem_advance(io, SCRUB_EVERY);
     assert_int_equal(round_of(s), st.segment_bytes);
+    s->st.scrub.started += 100 * NS_PER_DAY; /* by a clock that was wrong */
+    io_mem_advance(io, SCRUB_EVERY);
+    assert_int_equal(round_of(s), st.segment_bytes);
     closed(s);
     io_free(io);
 }

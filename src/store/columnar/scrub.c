@@ -73,8 +73,7 @@ static int save(struct store *s, const struct store_scrub *st, struct err *err)
     return rc;
 }
 
-/* When the next round begins: as old as a byte may be that was not read since, less the time for
- * the reading. *ret_end: the id that no segment has yet. */
+/* Was something neither written nor read for so long? *ret_end: an id above all segments'. */
 static bool due(struct store *s, const struct store_scrub *st, uint64_t *ret_end)
 {
     ts_ns now = s->io->ops->now(s->io), oldest = TS_MAX;
@@ -86,7 +85,8 @@ static bool due(struct store *s, const struct store_scrub *st, uint64_t *ret_end
         *ret_end = m->id >= *ret_end ? m->id + 1 : *ret_end;
     }
     pthread_mutex_unlock(&s->lock);
-    ts_ns since = st->started > oldest ? st->started : oldest;
+    bool counts = st->started <= now; /* a clock that was wrong puts nothing off */
+    ts_ns since = counts && st->started > oldest ? st->started : oldest;
     return *ret_end && now >= since && now - since >= SCRUB_EVERY;
 }
 
