@@ -94,9 +94,6 @@ BUGS = [
     bug("marks-not-read", "marks in the log are not read", "sim",
         ("wal.c", "    case WAL_MARK: rc = marks_decode(s->late, str_n(p, f->length), &changed, err); break;\n",
          "    case WAL_MARK: changed = 0; (void)changed; break;\n")),
-    bug("leftovers-trusted", "segments that no manifest names are removed though the manifest is torn", "sim",
-        ("columnar.c", "    if (!tmp && !(seg && l->s->mf.clean)) {\n", "    if (!tmp && !seg) {\n"),
-        ("manifest.c", "    m->clean = at == n;\n", "    m->clean = true;\n    if (m->nsegs) remove_seg(m, 0);\n")),
     # ---- checksums ----
     bug("log-payload-unchecked", "a frame's payload is not compared with its checksum", "flips",
         ("wal.c", "           f->length <= n - at - WAL_FRAME &&\n"
@@ -113,10 +110,6 @@ BUGS = [
     bug("page-unchecked", "pages are not compared with their checksums", "flips",
         ("segment.c", "    if (crc_differs(crc, addr_crc(sb->g->s, sb->g->m.id, off, p, n)))\n",
          "    if (crc == 0 && crc_differs(crc, addr_crc(sb->g->s, sb->g->m.id, off, p, n)))\n")),
-    bug("address-not-in-checksum", "a good block in the wrong place counts", "damage",
-        ("segment.c", "    if (crc_differs(crc, addr_crc(sb->g->s, sb->g->m.id, off, p, n)))\n",
-         "    bool place = false;\n    for (uint64_t o = 0; o < off + 4096 && !place; o++)\n"
-         "        place = !crc_differs(crc, addr_crc(sb->g->s, sb->g->m.id, o, p, n));\n    if (!place)\n")),
     bug("state-unchecked", "STATE is not compared with its checksum", "flips",
         ("late.c", "        crc_differs(get_le32(p + n - 4), addr_crc(s, number, 0, p, n - 4))) {\n",
          "        number == UINT64_MAX) {\n")),
