@@ -122,8 +122,6 @@ BUGS = [
          "    *ret = rc != 0;\n    if (rc)\n        return 0;\n")),
     bug("was-current-not-synced", "a rename of CURRENT that was seen and never synced is relied on", "sim",
         ("manifest.c", "    int rc = s->cfg.read_only ? 0 : s->io->ops->sync_dir(s->io, \".\", err);\n", "    int rc = 0;\n")),
-    bug("was-manifest-from-memory", "a record whose sync failed is believed by the next start", "sim",
-        ("manifest.c", "    if (!rc)\n        s->mf.f->io->ops->drop_cache(s->mf.f);\n", "")),
     bug("was-log-from-memory", "frames whose sync failed are shown by the next start", "sim",
         ("wal.c", "        f->io->ops->drop_cache(f);\n", "")),
     bug("was-state-forgotten", "when the edit fails that names STATE, marks are not saved again", "sim",
@@ -131,9 +129,6 @@ BUGS = [
     bug("was-tail-overlooked", "a torn tail counts only in the very last file", "sim",
         ("wal.c", "        if (heads[i].begun) /* what was written after it knew of the tail before */\n            rep->torn_bytes = 0;\n",
          "        rep->torn_bytes = 0;\n")),
-    bug("was-trimmed-after-failure", "a writer that failed between log and memory lets the log be trimmed", "sim",
-        ("writer.c", "    bool want = !s->st.writer_failed && !s->frozen && s->active->n &&\n",
-         "    bool want = !s->frozen && s->active->n &&\n")),
     bug("was-emptied-log", "a log file that the manifest begins with may be empty", "damage",
         ("wal.c", "    bool begun = number > 1 && number == s->mf.wal_min;\n", "    bool begun = false;\n")),
 ]
