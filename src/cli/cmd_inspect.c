@@ -337,6 +337,10 @@ static int parts_of(const struct inspect_report *r, struct part ret[PARTS_MAX],
     int n = 0;
     ret[n++] = (struct part){ "pages", r->page_n };
     ret[n++] = (struct part){ "blob_pages", r->blob_n };
+    ret[n++] = (struct part){ "text_signatures", r->signature_n[0] };
+    ret[n++] = (struct part){ "token_signatures", r->signature_n[1] };
+    ret[n++] = (struct part){ "field_signatures", r->signature_n[2] };
+    ret[n++] = (struct part){ "value_maps", r->value_map_n };
     ret[n++] = (struct part){ "word_filters", r->token_filter_n };
     ret[n++] = (struct part){ "value_filters", r->value_filter_n };
     ret[n++] = (struct part){ "directories", r->dir_n };

@@ -2,7 +2,7 @@
  *
  * Reads the files that the manifest names, without a lock and without the log, so it works on a
  * directory at rest and beside a running writer. All of a segment's bytes are in the account: what
- * is not in a page, a blob page, a filter, a directory or the footer is `other`. */
+ * is not in a page, a blob page, an index, a directory or the footer is `other`. */
 #ifndef FL_STORE_INSPECT_H
 #define FL_STORE_INSPECT_H
 
@@ -76,6 +76,8 @@ struct inspect_report { /* everything in the caller's arena */
     uint64_t blob_pages, blob_raw_n; /* pages of large values, each once; bytes before zstd */
     uint64_t blob_n;                 /* bytes in the files */
     uint64_t page_n, token_filter_n, value_filter_n, dir_n;
+    uint64_t signature_n[3]; /* trigrams of texts, id tokens of texts, trigrams of other columns */
+    uint64_t value_map_n;
     uint64_t keys_n, blocks_n, summary_n; /* parts of the footers: names, block lists, rollups */
     uint64_t section_n[INSPECT_SECTIONS]; /* by kind, as far as the footer itself goes */
     uint64_t frame_n;                     /* headers, trailers, lengths */

@@ -12,6 +12,7 @@
 #include "store/columnar/blob.h"
 #include "store/columnar/impl.h"
 #include "store/columnar/seg_format.h"
+#include "store/columnar/seg_index.h"
 
 #define INSPECT_TRIES 5
 
@@ -290,6 +291,20 @@ static uint64_t in_blocks(const struct inspect_report *r)
     return r->page_n + r->blob_n + r->token_filter_n + r->value_filter_n + r->dir_n;
 }
 
+/* The indexes, which lie behind the blocks; returns their bytes. */
+static uint64_t add_indexes(struct inspect_report *rep, const struct seg *g)
+{
+    const struct seg_index *x = g->index;
+    uint64_t all = x ? seg_index_bytes(x, SECTION_VALUES) : 0;
+    rep->value_map_n += all;
+    for (uint32_t i = 0; x && i < x->nmatrices; i++) {
+        uint64_t n = index_matrix_stored(&x->matrices[i]);
+        rep->signature_n[x->matrices[i].part % 3] += n;
+        all += n;
+    }
+    return all;
+}
+
 static int add_segment(struct inspection *in, struct seg *g, struct err *err)
 {
     struct inspect_report *rep = in->rep;
@@ -309,7 +324,7 @@ static int add_segment(struct inspection *in, struct seg *g, struct err *err)
     uint64_t footer = footer_bytes(rep, g), frame = SEG_HEADER + SEG_TRAILER;
     frame += g->footer_n > footer ? g->footer_n - footer : 0; /* lengths in the footer */
     rep->frame_n += frame;
-    uint64_t known = in_blocks(rep) - before + footer + frame;
+    uint64_t known = in_blocks(rep) - before + add_indexes(rep, g) + footer + frame;
     rep->other_n += g->m.bytes > known ? g->m.bytes - known : 0;
     return 0;
 }

@@ -262,10 +262,12 @@ static void seg_reset(struct seg *g)
 {
     io_close(g->f);
     seg_index_close(g->index);
+    dead_free(g->dead_list);
     mem_free(g->footer);
     mem_free(g->keys);
     mem_free(g->blocks);
     g->index = NULL;
+    g->dead_list = NULL;
     memset(g->sections, 0, sizeof g->sections);
     g->f = NULL;
     g->footer = NULL;
