@@ -400,8 +400,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_allocation),
     };
     arena_init(&preds, 1u << 16);
-    rules[0] = (struct retention_rule){ .name = "one",
-                                        .match = pred_eq(&preds, F_AGENT, STR("agent-1")) };
+    rules[0] =
+        (struct retention_rule){ .name = "one", .match = pred_eq(&preds, F_AGENT, STR("agent-1")) };
     int rc = cmocka_run_group_tests(tests, NULL, NULL);
     arena_deinit(&preds);
     return rc;
