@@ -54,6 +54,7 @@ struct opt {
     bool zero;        /* OPT_BYTES: 0 is fine although it is below min */
     int64_t unit;     /* OPT_DUR */
     bool repeats;
+    bool (*check)(const char *value, const char **why); /* OPT_TEXT: is it right? or NULL */
 };
 
 struct example {

@@ -7,6 +7,7 @@
 
 #include "cli/commands.h"
 #include "cli/config.h"
+#include "cli/retention.h"
 #include "cli/target.h"
 #include "server/server.h"
 
@@ -37,6 +38,27 @@ static const struct opt opts[] = {
       .unit = NS_PER_DAY,
       .help = "delete entries this long after receipt, as 30d; a bare number is days; 0 = never "
               "(the default: keep everything and guard the disk)" },
+    { .name = "retention-class",
+      .type = OPT_TEXT,
+      .arg = "'NAME AGE FILTER'",
+      .repeats = true,
+      .check = retention_check,
+      .help = "keep entries that match the filter for another age (0 = for ever), as 'audit 400d "
+              "agent:auditor'; the first that matches counts; at most 15" },
+    { .name = "delete-grace",
+      .type = OPT_DUR,
+      .arg = "TIME",
+      .def = "24h",
+      .unit = NS_PER_DAY,
+      .help = "deleted entries are off the disk within this time" },
+    { .name = "scrub-rate",
+      .type = OPT_BYTES,
+      .arg = "SIZE",
+      .def = "8MiB",
+      .min = 1 << 10,
+      .zero = true,
+      .help = "bytes a second at which stored segments are read and checked again, every 6 days; "
+              "0 = never" },
     { .name = "max-disk",
       .type = OPT_BYTES,
       .arg = "SIZE",
@@ -121,6 +143,10 @@ static const struct opt opts[] = {
       .def = "info",
       .choices = "debug|info|warn|error",
       .help = "what the server says on stderr" },
+    { .name = "no-indexes",
+      .type = OPT_FLAG,
+      .help = "segments are written without indexes: smaller, and searched by reading; for "
+              "measurements" },
     { .name = "no-fsync",
       .type = OPT_FLAG,
       .help = "never sync: acknowledged entries can be lost; for measurements only" },
@@ -203,6 +229,9 @@ static void figures(struct cli *c, struct server_config *cfg)
         cfg->store.reserve_bytes = (uint64_t)opt_num(c, "disk-reserve");
     cfg->store.memtable_bytes = (size_t)opt_num(c, "memtable");
     cfg->store.recovery_strict = strcmp(opt_text(c, "recovery"), "strict") == 0;
+    cfg->store.delete_grace_ns = opt_num(c, "delete-grace");
+    cfg->store.scrub_bytes_s = (uint64_t)opt_num(c, "scrub-rate");
+    cfg->store.no_indexes = opt_on(c, "no-indexes");
     cfg->store.no_fsync = opt_on(c, "no-fsync");
     cfg->store.ack_early = opt_on(c, "ack-early");
 }
@@ -246,6 +275,9 @@ static int run(struct cli *c)
         return rc;
     if (!opt_text(c, "tls-cert") != !opt_text(c, "tls-key"))
         return cli_fail(c, EXIT_USAGE, NULL, "--tls-cert and --tls-key go together");
+    rc = retention_rules(c, &cfg.store);
+    if (rc)
+        return rc;
     figures(c, &cfg);
     cfg.data_dir = dir;
     out_flush(&c->out);

@@ -8,7 +8,7 @@
 static const struct opt opts[] = {
     { .name = "deep",
       .type = OPT_FLAG,
-      .help = "also recount summaries, and hold statistics and filters against the values" },
+      .help = "also recount summaries, and hold statistics and indexes against the values" },
     { .name = "json", .type = OPT_FLAG, .help = "the report as JSON" },
     { .name = NULL },
 };
@@ -108,7 +108,7 @@ const struct command cmd_verify = {
     .about =
         "Reads all files, checks every checksum and decodes every page; prints a line for each "
         "problem. With --deep it also compares what is stored twice: summaries with a recount, the "
-        "statistics and filters of every column with its values, sequence numbers with each other, "
+        "statistics and indexes of every column with its values, sequence numbers with each other, "
         "files with the manifest, marks with entries. Nothing is changed. The directory must not "
         "be in use.",
     .opts = opts,

@@ -197,8 +197,8 @@ bool opt_check(const struct opt *o, const char *value, const char **why)
         return in_choices(o->choices, s);
     case OPT_FILE:
     case OPT_DIR: snprintf(text, sizeof(text), "needs a path"); return s.n > 0;
-    case OPT_FLAG:
-    case OPT_TEXT: break;
+    case OPT_TEXT: return !o->check || o->check(value, why);
+    case OPT_FLAG: break;
     }
     return true;
 }

@@ -152,6 +152,11 @@ static void put_store(struct buf *b, struct server *s)
     counter(b, "store_flushes_total", "Memtables turned into segments.", st.flushes);
     counter(b, "store_merges_total", "Merges of segments.", st.merges);
     counter(b, "store_deleted_rows_total", "Entries deleted.", st.deleted_rows);
+    gauge(b, "store_scrub_bytes", "Bytes read again by the round begun last.", st.scrub.bytes);
+    gauge(b, "store_scrub_problems", "Problems found by that round.", st.scrub.problems);
+    gauge(b, "store_scrub_finished_seconds", "When the last round ended, Unix time; 0: none yet.",
+          (uint64_t)(st.scrub.finished / NS_PER_S));
+    gauge(b, "store_dead_rows", "Deleted entries that are still on the disk.", st.dead_rows);
     counter(b, "store_corruptions_total", "Damaged places found.", st.corruptions);
     gauge(b, "store_gaps", "Declared holes.", st.gaps);
     gauge(b, "store_queue_bytes", "Bytes waiting for the writer.", st.queue_bytes);

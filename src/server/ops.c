@@ -143,6 +143,7 @@ static void put_store(struct buf *b, const struct store_status *st)
     json_kv_u64(b, &first, "flushes", st->flushes);
     json_kv_u64(b, &first, "merges", st->merges);
     json_kv_u64(b, &first, "deleted_rows", st->deleted_rows);
+    json_kv_u64(b, &first, "dead_rows", st->dead_rows);
     json_kv_u64(b, &first, "retired_segments", st->retired_segments);
     json_kv_u64(b, &first, "queue_batches", st->queue_batches);
     json_kv_u64(b, &first, "queue_bytes", st->queue_bytes);
@@ -205,6 +206,57 @@ static void put_limits(struct buf *b, const struct server_config *cfg)
     buf_putc(b, '}');
 }
 
+/* null for what has not happened yet */
+static void put_when(struct buf *b, bool *first, const char *key, ts_ns t)
+{
+    json_key(b, first, key);
+    if (t)
+        json_put_time(b, t);
+    else
+        buf_puts(b, "null");
+}
+
+static void put_scrub(struct buf *b, const struct store_scrub *st)
+{
+    bool first = true;
+    buf_puts(b, ",\"scrub\":{");
+    json_kv_bool(b, &first, "running", st->running);
+    put_when(b, &first, "started_at", st->started);
+    json_kv_u64(b, &first, "bytes", st->bytes);
+    json_kv_u64(b, &first, "problems", st->problems);
+    put_when(b, &first, "finished_at", st->finished);
+    json_kv_u64(b, &first, "finished_bytes", st->last_bytes);
+    json_kv_u64(b, &first, "finished_problems", st->last_problems);
+    buf_putc(b, '}');
+}
+
+static void put_classes(struct buf *b, struct server *s)
+{
+    struct class_stat *v;
+    struct err err = ERR_INIT;
+    struct arena a;
+    uint32_t n;
+    arena_init(&a, 1u << 20);
+    buf_puts(b, ",\"classes\":[");
+    if (store_classes(s->store, &a, &v, &n, &err))
+        b->bad = BUF_NOMEM;
+    for (uint32_t i = 0; !b->bad && i < n; i++) {
+        bool first = true;
+        buf_puts(b, i ? ",{" : "{");
+        json_kv_u64(b, &first, "class", v[i].number);
+        json_kv_str(b, &first, "name", str_c(v[i].name));
+        json_kv_i64(b, &first, "retention_ns", v[i].keep_ns);
+        json_kv_bool(b, &first, "rule", v[i].ruled);
+        json_kv_u64(b, &first, "segments", v[i].segments);
+        json_kv_u64(b, &first, "entries", v[i].rows);
+        json_kv_u64(b, &first, "bytes", v[i].bytes);
+        put_when(b, &first, "oldest", v[i].segments ? v[i].oldest : 0);
+        buf_putc(b, '}');
+    }
+    buf_putc(b, ']');
+    arena_deinit(&a);
+}
+
 void ops_status(struct call *c)
 {
     struct server *s = c->s;
@@ -221,6 +273,8 @@ void ops_status(struct call *c)
     json_key(&b, &first, "store");
     put_store(&b, &st);
     put_counts(&b, s);
+    put_classes(&b, s);
+    put_scrub(&b, &st.scrub);
     put_limits(&b, &s->cfg);
     buf_puts(&b, "}\n");
     reply_buf(c, 200, &b);

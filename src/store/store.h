@@ -25,6 +25,17 @@
 struct store;
 struct io;
 
+#define RETENTION_RULES_MAX 15
+#define RETENTION_NAME_MAX 32
+/* Entries that `match` and that no earlier rule takes form a class of their own. */
+struct retention_rule {
+    const char *name;         /* retention_name_ok; the class keeps its number and age by it */
+    const struct pred *match; /* of what is stored: no marks */
+    int64_t keep_ns;          /* after receipt; 0 = for ever */
+};
+/* 1 to 32 of a-z 0-9 - _, and not "default" */
+bool retention_name_ok(str name);
+
 struct store_config {
     bool read_only;       /* no writer lock, nothing is changed; WAL is replayed in memory */
     bool segments_only;   /* with read_only: no lock, no log, no marks; beside a running writer */
@@ -32,13 +43,18 @@ struct store_config {
     bool recovery_strict; /* corruption before the durable offset: refuse to open (ERR_CORRUPT) */
     bool no_fsync;        /* WAL not synced: for benchmarks and for judging the crash judge only */
     bool ack_early;       /* planted bug for judging the crash judge only: done() before the sync */
-    size_t memtable_bytes;   /* 20 MiB: flushed past it; past twice that appends wait, then fail */
-    size_t big_batch_bytes;  /* 1 MiB: batches of more stored bytes get a file beside the WAL */
-    int64_t retention_ns;    /* drop day partitions this long after receipt; 0 = keep */
+    size_t memtable_bytes;  /* 20 MiB: flushed past it; past twice that appends wait, then fail */
+    size_t big_batch_bytes; /* 1 MiB: batches of more stored bytes get a file beside the WAL */
+    int64_t retention_ns;   /* drop day partitions this long after receipt; 0 = keep */
+    /* Classes with a retention of their own, by the first rule that matches when an entry goes
+     * from memory to a segment; they must outlive the store. ERR_INVALID, ERR_LIMIT at opening. */
+    const struct retention_rule *rules;
+    uint32_t nrules;
     uint64_t max_disk_bytes; /* oldest segments go past it; 0 = no bound */
     uint64_t reserve_bytes;  /* free space below which ingest answers ERR_FULL; default max(256 MiB,
                                 2 %) */
     int64_t delete_grace_ns; /* 24 h: deleted entries are off the disk within that */
+    uint64_t scrub_bytes_s;  /* 8 MiB: so fast segments are read again, every 6 days; 0 = never */
     bool no_indexes; /* segments are written without indexes: smaller, and searched by reading */
     const char *url; /* written into the lock file, so that others find the server; may be NULL */
     /* Called on the writer thread for every batch right after it became visible, in seq order. The
@@ -252,7 +268,18 @@ struct store_gap {
     ts_ns at;
     char reason[64];
 };
+/* Segments are read again in rounds. Since a round that runs began, and of the last one that ended.
+ */
+struct store_scrub {
+    bool running;
+    ts_ns started;                      /* the last round; 0: none yet */
+    uint64_t after, end;                /* of segments with ids in between it is still to read */
+    uint64_t bytes, problems;           /* of the round that was begun last */
+    ts_ns finished;                     /* the last that ended; 0: none yet */
+    uint64_t last_bytes, last_problems; /* of that one */
+};
 struct store_status {
+    struct store_scrub scrub;
     uint64_t next_seq, watermark; /* watermark = highest durable seq */
     uint64_t segments, segment_rows, segment_bytes;
     uint64_t memtable_rows, memtable_bytes, frozen_bytes;
@@ -278,6 +305,18 @@ void store_get_status(struct store *s, struct store_status *ret);
 int store_gaps(struct store *s, struct arena *a, struct store_gap **ret, uint32_t *ret_n,
                struct err *err);
 const struct id_gen *store_ids(struct store *s);
+
+struct class_stat {
+    uint32_t number;  /* 0: "default", of what no rule takes */
+    const char *name; /* valid as long as the store; "" when its segments are all that is known */
+    int64_t keep_ns;  /* 0 = for ever */
+    bool ruled;       /* a rule of this run names it */
+    uint64_t segments, rows, bytes; /* in segments; what is in memory has no class yet */
+    ts_ns oldest;                   /* first receipt; TS_MAX when there is nothing */
+};
+/* By number; class 0 always. */
+int store_classes(struct store *s, struct arena *a, struct class_stat **ret, uint32_t *ret_n,
+                  struct err *err);
 
 /* ---- maintenance ---- */
 int store_flush(struct store *s, struct err *err);         /* memtable -> segments, waits */

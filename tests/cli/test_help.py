@@ -175,6 +175,12 @@ class Onboard(CliTest):
                                  ("\n\nno-fsync = maybe\n", 3, "true or false"),
                                  ("just words\n", 1, "no '='"),
                                  ("log-level = loud", 1, "one of"),
+                                 ("\nretention-class = a 5x level:error\n", 2, "needs an age"),
+                                 ("retention-class = A 5d x\n", 1, "needs a name"),
+                                 ("retention-class = a 5d\n", 1, "NAME AGE FILTER"),
+                                 ("retention-class = a 5d x | head 1\n", 1, "pipes"),
+                                 ("retention-class = a 5d resolved:true\n", 1, "marks"),
+                                 ("retention-class = a 5d ((x\n", 1, "never closed"),
                                  ("color = always\n", 1, "no option")):
             path = self.path("bad.conf", text)
             r = self.refused(CONFIG, "serve", "--config", path, "--data-dir", self.dir)

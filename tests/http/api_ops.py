@@ -44,6 +44,9 @@ class TestState(Ops):
         self.assertEqual(s["store"]["watermark"], 5)
         self.assertEqual(s["store"]["engine"], "columnar")
         self.assertFalse(s["store"]["writer_failed"])
+        self.assertEqual(s["store"]["dead_rows"], 0)
+        self.assertEqual((s["scrub"]["running"], s["scrub"]["finished_at"]), (False, None))
+        self.assertEqual([(c["class"], c["name"]) for c in s["classes"]], [(0, "default")])
 
     def test_integrity(self):
         got = self.server.get("/api/v1/integrity").json()

@@ -106,6 +106,26 @@ static void *client(void *arg)
     return NULL;
 }
 
+/* Classes that are kept for ever: retention may leave anything, so the model needs no more. Which
+ * rules there are differs from life to life. */
+static struct arena preds;
+static struct retention_rule rules[3];
+
+static void make_rules(void)
+{
+    arena_init(&preds, 1u << 16);
+    rules[0] =
+        (struct retention_rule){ .name = "a", .match = pred_eq(&preds, F_AGENT, STR("agent-1")) };
+    rules[1] = (struct retention_rule){ .name = "b", .match = pred_level_min(&preds, LV_ERROR) };
+    rules[2] = (struct retention_rule){ .name = "a", .match = rules[0].match };
+}
+
+static void draw_classes(struct store_config *cfg)
+{
+    cfg->rules = rules + m.nbatches % 2;
+    cfg->nrules = m.nbatches / 2 % 3;
+}
+
 static bool open_store(void)
 {
     struct store_config cfg;
@@ -117,6 +137,7 @@ static bool open_store(void)
     cfg.no_fsync = m.no_fsync;
     cfg.ack_early = m.ack_early;
     cfg.on_event = on_event;
+    draw_classes(&cfg);
     m.keep = 0;
     disk_note(m.disk, "open");
     int rc = store_open(&m.store, disk_io(m.disk), &cfg, &err);
@@ -265,6 +286,7 @@ int main(int argc, char **argv)
     sched_on_time = on_time;
     sched_stuck = stuck;
     hash_set_seed(1);
+    make_rules();
     bool aloud = verbose;
     verbose = false;
     run(0, false, false); /* what is made once per process is made now */

@@ -3,8 +3,10 @@
 #include "store_kit.h"
 
 #include "base/rd.h"
+#include "codec/zip.h"
 #include "store/columnar/impl.h"
 #include "store/columnar/seg_format.h"
+#include "store/columnar/seg_index.h"
 
 #define ROWS 5000
 
@@ -126,43 +128,138 @@ static void overwrite(struct found *f, uint64_t at, const void *p, size_t n)
     io_close(file);
 }
 
-static void test_filters(void **state)
+/* Byte by byte, all but the version: none is taken for something else. */
+static void lie_in_section(struct found *f, enum seg_section kind, const char *word)
+{
+    str section = f->g->sections[kind];
+    char *p = (char *)section.p;
+    assert_true(section.n > 1);
+    for (size_t i = 1; i < section.n; i++) {
+        p[i] ^= 4;
+        expect_told(f->g, word);
+        p[i] ^= 4;
+    }
+    expect_silence(f->g);
+}
+
+static void test_sections(void **state)
 {
     (void)state;
-    static const char zero[1 << 16];
-    static const char *const keys[] = { "message", "session_id" };
-    for (int i = 0; i < 2; i++) {
-        struct found f = opened();
-        struct seg_col c = column(f.g, keys[i]);
-        assert_true(c.filter_kind != FILTER_NONE && c.filter_len <= sizeof zero);
-        overwrite(&f, c.filter_off, zero, c.filter_len);
-        expect_told(f.g, "filter denies");
+    struct found f = opened();
+    lie_in_section(&f, SECTION_GROUPS, "groups");
+    lie_in_section(&f, SECTION_TEMPLATES, "templates");
+    closed(&f);
+}
+
+/* A signature with nothing in it, under checksums that fit: of each kind. */
+static void test_signatures(void **state)
+{
+    (void)state;
+    struct found f = opened();
+    const struct seg_index *x = f.g->index;
+    uint32_t n = x->nmatrices;
+    assert_true(n > 0);
+    closed(&f);
+    for (uint32_t k = 0; k < n; k++) {
+        f = opened();
+        const struct index_matrix *m = &f.g->index->matrices[k];
+        uint64_t bytes = index_matrix_bytes(m);
+        for (uint64_t i = 0; i * INDEX_CHUNK_DATA < bytes; i++) {
+            char chunk[INDEX_CHUNK] = { 0 };
+            uint64_t left = bytes - i * INDEX_CHUNK_DATA, at = m->off + i * INDEX_CHUNK;
+            size_t len = left < INDEX_CHUNK_DATA ? (size_t)left : INDEX_CHUNK_DATA;
+            put_le32(chunk + len, addr_crc(f.s, f.g->m.id, at, chunk, len));
+            overwrite(&f, at, chunk, len + 4);
+        }
+        expect_told(f.g, "a signature denies");
         closed(&f);
     }
 }
 
-/* the directory's bytes with one place changed, under a checksum that fits */
+struct entries {
+    uint64_t v[4096];
+    size_t n;
+};
+
+static void keep_entry(void *arg, uint32_t hash, uint32_t block)
+{
+    struct entries *e = arg;
+    assert_true(e->n < 4096);
+    e->v[e->n++] = valmap_entry(hash, block);
+}
+
+/* One value fewer in the map, and another one instead: each entry in turn. */
+static void test_value_map(void **state)
+{
+    (void)state;
+    static struct entries e;
+    struct found f = opened();
+    struct seg_index *x = f.g->index;
+    uint8_t page[VALMAP_PAGE + 8];
+    size_t n;
+    e.n = 0;
+    kit_ok(index_map_each(f.g, x, 0, UINT32_MAX, keep_entry, &e, &err), &err);
+    assert_true(e.n > 0 && x->npages == 1);
+    for (size_t i = 0; i < e.n; i++) {
+        e.v[i] += 1ull << 32;
+        assert_int_equal(valmap_page_put(e.v, e.n, x->shape, page, &n), e.n);
+        put_le32(page + n, addr_crc(f.s, f.g->m.id, x->map_off, page, n));
+        overwrite(&f, x->map_off, page, n + 4);
+        put_le32((char *)x->firsts, (uint32_t)(e.v[0] >> 32));
+        x->map_bytes = n + 4;
+        expect_told(f.g, "the value map denies");
+        e.v[i] -= 1ull << 32;
+    }
+    closed(&f);
+}
+
+/* A block's directory as it is before it is packed, behind a byte 0 and its length. */
+static size_t directory(struct seg *g, char *out, size_t cap)
+{
+    struct seg_block *e = &g->blocks[0];
+    char *packed = mem_alloc(e->dir_len);
+    kit_ok(seg_read_at(g, packed, e->dir_len, e->dir_off, &err), &err);
+    struct rd r = rd_of(packed, e->dir_len);
+    assert_int_equal(rd_u8(&r), 0);
+    size_t n = (size_t)rd_varint(&r);
+    struct buf head;
+    buf_init(&head, 64);
+    buf_putc(&head, 0);
+    buf_varint(&head, n);
+    assert_true(rd_ok(&r) && head.n + n <= cap);
+    memcpy(out, head.p, head.n);
+    str rest = { (const char *)r.p, rd_left(&r) };
+    if (n > rest.n)
+        kit_ok(zstd_unpack(rest, out + head.n, n, &err), &err);
+    else
+        memcpy(out + head.n, rest.p, n);
+    n += head.n;
+    buf_deinit(&head);
+    mem_free(packed);
+    return n;
+}
+
+/* The directory with one place changed, behind the file's end, under a checksum that fits. */
 static void test_statistics(void **state)
 {
     (void)state;
+    static char dir[1 << 16];
     struct found f = opened();
     struct seg_block *e = &f.g->blocks[0];
     struct seg_col c = column(f.g, "\x01n");
-    char *dir = mem_alloc(e->dir_len), min[8];
-    kit_ok(seg_read_at(f.g, dir, e->dir_len, e->dir_off, &err), &err);
-    uint32_t at = 0;
+    size_t n = directory(f.g, dir, sizeof dir), at = 0;
     uint8_t both[16];
     put_le64(both, (uint64_t)c.imin);
     put_le64(both + 8, (uint64_t)c.imax);
-    while (at + 16 < e->dir_len && memcmp(dir + at, both, 16) != 0)
+    while (at + 16 < n && memcmp(dir + at, both, 16) != 0)
         at++;
-    assert_true(at + 16 < e->dir_len);
-    put_le64(min, (uint64_t)c.imin + 1);
-    memcpy(dir + at, min, 8);
-    overwrite(&f, e->dir_off, dir, e->dir_len);
-    e->dir_crc = addr_crc(f.s, f.g->m.id, e->dir_off, dir, e->dir_len);
+    assert_true(at + 16 < n);
+    put_le64(dir + at, (uint64_t)c.imin + 1);
+    overwrite(&f, f.g->m.bytes, dir, n);
+    e->dir_off = f.g->m.bytes;
+    e->dir_len = (uint32_t)n;
+    e->dir_crc = addr_crc(f.s, f.g->m.id, e->dir_off, dir, n);
     expect_told(f.g, "minimum and maximum");
-    mem_free(dir);
     closed(&f);
 }
 
@@ -185,7 +282,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ranges),       cmocka_unit_test(test_summary),
-        cmocka_unit_test(test_filters),      cmocka_unit_test(test_statistics),
+        cmocka_unit_test(test_sections),     cmocka_unit_test(test_signatures),
+        cmocka_unit_test(test_value_map),    cmocka_unit_test(test_statistics),
         cmocka_unit_test(test_same_numbers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,7 @@
  * Order of publication (each step synced before the next): segment files, their directory, the
  * manifest record, and only then WAL files are removed. Order of deletion: manifest first, then the
  * file. */
+#include "store/columnar/classes.h"
 #include "store/columnar/impl.h"
 #include "store/columnar/pcache.h"
 #include "store/columnar/dead.h"
@@ -233,6 +234,14 @@ static int retire(struct store *s, const uint64_t *ids, uint32_t n, uint64_t row
     return rc;
 }
 
+/* Is all of a segment's day past what its class is kept for? */
+static bool too_old(const struct store *s, const struct seg_meta *m, int64_t today,
+                    int64_t default_keep)
+{
+    int64_t keep = class_keep(s, m->cls, default_keep);
+    return keep && m->day < today - (keep / NS_PER_DAY + (keep % NS_PER_DAY != 0));
+}
+
 int retention_apply(struct store *s, struct err *err)
 {
     pthread_mutex_lock(&s->lock);
@@ -245,9 +254,8 @@ int retention_apply(struct store *s, struct err *err)
     uint32_t n = 0;
     int rc = ids ? 0 : err_nomem(err);
     int64_t today = day_of(s->io->ops->now(s->io));
-    int64_t days = (keep + NS_PER_DAY - 1) / NS_PER_DAY;
-    for (uint32_t i = 0; i < v->n && !rc && keep; i++)
-        if (v->v[i]->m.day < today - days) {
+    for (uint32_t i = 0; i < v->n && !rc; i++)
+        if (too_old(s, &v->v[i]->m, today, keep)) {
             ids[n++] = v->v[i]->m.id;
             rows += live_rows(v->v[i]);
         }
@@ -258,7 +266,8 @@ int retention_apply(struct store *s, struct err *err)
         bytes += v->v[i]->m.bytes;
     n = 0;
     rows = 0;
-    for (uint32_t i = 0; i < v->n && !rc && max && bytes > max; i++) { /* oldest first */
+    for (uint32_t i = 0; i < v->n && !rc && max && bytes > max;
+         i++) { /* oldest first, of whatever class */
         bytes -= v->v[i]->m.bytes;
         rows += live_rows(v->v[i]);
         ids[n++] = v->v[i]->m.id;

@@ -8,8 +8,10 @@
  *
  * Opening: identity, lock, manifest, state, then the WAL behind the last flush into a fresh
  * memtable. It goes on from any state a crash can leave; a hole becomes a gap record. */
+#include "store/columnar/classes.h"
 #include "store/columnar/impl.h"
 #include "store/columnar/pcache.h"
+#include "store/columnar/scrub.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -31,7 +33,8 @@ void store_config_default(struct store_config *c)
                                 .memtable_bytes = 20u << 20,
                                 .big_batch_bytes = BIG_BYTES,
                                 .reserve_bytes = UINT64_MAX,
-                                .delete_grace_ns = NS_PER_DAY };
+                                .delete_grace_ns = NS_PER_DAY,
+                                .scrub_bytes_s = 8u << 20 };
 }
 
 void store_event(struct store *s, int level, const char *fmt, ...)
@@ -254,6 +257,9 @@ static int open_files(struct store *s, struct err *err)
     rc = fresh ? create_store(s, err) : identity_load(s, err);
     if (!rc && !fresh)
         rc = manifest_load(s, err);
+    if (!rc && !s->cfg.read_only)
+        rc = classes_open(s, err);
+    s->st.scrub = s->mf.scrub;
     if (!rc)
         rc = build_version(s, err);
     if (!rc && !s->cfg.segments_only)
@@ -303,6 +309,9 @@ int store_open(struct store **ret, struct io *io, const struct store_config *cfg
     int rc = s->active ? late_new(&s->late, err) : err_nomem(err);
     if (!rc)
         rc = pcache_new(&s->pages, PCACHE_BYTES, err);
+    s->scrub = scrub_new();
+    if (!rc && !s->scrub)
+        rc = err_nomem(err);
     if (!rc)
         rc = open_files(s, err);
     if (!rc)
@@ -345,6 +354,7 @@ void store_close(struct store *s)
     memtable_free(s->active);
     memtable_free(s->frozen);
     forget_sums(s);
+    scrub_free(s->scrub);
     version_unref(s->version);
     late_free(s->late);
     pcache_free(s->pages);

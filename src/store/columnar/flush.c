@@ -1,7 +1,7 @@
 /* flush.c: from a frozen memtable to segments, piece by piece and with little memory besides.
  *
  *   frozen = piece | piece | piece     a piece: neighbouring chunks, a third of a memtable
- *   piece  -> places of rows -> days -> sorted by time -> groups of GROUP_ROWS
+ *   piece  -> places of rows -> days -> classes -> sorted by time -> groups of GROUP_ROWS
  *   group  -> clustered by (agent, session or trace) -> blocks of a segment
  *
  * A piece becomes visible as a segment and leaves memory in one step, so a flush gives room back
@@ -12,6 +12,7 @@
  * that group's arena, and the arena goes after the last group that needs it. So what is decoded at
  * a time is what overlaps in time: a group or two of rows that come in order, the whole piece of
  * rows that come shuffled. */
+#include "store/columnar/classes.h"
 #include "store/columnar/order.h"
 
 #include <stdio.h>
@@ -34,8 +35,10 @@ struct piece {
     struct block **blocks; /* NULL until opened */
     struct source *src;    /* beside blocks */
     uint32_t nblocks;
-    struct place *rows; /* in order of seq; then each day's in order of time */
+    struct place *rows; /* in order of seq; then each day's in order of class and time */
     uint64_t nrows;
+    uint8_t *cls;         /* of each row, in order of seq; NULL: all are of class 0 */
+    struct pred_run *run; /* with cls */
     struct cut *cuts;
     uint32_t ncuts, cap_cuts;
     uint32_t at; /* the block that payload_each hands over next */
@@ -68,6 +71,8 @@ static int put_places(void *arg, struct block *b, struct err *err)
     const struct colv *recv = column_of(b, F_RECEIVED_AT, V_I64, &rc, err);
     if (!rc && (!time || !recv))
         rc = err_set(err, ERR_CORRUPT, "rows without timestamp or received_at");
+    if (!rc && p->cls)
+        rc = classes_of(p->s, b, p->run, p->cls + p->nrows, err);
     for (uint32_t r = 0; r < b->n && !rc; r++) {
         if (!r || recv->i64[r] != recv->i64[r - 1])
             rc = cut_day(p, day_of(recv->i64[r]), err);
@@ -109,8 +114,17 @@ static int piece_init(struct piece *p, struct store *s, struct chunk *const *chu
     p->blocks = mem_zarray(p->nblocks, sizeof *p->blocks);
     p->src = mem_array(p->nblocks, sizeof *p->src);
     p->rows = mem_array(rows, sizeof *p->rows);
-    return p->first && p->last && p->blocks && p->src && p->rows ? find_places(p, err)
-                                                                 : err_nomem(err);
+    if (!p->first || !p->last || !p->blocks || !p->src || !p->rows)
+        return err_nomem(err);
+    if (s->cfg.nrules) {
+        p->cls = mem_array(rows, sizeof *p->cls);
+        if (!p->cls)
+            return err_nomem(err);
+        int rc = pred_run_new(&p->run, err);
+        if (rc)
+            return rc;
+    }
+    return find_places(p, err);
 }
 
 static void piece_deinit(struct piece *p)
@@ -121,6 +135,8 @@ static void piece_deinit(struct piece *p)
     mem_free(p->src);
     mem_free(p->rows);
     mem_free(p->cuts);
+    mem_free(p->cls);
+    pred_run_free(p->run);
 }
 
 /* ---- windows ---- */
@@ -201,9 +217,9 @@ static int write_groups(struct seg_writer *w, struct piece *p, const struct plac
     return rc;
 }
 
-/* One segment from n rows received on one day; appends to *metas. */
-static int write_day(struct piece *p, int64_t day, struct place *v, uint64_t n,
-                     struct seg_meta **metas, uint32_t *nmetas, struct err *err)
+/* One segment from n rows of a class received on one day; appends to *metas. */
+static int write_class(struct piece *p, int64_t day, uint32_t cls, struct place *v, uint64_t n,
+                       struct seg_meta **metas, uint32_t *nmetas, struct err *err)
 {
     struct seg_writer *w = NULL;
     struct seg_meta *more = mem_realloc(*metas, (*nmetas + 1) * sizeof *more);
@@ -211,7 +227,7 @@ static int write_day(struct piece *p, int64_t day, struct place *v, uint64_t n,
         return err_nomem(err);
     *metas = more;
     places_sort(v, n);
-    int rc = seg_writer_new(&w, p->s, day, ZSTD_FLUSH, err);
+    int rc = seg_writer_new(&w, p->s, day, cls, ZSTD_FLUSH, err);
     if (!rc)
         rc = write_groups(w, p, v, n, err);
     if (!rc)
@@ -222,7 +238,45 @@ static int write_day(struct piece *p, int64_t day, struct place *v, uint64_t n,
     return rc;
 }
 
-/* Chunks -> segments, one a day. *metas (mem_alloc'd) names what is complete, also on failure. */
+/* Sorts places by class, those of one left in their order; from[c] .. from[c + 1] are class c. */
+static int part_classes(struct place *v, const uint8_t *cls, uint64_t n,
+                        uint64_t from[CLASSES_MAX + 1], struct err *err)
+{
+    uint64_t at[CLASSES_MAX] = { 0 };
+    struct place *tmp = mem_array(n, sizeof *tmp);
+    if (!tmp)
+        return err_nomem(err);
+    memcpy(tmp, v, n * sizeof *v);
+    for (uint64_t i = 0; i < n; i++)
+        at[cls[i]]++;
+    from[0] = 0;
+    for (uint32_t c = 0; c < CLASSES_MAX; c++) {
+        from[c + 1] = from[c] + at[c];
+        at[c] = from[c];
+    }
+    for (uint64_t i = 0; i < n; i++)
+        v[at[cls[i]]++] = tmp[i];
+    mem_free(tmp);
+    return 0;
+}
+
+/* The rows received on one day, a segment for each class. */
+static int write_day(struct piece *p, int64_t day, uint64_t row, uint64_t n,
+                     struct seg_meta **metas, uint32_t *nmetas, struct err *err)
+{
+    uint64_t from[CLASSES_MAX + 1];
+    struct place *v = p->rows + row;
+    if (!p->cls)
+        return write_class(p, day, 0, v, n, metas, nmetas, err);
+    int rc = part_classes(v, p->cls + row, n, from, err);
+    for (uint32_t c = 0; c < CLASSES_MAX && !rc; c++)
+        if (from[c + 1] > from[c])
+            rc = write_class(p, day, c, v + from[c], from[c + 1] - from[c], metas, nmetas, err);
+    return rc;
+}
+
+/* Chunks -> segments, one a day and class. *metas (mem_alloc'd) names what is complete, also on
+ * failure. */
 static int write_chunks(struct store *s, struct chunk *const *chunks, uint32_t n,
                         struct seg_meta **metas, uint32_t *nmetas, struct err *err)
 {
@@ -230,7 +284,7 @@ static int write_chunks(struct store *s, struct chunk *const *chunks, uint32_t n
     int rc = piece_init(&p, s, chunks, n, err);
     for (uint32_t i = 0; i < p.ncuts && !rc; i++) {
         uint64_t from = p.cuts[i].row, to = i + 1 < p.ncuts ? p.cuts[i + 1].row : p.nrows;
-        rc = write_day(&p, p.cuts[i].day, p.rows + from, to - from, metas, nmetas, err);
+        rc = write_day(&p, p.cuts[i].day, from, to - from, metas, nmetas, err);
     }
     piece_deinit(&p);
     return rc;

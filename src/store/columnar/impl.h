@@ -108,6 +108,8 @@ void rollup_encode_groups(const struct rollup *r, struct buf *out);
 /* Adds those of a segment with so many rows; a section that is missing or does not add up to them
  * leaves them ungrouped. */
 int rollup_decode_groups(struct rollup *r, str section, uint64_t rows, struct err *err);
+/* Do the groups of a segment's section agree with those of its rows? One that says nothing does. */
+bool rollup_same_groups(const struct rollup *counted, str section);
 /* entries by level of one hour */
 void rollup_hour_levels(const struct rollup *r, int64_t hour, uint64_t out[LV__COUNT]);
 
@@ -121,13 +123,19 @@ int templates_find(struct templates *t, str message, uint32_t *ret, struct err *
 void templates_count(struct templates *t, uint32_t slot, ts_ns time, uint64_t seq, int64_t level);
 void templates_encode(struct templates *t, struct buf *out); /* t cannot be counted on after it */
 int templates_add(struct templates *t, str section, struct err *err);
+/* Counts the messages of a block that is not being written. */
+int templates_add_block(struct templates *t, struct block *b, struct err *err);
+/* The first thing in which a section disagrees with a count of its segment's messages, or NULL.
+ * exact: all entries of a template kept are counted with it; else, after merges, some may be among
+ * the others, or not counted at all. */
+const char *templates_difference(const struct templates *counted, str section, bool exact);
 
 /* ---- segments (segment.c reads, seg_write.c writes) ---- */
 
 struct seg_meta { /* what the manifest knows of a segment */
     uint64_t id;
     int64_t day;  /* days since 1970 of received_at */
-    uint32_t cls; /* retention class; 0 for now */
+    uint32_t cls; /* retention class: classes.h */
     uint64_t rows, bytes;
     ts_ns t_min, t_max, recv_min, recv_max;
     uint64_t seq_min, seq_max;
@@ -253,8 +261,8 @@ struct rowref {
     uint32_t row;
 };
 struct seg_writer;
-int seg_writer_new(struct seg_writer **ret, struct store *s, int64_t day, int zstd_level,
-                   struct err *err);
+int seg_writer_new(struct seg_writer **ret, struct store *s, int64_t day, uint32_t cls,
+                   int zstd_level, struct err *err);
 /* n rows (<= BLOCK_ROWS_MAX) in storing order; sources: blocks that rowrefs point at, nsrc in all
  */
 int seg_writer_add(struct seg_writer *w, const struct rowref *rows, uint32_t n,
@@ -278,6 +286,12 @@ void version_unref(struct version *v);
 
 /* ---- manifest (manifest.c) ---- */
 
+#define CLASSES_MAX (RETENTION_RULES_MAX + 1)
+struct store_class {
+    uint32_t number; /* > 0 */
+    int64_t keep_ns;
+    char name[RETENTION_NAME_MAX + 1]; /* "": none has this number */
+};
 struct manifest {
     struct io_file *f;
     uint64_t number, size, records;
@@ -286,6 +300,8 @@ struct manifest {
     uint32_t nsegs, cap_segs;
     struct store_gap *gaps;
     uint32_t ngaps, cap_gaps;
+    struct store_class classes[CLASSES_MAX]; /* by number; they change while a store is opened */
+    struct store_scrub scrub;
     bool doubtful; /* the last record may or may not be on disk */
     bool clean;    /* the log was valid to its last byte when it was loaded */
 };
@@ -299,6 +315,9 @@ struct edit {
     uint64_t flushed_seq, wal_min, state_file, deleted_rows; /* 0 = unchanged; deleted_rows adds */
     uint64_t next_seq;
     const struct store_gap *gap;
+    const struct store_class *classes; /* new ones, or with another age */
+    uint32_t nclasses;
+    const struct store_scrub *scrub; /* where it is */
 };
 /* *ret: there is no store here yet. ERR_CORRUPT: CURRENT is missing from one. */
 int manifest_is_new(struct store *s, bool *ret, struct err *err);
@@ -438,8 +457,10 @@ struct store {
     uint64_t tag; /* first 8 bytes of uuid: in every checksum */
     struct id_gen ids;
     struct manifest mf;
+    uint8_t rule_cls[RETENTION_RULES_MAX]; /* numbers of the classes of cfg.rules */
     struct late *late;
     struct pcache *pages; /* of scans; pcache.h */
+    struct scrub *scrub;  /* scrub.h */
 
     pthread_mutex_t lock;
     struct memtable *active, *frozen; /* frozen may be NULL */

@@ -30,8 +30,10 @@ enum tag {
     TAG_GAP = 7,
     TAG_STATE = 8,
     TAG_DELETED = 9,
+    TAG_SCRUB = 10,
     TAG_CRITICAL = 128, /* unknown tags from here on: refuse */
-    TAG_DEAD = 129
+    TAG_DEAD = 129,
+    TAG_CLASS = 130 /* who does not know it would drop entries too early */
 };
 
 static void manifest_name(uint64_t number, char out[PATH_MAX_STORE])
@@ -131,6 +133,60 @@ static void put_gap(struct buf *out, const struct store_gap *g)
     buf_lenstr(out, str_n(v, sizeof v));
 }
 
+static void put_class(struct buf *out, const struct store_class *c)
+{
+    char v[12 + RETENTION_NAME_MAX];
+    size_t n = strlen(c->name);
+    put_le32(v, c->number);
+    put_le64(v + 4, (uint64_t)c->keep_ns);
+    memcpy(v + 12, c->name, n);
+    buf_putc(out, (char)TAG_CLASS);
+    buf_lenstr(out, str_n(v, 12 + n));
+}
+
+static int set_class(struct manifest *m, str v, struct err *err)
+{
+    uint32_t number = v.n > 12 ? get_le32(v.p) : 0;
+    if (!number || number >= CLASSES_MAX || !retention_name_ok(str_skip(v, 12)))
+        return err_set(err, ERR_CORRUPT, "bad retention class");
+    struct store_class *c = &m->classes[number];
+    *c = (struct store_class){ .number = number, .keep_ns = (int64_t)get_le64(v.p + 4) };
+    memcpy(c->name, v.p + 12, v.n - 12);
+    return c->keep_ns < 0 ? err_set(err, ERR_CORRUPT, "bad age of a retention class") : 0;
+}
+
+static void put_scrub(struct buf *out, const struct store_scrub *c)
+{
+    char v[72];
+    put_le64(v, c->running);
+    put_le64(v + 8, (uint64_t)c->started);
+    put_le64(v + 16, c->after);
+    put_le64(v + 24, c->end);
+    put_le64(v + 32, c->bytes);
+    put_le64(v + 40, c->problems);
+    put_le64(v + 48, (uint64_t)c->finished);
+    put_le64(v + 56, c->last_bytes);
+    put_le64(v + 64, c->last_problems);
+    buf_putc(out, TAG_SCRUB);
+    buf_lenstr(out, str_n(v, sizeof v));
+}
+
+static int set_scrub(struct manifest *m, str v, struct err *err)
+{
+    if (v.n < 72)
+        return err_set(err, ERR_CORRUPT, "bad note of what was read again");
+    m->scrub = (struct store_scrub){ .running = get_le64(v.p) != 0,
+                                     .started = (ts_ns)get_le64(v.p + 8),
+                                     .after = get_le64(v.p + 16),
+                                     .end = get_le64(v.p + 24),
+                                     .bytes = get_le64(v.p + 32),
+                                     .problems = get_le64(v.p + 40),
+                                     .finished = (ts_ns)get_le64(v.p + 48),
+                                     .last_bytes = get_le64(v.p + 56),
+                                     .last_problems = get_le64(v.p + 64) };
+    return 0;
+}
+
 static void put_counters(struct buf *b, const struct manifest *m)
 {
     put_tag_u64(b, TAG_FLUSHED, m->flushed_seq);
@@ -216,6 +272,8 @@ static int apply_tag(struct manifest *m, uint8_t tag, str v, struct err *err)
     case TAG_STATE: m->state_file = x; return 0;
     case TAG_DELETED: m->deleted_rows = x; return 0;
     case TAG_DEAD: return set_dead(m, v, err);
+    case TAG_CLASS: return set_class(m, v, err);
+    case TAG_SCRUB: return set_scrub(m, v, err);
     case TAG_GAP:
         if (v.n < 96)
             return err_set(err, ERR_CORRUPT, "bad gap record");
@@ -290,6 +348,11 @@ static int begin(struct store *s, uint64_t number, struct err *err)
             put_dead(&b, &m->segs[i]);
     for (uint32_t i = 0; i < m->ngaps; i++)
         put_gap(&b, &m->gaps[i]);
+    for (uint32_t i = 1; i < CLASSES_MAX; i++)
+        if (m->classes[i].name[0])
+            put_class(&b, &m->classes[i]);
+    if (m->scrub.started)
+        put_scrub(&b, &m->scrub);
     uint64_t size = 0;
     rc = buf_ok(&b) ? f->io->ops->truncate(f, 0, err) : err_nomem(err);
     if (!rc)
@@ -451,6 +514,10 @@ int manifest_edit(struct store *s, const struct edit *e, bool *ret_doubtful, str
         put_tag_u64(&b, TAG_DELETED, m->deleted_rows + e->deleted_rows);
     if (e->gap)
         put_gap(&b, e->gap);
+    for (uint32_t i = 0; i < e->nclasses; i++)
+        put_class(&b, &e->classes[i]);
+    if (e->scrub)
+        put_scrub(&b, e->scrub);
     put_tag_u64(&b, TAG_NEXT_ID, m->next_id);
     int rc = buf_ok(&b) ? reserve(m, e->nadd, err) : err_nomem(err);
     if (!rc && m->doubtful)

@@ -16,6 +16,7 @@
  * while a memtable is being flushed as long as few segments are behind, and holds no lock while it
  * works. What it read may be deleted or retired meanwhile: then its result is thrown away. */
 #include "store/columnar/merge.h"
+#include "store/columnar/scrub.h"
 
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -209,7 +210,7 @@ static int merge_run(struct store *s, const struct run *r, bool *ret_did, struct
     struct seg_meta meta;
     int level = r->pass == PASS_PACKED ? LEVEL_PACK : LEVEL_MERGE;
     pthread_mutex_lock(&s->mlock); /* for the new segment's number */
-    int rc = seg_writer_new(&m.w, s, r->v[0]->m.day, level, err);
+    int rc = seg_writer_new(&m.w, s, r->v[0]->m.day, r->v[0]->m.cls, level, err);
     pthread_mutex_unlock(&s->mlock);
     if (rc)
         return rc;
@@ -265,12 +266,14 @@ int merge_some(struct store *s, bool all, bool *ret_did, struct err *err)
 
 /* ---- the thread ---- */
 
-/* Until the segments are others, or for IDLE_S: a day may be over by then. False: stop. */
-static bool wait_for_work(struct store *s, bool failed)
+/* Until the segments are others, or for so long: a day may be over by then. False: stop. */
+static bool wait_for_work(struct store *s, bool failed, int64_t wait)
 {
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += failed ? 1 : IDLE_S;
+    wait = (failed ? NS_PER_S : wait) + until.tv_nsec;
+    until.tv_sec += wait / NS_PER_S;
+    until.tv_nsec = wait % NS_PER_S;
     pthread_mutex_lock(&s->lock);
     int late = 0;
     while (!s->bg_stop && (!s->merge_wanted || failed) && !late)
@@ -281,12 +284,37 @@ static bool wait_for_work(struct store *s, bool failed)
     return !stop;
 }
 
+/* A step of reading again, unless a flush is under way. How long until the next: what was read must
+ * not take a larger share of the disk than it may. */
+static int64_t scrub(struct store *s)
+{
+    uint64_t bytes, rate = s->cfg.scrub_bytes_s;
+    struct err err = ERR_INIT;
+    bool more;
+    pthread_mutex_lock(&s->lock);
+    bool busy = s->frozen || s->deletes_waiting || s->st.writer_failed;
+    pthread_mutex_unlock(&s->lock);
+    if (!rate)
+        return IDLE_S * NS_PER_S;
+    if (busy)
+        return NS_PER_S;
+    int rc = scrub_step(s, &bytes, &more, &err);
+    if (rc)
+        store_event(s, LOG_WARN, "scrub: %s; trying again", err.msg);
+    if (rc || !more)
+        return IDLE_S * NS_PER_S;
+    double wait = (double)bytes / (double)rate;
+    return wait < IDLE_S ? (int64_t)(wait * (double)NS_PER_S) : IDLE_S * NS_PER_S;
+}
+
 void *merge_main(void *arg)
 {
     struct store *s = arg;
     bool failed = false;
     setpriority(PRIO_PROCESS, (id_t)gettid(), NICE); /* of this thread; when it fails, well */
-    while (wait_for_work(s, failed)) {
+    int64_t wait = IDLE_S * NS_PER_S;
+    int64_t scrub_at = s->io->ops->mono(s->io) + wait;
+    while (wait_for_work(s, failed, wait)) {
         bool did = true;
         failed = false;
         while (did && !failed) {
@@ -295,6 +323,11 @@ void *merge_main(void *arg)
             failed = rc && rc != ERR_CANCELED;
             if (failed)
                 store_event(s, LOG_WARN, "merge: %s; trying again", err.msg);
+        }
+        wait = scrub_at - s->io->ops->mono(s->io);
+        if (wait <= 0) { /* else merges only came between */
+            wait = scrub(s);
+            scrub_at = s->io->ops->mono(s->io) + wait;
         }
     }
     return NULL;

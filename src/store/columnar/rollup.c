@@ -460,3 +460,15 @@ const char *rollup_difference(const struct rollup *a, const struct rollup *b)
         return "entries by hour";
     return same_counts(&a->fields, &b->fields) ? NULL : "fields";
 }
+
+bool rollup_same_groups(const struct rollup *counted, str section)
+{
+    struct err e = ERR_INIT;
+    if (!section.n || section.p[0] != GROUPS_VERSION)
+        return true; /* it says nothing */
+    struct rollup *said = rollup_new();
+    bool same = said && !rollup_decode_groups(said, section, counted->entries, &e) &&
+                !said->ungrouped && same_counts(&counted->groups, &said->groups);
+    rollup_free(said);
+    return same;
+}

@@ -57,8 +57,8 @@ static int start_file(struct seg_writer *w, struct err *err)
     return 0;
 }
 
-int seg_writer_new(struct seg_writer **ret, struct store *s, int64_t day, int zstd_level,
-                   struct err *err)
+int seg_writer_new(struct seg_writer **ret, struct store *s, int64_t day, uint32_t cls,
+                   int zstd_level, struct err *err)
 {
     struct seg_writer *w = mem_zalloc(sizeof *w);
     if (!w)
@@ -67,6 +67,7 @@ int seg_writer_new(struct seg_writer **ret, struct store *s, int64_t day, int zs
     w->zstd_level = zstd_level;
     w->m = (struct seg_meta){ .id = s->mf.next_id++,
                               .day = day,
+                              .cls = cls,
                               .t_min = TS_MAX,
                               .t_max = TS_MIN,
                               .recv_min = TS_MAX,

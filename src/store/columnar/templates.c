@@ -35,6 +35,7 @@ struct templates {
     struct counted *v;
     uint32_t n, cap, max;
     size_t bytes;
+    bool full; /* there was one that found no room */
     uint64_t other;
     struct buf tmp;
     struct template_var vars[TEMPLATE_VARS_MAX];
@@ -66,7 +67,11 @@ static int slot_of(struct templates *t, str text, uint32_t *ret, struct err *err
 {
     uint64_t *slot = smap_get(&t->map, text);
     *ret = slot ? (uint32_t)*slot : 0;
-    if (slot || t->n == t->max || t->bytes + text.n > TEMPLATES_SEEN_BYTES)
+    if (slot)
+        return 0;
+    bool room = t->n < t->max && t->bytes + text.n <= TEMPLATES_SEEN_BYTES;
+    t->full |= !room;
+    if (!room)
         return 0;
     if (t->n == t->cap) {
         uint32_t cap = t->cap ? t->cap * 2 : 64;
@@ -110,8 +115,7 @@ void templates_count(struct templates *t, uint32_t slot, ts_ns time, uint64_t se
     c->example = seq < c->example ? seq : c->example;
 }
 
-/* Counts the messages of a block that is not being written: one of the memtable's. */
-static int add_block(struct templates *t, struct block *b, struct err *err)
+int templates_add_block(struct templates *t, struct block *b, struct err *err)
 {
     struct val message, level, time, seq;
     for (uint32_t r = 0; r < b->n; r++) {
@@ -227,11 +231,57 @@ int templates_add(struct templates *t, str section, struct err *err)
     return rc;
 }
 
+/* ---- comparing ---- */
+
+static uint64_t messages(const struct templates *t)
+{
+    uint64_t n = t->other;
+    for (uint32_t i = 0; i < t->n; i++)
+        n += t->v[i].entries;
+    return n;
+}
+
+static const char *differs(const struct counted *said, const struct counted *counted, bool exact)
+{
+    if (said->entries > counted->entries || (exact && said->entries != counted->entries))
+        return "entries of a template";
+    if (said->entries < counted->entries) /* the others are among `other` */
+        return NULL;
+    if (said->first != counted->first || said->last != counted->last)
+        return "first and last time of a template";
+    if (memcmp(said->levels, counted->levels, sizeof said->levels) != 0)
+        return "levels of a template";
+    return said->example == counted->example ? NULL : "example of a template";
+}
+
+const char *templates_difference(const struct templates *counted, str section, bool exact)
+{
+    struct templates *said = templates_new();
+    struct err e = ERR_INIT;
+    struct smap_slot *slot;
+    const char *what = NULL;
+    bool silent = !section.n || section.p[0] != TEMPLATES_VERSION;
+    if (!said || templates_add(said, section, &e))
+        what = said ? "they cannot be read" : "not enough memory";
+    else if (!silent &&
+             (messages(said) > messages(counted) || (exact && messages(said) != messages(counted))))
+        what = "number of messages";
+    for (uint32_t i = 0; !what && !silent && smap_next(&said->map, &i, &slot);) {
+        const uint64_t *other = smap_get(&counted->map, slot->key);
+        if (slot->val && other)
+            what = differs(&said->v[slot->val - 1], &counted->v[*other - 1], exact);
+        else if (!counted->full)
+            what = "a template that no message has";
+    }
+    templates_free(said);
+    return what;
+}
+
 /* ---- over the whole store ---- */
 
 static int add_chunk_block(void *arg, struct block *b, struct err *err)
 {
-    return add_block(arg, b, err);
+    return templates_add_block(arg, b, err);
 }
 
 static int add_all(struct templates *t, const struct snapshot *sn, struct err *err)

@@ -4,11 +4,14 @@
  *   summary of a segment, or of the rows a list of deleted ones leaves  =  a recount
  *   ranges of time and sequence, levels of blocks, segments, manifest  contain  the rows'
  *   minimum and maximum of a column  contain  every value
- *   filter of a column  knows  every word, or every value
+ *   filter of a column (version 1)  knows  every word, or every value
+ *   indexes  deny  nothing that is there: verify_index.c
+ *   groups by hour and level, templates of messages  =  a recount
  *   sequence numbers  are there  once
  *   files in the partitions  are named by  the manifest; marks  have  their entries */
 #include "store/columnar/dead.h"
 #include "store/columnar/seg_format.h"
+#include "store/columnar/verify_index.h"
 
 #include <stdio.h>
 
@@ -21,7 +24,9 @@ struct deep {
     struct seg *g;
     struct verify_report *rep;
     struct rollup *all, *live;
-    uint64_t *seqs; /* bitmap over the segment's range; NULL: too large */
+    struct templates *tmpl;
+    struct index_check *index; /* NULL: it cannot be read, which is told */
+    uint64_t *seqs;            /* bitmap over the segment's range; NULL: too large */
     uint32_t block;
 };
 
@@ -120,6 +125,9 @@ static void check_column(struct deep *d, const struct colv *v, const struct seg_
         found(d, v->key, "a value is outside of the minimum and maximum");
     if (c->filter_kind != FILTER_NONE)
         check_filter(d, v, c);
+    const char *wrong = d->index ? index_check_column(d->index, c->key, v) : NULL;
+    if (wrong)
+        found(d, v->key, wrong);
 }
 
 /* ---- blocks ---- */
@@ -190,7 +198,7 @@ static int count_rows(struct deep *d, struct block *b, struct err *err)
     seg_hide_dead(d->g, d->block, live);
     if (!rc && d->g->dead_list && !bits_none(live, b->n))
         rc = rollup_add_rows(d->live, b, live, err);
-    return rc;
+    return rc ? rc : templates_add_block(d->tmpl, b, err);
 }
 
 static void check_block(struct deep *d, struct arena *a)
@@ -202,12 +210,17 @@ static void check_block(struct deep *d, struct arena *a)
     struct block *b = sblock_block(sb);
     const struct seg_block *e = &d->g->blocks[d->block];
     int rc = 0;
+    if (d->index)
+        index_check_begin(d->index, d->block);
     for (uint32_t i = 0; i < b->ncols && !rc; i++) {
         const struct colv *v;
         rc = block_load(b, i, &v, &err);
         if (!rc)
             check_column(d, v, &sblock_cols(sb)[i]);
     }
+    const char *wrong = d->index ? index_check_end(d->index) : NULL;
+    if (wrong && !rc)
+        found(d, STR_NULL, wrong);
     if (!rc) {
         const struct colv *seq = ints(b, F_SEQ), *time = ints(b, F_TIMESTAMP);
         if (!seq || !time || seq->nvals != b->n || time->nvals != b->n) {
@@ -235,29 +248,54 @@ static void compare(struct deep *d, const struct rollup *counted, str stored, co
     rollup_free(said);
 }
 
+/* The recount is whole: does what the footer says agree? */
+static void compare_all(struct deep *d)
+{
+    const struct seg *g = d->g;
+    compare(d, d->all, g->rollup_bytes, "the summary disagrees with a recount: ");
+    if (g->dead_list)
+        compare(d, d->live, g->dead_list->live,
+                "the summary of what deletions left disagrees with a recount: ");
+    if (!rollup_same_groups(d->all, g->sections[SECTION_GROUPS]))
+        found_in_segment(d, "the groups by hour and level disagree with a recount", "");
+    const char *difference =
+        templates_difference(d->tmpl, g->sections[SECTION_TEMPLATES], g->m.pass == PASS_FLUSHED);
+    if (difference)
+        found_in_segment(d, "the templates disagree with a recount: ", difference);
+}
+
+static void check_segment(struct deep *d)
+{
+    uint64_t problems = d->rep->problems;
+    struct err err = ERR_INIT;
+    struct arena a;
+    if (index_check_new(&d->index, d->g, &err))
+        found_in_segment(d, "its indexes cannot be read: ", err.msg);
+    arena_init(&a, ARENA_MAX);
+    for (uint32_t i = 0; i < d->g->m.nblocks; i++) {
+        d->block = i;
+        check_block(d, &a);
+        arena_reset(&a);
+    }
+    arena_deinit(&a);
+    index_check_free(d->index);
+    if (d->rep->problems == problems) /* else the recount is not whole */
+        compare_all(d);
+}
+
 void verify_deep_segment(struct seg *g, struct verify_report *rep)
 {
     struct deep d = { .g = g, .rep = rep, .all = rollup_new(), .live = rollup_new() };
-    uint64_t problems = rep->problems, range = g->m.seq_max - g->m.seq_min + 1;
-    struct arena a;
-    arena_init(&a, ARENA_MAX);
+    uint64_t range = g->m.seq_max - g->m.seq_min + 1;
+    d.tmpl = templates_new();
     if (range && range <= SEQ_RANGE_MAX)
         d.seqs = mem_zarray(BITS_WORDS(range), sizeof *d.seqs);
-    if (!d.all || !d.live)
+    if (d.all && d.live && d.tmpl)
+        check_segment(&d);
+    else
         found_in_segment(&d, "not enough memory", "");
-    for (uint32_t i = 0; d.all && d.live && i < g->m.nblocks; i++) {
-        d.block = i;
-        check_block(&d, &a);
-        arena_reset(&a);
-    }
-    if (d.all && d.live && rep->problems == problems) { /* else the recount is not whole */
-        compare(&d, d.all, g->rollup_bytes, "the summary disagrees with a recount: ");
-        if (g->dead_list)
-            compare(&d, d.live, g->dead_list->live,
-                    "the summary of what deletions left disagrees with a recount: ");
-    }
-    arena_deinit(&a);
     mem_free(d.seqs);
+    templates_free(d.tmpl);
     rollup_free(d.all);
     rollup_free(d.live);
 }
