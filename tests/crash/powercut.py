@@ -51,7 +51,10 @@ CUTS = ("now", "now", "write", "write", "flush", "flush", "flush",
 
 
 class Client(threading.Thread):
-    """One that repeats step() on one connection until the server goes away or `stop` is set."""
+    """One that repeats step() on one connection until the server goes away, `stop` is set, or it has
+    done `steps`."""
+
+    steps = sys.maxsize
 
     def __init__(self, port, rng):
         super().__init__(daemon=True)
@@ -60,8 +63,8 @@ class Client(threading.Thread):
     def run(self):
         self.conn = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         try:
-            while not self.stop.is_set() and self.step():
-                pass
+            while self.steps and not self.stop.is_set() and self.step():
+                self.steps -= 1
         except (OSError, http.client.HTTPException, ValueError):
             pass
         finally:
