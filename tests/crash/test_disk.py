@@ -4,6 +4,7 @@ import json
 import os
 import random
 import shutil
+import subprocess
 import tempfile
 import unittest
 
@@ -133,12 +134,32 @@ class Disk(unittest.TestCase):
                 open(fillers[-1], "w").close()
         except OSError:
             fillers.pop()
-        self.assert_full(self.post_until_refused(5000))
+        r = self.post_until_refused(5000)
+        self.assert_full(r)
+        self.assertIn("inodes", r.json()["error"]["message"])
         self.assert_all_there()
         self.start_on_full()
         self.assert_all_there()
         for path in fillers:
             os.unlink(path)
+        self.assert_goes_on()
+
+    # ---- no writing ----
+    def test_mounted_read_only(self):
+        """The server does not start and says why; what is stored can be searched without it."""
+        mnt = self.small_disk()
+        self.serve(mnt, "--disk-reserve", "4MiB")
+        self.server.start()
+        self.assertEqual(self.post().status, 200)
+        self.server.stop()
+        blockdev.run("mount", "-o", "remount,ro", mnt)
+        with self.assertRaisesRegex(AssertionError, "exited 74(.|\n)*Read-only file system"):
+            self.server.start()
+        found = subprocess.run([fleetlog.BIN, "search", "--data-dir", self.server.data_dir,
+                                "--format", "ndjson", "agent:a"], stdout=subprocess.PIPE, check=True)
+        self.assertEqual(len(found.stdout.splitlines()), self.acked)
+        blockdev.run("mount", "-o", "remount,rw", mnt)
+        self.server.start()
         self.assert_goes_on()
 
     # ---- no disk ----
