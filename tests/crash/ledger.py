@@ -154,19 +154,20 @@ def gather(what, rows):
     return stored, seqs
 
 
-def check_batch(what, batch, have):
-    """have: {i: seq} of a batch that is there."""
-    if set(have) != set(range(batch.n)):
+def check_batch(what, batch, have, floor=0):
+    """have: {i: seq} of a batch that is there, but for what retention took: numbers below floor."""
+    first = min(have)
+    if set(have) != set(range(first, batch.n)) or (first and have[first] != floor):
         raise Objection("%s: %d of %d rows" % (what, len(have), batch.n))
-    if batch.seqs and [have[i] for i in range(batch.n)] != list(range(batch.seqs[0],
-                                                                      batch.seqs[1] + 1)):
+    if batch.seqs and [have[i] for i in sorted(have)] != list(range(batch.seqs[0] + first,
+                                                                    batch.seqs[1] + 1)):
         raise Objection("%s: acknowledged as %d to %d, has %s"
                         % (what, batch.seqs[0], batch.seqs[1], sorted(have.values())))
 
 
-def check_cycle(server, cycle, writers, highest):
+def check_cycle(server, cycle, writers, highest, floor=0):
     """Compares what is stored of a cycle with what its writers know. highest: the highest sequence
-    number seen before the cycle. Returns rows, acknowledgements, the highest number now."""
+    number seen before the cycle; floor: retention has taken what is below. Returns rows, acknowledgements, the highest number now."""
     stored, seqs = gather("cycle %d" % cycle, read_rows(server, "cycle=%d" % cycle))
     if seqs and min(seqs) <= highest:
         raise Objection("cycle %d: sequence numbers %d not above %d" % (cycle, min(seqs), highest))
@@ -174,7 +175,7 @@ def check_cycle(server, cycle, writers, highest):
     for w in writers:
         for batch in w.acked:
             acked += 1
-            if (w.number, batch) not in stored:
+            if (w.number, batch) not in stored and w.sent[batch].seqs[1] >= floor:
                 raise Objection("cycle %d: acknowledged batch %d of writer %d is lost"
                                 % (cycle, batch, w.number))
     by_number = {w.number: w for w in writers}
@@ -182,6 +183,7 @@ def check_cycle(server, cycle, writers, highest):
         w = by_number.get(number)
         if not w or batch not in w.sent:
             raise Objection("cycle %d: batch %d of writer %d was never sent" % (cycle, batch, number))
-        check_batch("cycle %d: batch %d of writer %d" % (cycle, batch, number), w.sent[batch], have)
+        check_batch("cycle %d: batch %d of writer %d" % (cycle, batch, number), w.sent[batch], have,
+                    floor)
         rows += len(have)
     return rows, acked, max(seqs, default=highest)

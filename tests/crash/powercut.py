@@ -13,7 +13,8 @@ drawn from the seed and the number of the cycle.
 
 Clients: six writers (two with a batch of more than a MiB now and then, a fifth of the batches with an
 Idempotency-Key), one that reads and marks entries, one that stores old entries and deletes them. Every
-20 cycles the disk is formatted anew; in every fourth of these lives --max-disk deletes what is oldest.
+20 cycles the disk is formatted anew; in every fourth of these lives --max-disk deletes what is oldest,
+and what is below all numbers that are left may be gone.
 
 Held against the server: what was acknowledged is there, once, whole, with its text and its sequence
 numbers; so is what a query had shown; what is there was sent; no number is used twice; marks stay;
@@ -43,7 +44,7 @@ LIFE = 20                # cycles on one file system
 OLD = -1                 # the cycle of entries that are there to be deleted
 OLD_TIME = "2020-02-02T00:00:00Z"
 KEEPER = 90              # its number as a writer
-CYCLE_BYTES = 8 << 20    # what the writers send at most: less than --max-disk deletes
+CYCLE_BYTES = 8 << 20    # what the writers send at most
 MAX_DISK = 16 << 20
 SERVER = ["--memtable", "96KiB", "--disk-reserve", "4MiB", "--workers", "2", "--query-threads", "1"]
 CUTS = ("now", "now", "write", "write", "flush", "flush", "flush",
@@ -218,7 +219,7 @@ class Power:
         clients = writers + [marker] + ([] if life.shrinks else [keeper])
         for c in clients:
             c.start()
-        self.cut(rng, writers)
+        self.cut(rng, writers, life.shrinks)
         # an answer that is given now, without power, is one the server has to keep
         deadline = time.monotonic() + 0.1
         while time.monotonic() < deadline and any(c.is_alive() for c in clients):
@@ -230,9 +231,9 @@ class Power:
             c.join(30)
         return writers, marker, keeper
 
-    def cut(self, rng, writers):
+    def cut(self, rng, writers, shrinks):
         """Decides when the power fails, and waits for it."""
-        kind, enough = rng.choice(CUTS), rng.randrange(rng.choice((30, 100, 100, 500)))
+        kind, enough = rng.choice(CUTS[:-1] if shrinks else CUTS), rng.randrange(rng.choice((30, 100, 100, 500)))
         n = {"write": rng.randrange(1, 100), "flush": rng.randrange(1, 30)}.get(kind,
                                                                                 rng.randrange(1, 10))
         if self.plant == "lying-disk":
@@ -292,15 +293,16 @@ class Power:
         self.check_integrity()
         unacked = sum(len(w.sent) - len(w.acked) for w in writers)
         repeated = repeat_keyed(self.server, writers, rng)
-        rows, acked, life.highest = check_cycle(self.server, self.cycle, writers, life.highest)
+        floor = self.floor(life)
+        rows, acked, life.highest = check_cycle(self.server, self.cycle, writers, life.highest, floor)
         stored = {row["seq"]: (int(row["agent"][1:]), row["attributes"]["batch"], row["attributes"]["i"])
                   for row in read_rows(self.server, "cycle=%d" % self.cycle)}
         for key, seq in marker.seen.items():
-            if stored.get(seq) != key:
+            if stored.get(seq) != key and seq >= floor:
                 raise Objection("cycle %d: row %s, number %d, was shown and is lost"
                                 % (self.cycle, key, seq))
         life.rows[self.cycle] = rows
-        self.check_marks(life, marker)
+        self.check_marks(life, marker, floor)
         self.check_earlier(life)
         if not life.shrinks:
             self.check_old(life, keeper)
@@ -319,10 +321,17 @@ class Power:
                 any(gap["reason"] != "unacknowledged tail of the log" for gap in a["gaps"]):
             raise Objection("cycle %d: integrity: %r" % (self.cycle, r))
 
-    def check_marks(self, life, marker):
+    def floor(self, life):
+        """The lowest number there is where --max-disk has taken what was older, else 0."""
+        if not life.shrinks:
+            return 0
+        rows = read_rows(self.server, "cycle:* | stats min(seq) as low")
+        return rows[0]["low"] or 0 if rows else 0
+
+    def check_marks(self, life, marker, floor):
         life.marked = marker.marked if life.shrinks else life.marked | marker.marked
         found = {row["seq"] for row in read_rows(self.server, "cycle:* resolved:true")}
-        if life.marked - found:
+        if any(seq >= floor for seq in life.marked - found):
             raise Objection("cycle %d: marks are lost: %s" % (self.cycle, sorted(life.marked - found)))
         mine = {row["seq"] for row in read_rows(self.server, "cycle=%d resolved:true" % self.cycle)}
         if mine - marker.asked:
@@ -336,7 +345,7 @@ class Power:
         found = {row["cycle"]: row["n"] for row in rows if row["cycle"] != OLD}
         for cycle, n in life.rows.items():
             have = found.pop(cycle, 0)
-            if have != n and not (life.shrinks and have < n and cycle != self.cycle):
+            if have != n and not (life.shrinks and have < n):
                 raise Objection("cycle %d: cycle %d has %d rows, had %d" % (self.cycle, cycle, have, n))
             life.rows[cycle] = have
         if found:
