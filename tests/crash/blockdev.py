@@ -21,6 +21,12 @@ def missing(plugin):
     for device in ("/dev/fuse", "/dev/loop-control"):
         if not os.path.exists(device):
             lacks.append(device)
+    for what, probe in (("the right to mount", ("unshare", "-m", "true")),
+                        ("a free loop device", ("losetup", "-f"))):
+        try:
+            run(*probe)
+        except OSError:
+            lacks.append(what)
     if not plugin or not os.path.exists(plugin):
         lacks.append("the plugin (package nbdkit-plugin-dev, then ./dev clean)")
     return ", ".join(lacks)
