@@ -423,8 +423,8 @@ static int maybe_freeze(struct store *s, bool force, struct err *err)
 /* caller holds lock */
 static bool memory_full(const struct store *s)
 {
-    size_t frozen = s->frozen ? s->frozen->bytes : 0;
-    return s->active->bytes + frozen >= s->cfg.memtable_bytes * MEMORY_FACTOR;
+    return s->frozen &&
+           s->active->bytes + s->frozen->bytes >= s->cfg.memtable_bytes * MEMORY_FACTOR;
 }
 
 /* Active is past its bound with nothing frozen: right after a start, or when no file could be begun
@@ -432,7 +432,7 @@ static bool memory_full(const struct store *s)
 static int freeze_overdue(struct store *s, struct err *err)
 {
     pthread_mutex_lock(&s->lock);
-    bool overdue = !s->frozen && memory_full(s);
+    bool overdue = !s->frozen && s->active->bytes >= s->cfg.memtable_bytes * MEMORY_FACTOR;
     pthread_mutex_unlock(&s->lock);
     int rc = overdue ? maybe_freeze(s, false, err) : 0;
     if (rc == ERR_FULL) {
@@ -452,7 +452,7 @@ static int check_memory(struct store *s, struct err *err)
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += ROOM_WAIT_S;
     pthread_mutex_lock(&s->lock);
-    while (s->frozen && memory_full(s) && !s->flush_failed && !late)
+    while (memory_full(s) && !s->flush_failed && !late)
         late = pthread_cond_timedwait(&s->flush_cond, &s->lock, &until);
     bool full = memory_full(s);
     pthread_mutex_unlock(&s->lock);
@@ -494,9 +494,9 @@ static int write_group(struct store *s, struct group *g, struct err *err)
     }
     rc = check_space(s, 0, err);
     if (!rc)
-        rc = freeze_overdue(s, err);
-    if (!rc)
         rc = check_memory(s, err);
+    if (!rc)
+        rc = freeze_overdue(s, err);
     for (struct append *a = g->head; a && rc; a = a->next)
         if (a->kind == KIND_BATCH) { /* marks, deletion and flushing go on */
             a->rc = rc;
