@@ -198,7 +198,8 @@ static void put_figures(const struct table *t, int i, uint64_t plain, uint64_t s
     put_bytes(t, i, plain);
     put_bytes(t, i + 1, stored);
     cellf(t, i + 2, "%.2f", ratio(stored, r->rows));
-    cellf(t, i + 3, "%.1f", ratio(plain, stored));
+    double times = ratio(plain, stored);
+    cellf(t, i + 3, "%.*f", times < 1000 ? 1 : 0, times);
     cellf(t, i + 4, "%.1f%%", 100 * ratio(stored, r->bytes));
 }
 
@@ -211,7 +212,7 @@ static void put_won(const struct table *t, int i, uint64_t compare, uint64_t sto
 
 static void put_summary(struct out *o, const struct inspect_report *r)
 {
-    char a[32], b[32];
+    char a[32], b[32], c[32];
     out_printf(o, "%s %s, %s in %u %s", fmt_count(r->rows, a), plural(r->rows, "entry", "entries"),
                fmt_bytes(r->bytes, b), r->nsegments, plural(r->nsegments, "segment", "segments"));
     if (r->nblocks)
@@ -219,6 +220,10 @@ static void put_summary(struct out *o, const struct inspect_report *r)
     if (r->rows)
         out_printf(o, ": %.1f bytes an entry", ratio(r->bytes, r->rows));
     out_line(o);
+    if (r->blob_pages)
+        out_printf(o, "%s of large values in %s blob %s of %s before zstd\n", bytes3(r->blob_n, b),
+                   fmt_count(r->blob_pages, a), plural(r->blob_pages, "page", "pages"),
+                   bytes3(r->blob_raw_n, c));
     if (r->rows)
         out_line(o);
 }
@@ -331,6 +336,11 @@ static int parts_of(const struct inspect_report *r, struct part ret[PARTS_MAX],
 {
     int n = 0;
     ret[n++] = (struct part){ "pages", r->page_n };
+    ret[n++] = (struct part){ "blob_pages", r->blob_n };
+    ret[n++] = (struct part){ "text_signatures", r->signature_n[0] };
+    ret[n++] = (struct part){ "token_signatures", r->signature_n[1] };
+    ret[n++] = (struct part){ "field_signatures", r->signature_n[2] };
+    ret[n++] = (struct part){ "value_maps", r->value_map_n };
     ret[n++] = (struct part){ "word_filters", r->token_filter_n };
     ret[n++] = (struct part){ "value_filters", r->value_filter_n };
     ret[n++] = (struct part){ "directories", r->dir_n };
@@ -468,6 +478,8 @@ static void json_column(struct buf *b, const struct inspect_column *c, bool comp
     json_num(b, "plain_bytes", c->plain_n);
     json_num(b, "encoded_bytes", c->raw_n);
     json_num(b, "stored_bytes", c->stored_n);
+    if (c->large)
+        json_num(b, "large_values", c->large);
     json_num(b, "filter_bytes", c->filter_n);
     if (compared)
         json_num(b, "plain_zstd_bytes", c->compare_n);
@@ -549,7 +561,10 @@ static int put_json(struct cli *c, const struct inspect_report *r, bool list, bo
     }
     buf_putc(&b, ']');
     if (!list) {
-        buf_puts(&b, ",\n\"parts\": {");
+        buf_printf(&b, ",\n\"blobs\": {\"pages\": %llu", (unsigned long long)r->blob_pages);
+        json_num(&b, "encoded_bytes", r->blob_raw_n);
+        json_num(&b, "stored_bytes", r->blob_n);
+        buf_puts(&b, "},\n\"parts\": {");
         int n = parts_of(r, parts, names);
         for (int i = 0; i < n; i++)
             buf_printf(&b, "%s\"%s\": %llu", i ? ", " : "", parts[i].name,

@@ -6,12 +6,16 @@
 #include "cli/target.h"
 
 static const struct opt opts[] = {
+    { .name = "deep",
+      .type = OPT_FLAG,
+      .help = "also recount summaries, and hold statistics and filters against the values" },
     { .name = "json", .type = OPT_FLAG, .help = "the report as JSON" },
     { .name = NULL },
 };
 
 static const struct example examples[] = {
     { "fleetlog verify --data-dir /var/lib/fleetlog", "check a directory; exit 65 on damage" },
+    { "fleetlog verify --deep --data-dir /backup/logs", "trust no summary, statistic or filter" },
     { NULL, NULL },
 };
 
@@ -35,6 +39,7 @@ static int check(struct cli *c, struct io *io)
     memset(&rep, 0, sizeof(rep));
     buf_init(&text, 64u << 20);
     rep.text = &text;
+    rep.deep = opt_on(c, "deep");
     int rc = store_verify(io, &rep, &err);
     bool judged = rc == 0 || (rc == ERR_CORRUPT && rep.problems > 0);
     if (judged && opt_on(c, "json")) {
@@ -99,10 +104,13 @@ static int run(struct cli *c)
 const struct command cmd_verify = {
     .name = "verify",
     .summary = "check every byte of a data directory",
-    .synopsis = "[--data-dir DIR] [--json]",
+    .synopsis = "[--data-dir DIR] [--deep] [--json]",
     .about =
         "Reads all files, checks every checksum and decodes every page; prints a line for each "
-        "problem. Nothing is changed. The directory must not be in use.",
+        "problem. With --deep it also compares what is stored twice: summaries with a recount, the "
+        "statistics and filters of every column with its values, sequence numbers with each other, "
+        "files with the manifest, marks with entries. Nothing is changed. The directory must not "
+        "be in use.",
     .opts = opts,
     .examples = examples,
     .run = run,

@@ -51,6 +51,11 @@ void page_scratch_free(struct page_scratch *s)
     mem_free(s);
 }
 
+str page_raw(const struct page_scratch *s)
+{
+    return buf_str(&s->raw);
+}
+
 int page_corrupt(struct err *err, const char *what)
 {
     return err_set(err, ERR_CORRUPT, "page: bad %s", what);

@@ -72,6 +72,9 @@ struct page_meta {
 int page_encode(const struct page_in *in, int level, struct page_scratch *s, struct buf *out,
                 struct page_meta *ret, struct err *err);
 
+/* The page encoded last, before zstd; valid until the next. */
+str page_raw(const struct page_scratch *s);
+
 /* Row-aligned result; unused pointers are NULL; see struct colv. */
 struct page_out {
     const uint64_t *present; /* NULL = every row */

@@ -91,6 +91,29 @@ struct block_stats {
 enum prune { PRUNE_NONE_MATCH, PRUNE_MAYBE };
 enum prune pred_prune(const struct pred *p, const struct block_stats *st);
 
+/* ---- the same for all blocks of a segment at a time, by the segment's indexes ---- */
+struct text_keys; /* codec/gram.h */
+struct index_col {
+    enum vtype type;
+    uint32_t column; /* for narrow() */
+};
+struct index_view {
+    uint32_t nblocks;
+    const struct id_gen *ids;
+    void *ctx;
+    /* physical columns of a reference in any of the blocks; returns how many (> max: as if unknown)
+     */
+    uint32_t (*find)(void *ctx, const struct fieldref *f, struct index_col *ret, uint32_t max);
+    /* clears the bits of blocks in which no text of the column can have all the keys */
+    void (*narrow)(void *ctx, const struct index_col *c, const struct text_keys *k,
+                   uint64_t *maybe);
+    /* ... no row with a level in mask; ... not the row with this sequence number */
+    void (*narrow_levels)(void *ctx, uint32_t mask, uint64_t *maybe);
+    void (*narrow_seq)(void *ctx, uint64_t seq, uint64_t *maybe);
+};
+/* Bitmap of the blocks that may hold a matching row, in the arena; NULL = out of memory. */
+uint64_t *pred_blocks(const struct pred *p, const struct index_view *v, struct arena *a);
+
 /* for explain and tests: "(level>=warn AND message:word(refused))" */
 void pred_put_text(struct buf *b, const struct pred *p);
 /* JSON array, one object a leaf: {"test":"...","indexes":["token filter", ...]}: what pruning can

@@ -8,6 +8,7 @@
 #define FL_MODEL_PRED_INT_H
 
 #include "base/buf.h"
+#include "codec/gram.h"
 #include "model/block.h"
 #include "model/pred.h"
 #include "model/pred_leaf.h"
@@ -62,6 +63,7 @@ struct textpat {
     uint32_t nunits, hit;
     uint64_t *tokens; /* token_hash of what any matching text must contain */
     uint32_t ntokens;
+    struct text_keys keys; /* what the indexes are asked; S_EQ and S_GLOB have them here, too */
 };
 
 struct regex; /* pred_regex.c */

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/hash.h"
 #include "base/utf8.h"
 #include "codec/json.h"
 #include "model/pred_int.h"
@@ -177,6 +178,21 @@ static bool scalar_parts(struct test *t, struct arena *a, str s)
     return true;
 }
 
+/* what the indexes are asked for a whole value, or for the parts of one */
+static bool value_keys(struct test *t, struct arena *a)
+{
+    struct text_keys *k = &t->pat.keys;
+    bool ok = true;
+    if (t->st == S_EQ) {
+        k->whole = true;
+        k->value = hash64(t->s.p, t->s.n);
+        return text_keys_add(k, a, t->s, true, true);
+    }
+    for (uint32_t i = 0; i < t->nparts && ok; i++)
+        ok = text_keys_add(k, a, t->part[i], i == 0, i + 1 == t->nparts);
+    return ok;
+}
+
 int pred_match(struct pred **ret, struct arena *a, const struct fieldref *f,
                const struct pred_value *v, struct err *err)
 {
@@ -202,6 +218,8 @@ int pred_match(struct pred **ret, struct arena *a, const struct fieldref *f,
         t->nparts = v->nparts;
         t->word = v->nparts == 1 ? "is" : "glob";
         p->cost = v->nparts == 1 ? COST_EQ : COST_GLOB;
+        if (!value_keys(t, a))
+            return err_nomem(err);
     }
     return 0;
 }
@@ -216,7 +234,8 @@ struct pred *pred_equal(struct arena *a, const struct fieldref *f, str value, bo
     p->test.s = arena_dup(a, value);
     if (!value.n)
         p->test.s = STR("");
-    if (!p->test.s.p || (!quoted && !scalar_parts(&p->test, a, p->test.s)))
+    if (!p->test.s.p || (!quoted && !scalar_parts(&p->test, a, p->test.s)) ||
+        !value_keys(&p->test, a))
         return NULL;
     return p;
 }
@@ -363,7 +382,7 @@ struct pred *pred_glob(struct arena *a, enum field f, str pattern)
             from = i + 1;
         }
     }
-    return p;
+    return value_keys(&p->test, a) ? p : NULL;
 }
 
 struct pred *pred_substr(struct arena *a, enum field f, str part, bool fold)

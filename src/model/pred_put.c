@@ -153,6 +153,12 @@ static void put_indexes(struct buf *b, const struct pred *p)
         put_index(b, &first, "value filter");
     if (t->pat.ntokens)
         put_index(b, &first, "token filter");
+    if (t->pat.keys.ngrams)
+        put_index(b, &first, "trigram signatures");
+    if (t->pat.keys.ntokens)
+        put_index(b, &first, "id tokens");
+    if (t->pat.keys.whole || t->pat.keys.ntokens)
+        put_index(b, &first, "value map");
 }
 
 static void put_leaves(struct buf *b, const struct pred *p, bool *first)

@@ -5,8 +5,8 @@
  * option (whose comments would hide the rest from this reader). A match that passes MATCH_LIMIT
  * steps gives up: the row does not match and is counted; past GAVE_UP_MAX rows the query ends.
  *
- * While reading the pattern the longest run of literal characters outside groups is noted: every
- * match contains it, so a plain search for it comes first. */
+ * While reading the pattern the runs of literal characters outside groups are noted: every match
+ * contains them, so a plain search for the longest comes first, and indexes are asked for all. */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
@@ -49,6 +49,9 @@ struct reader {
     /* the literal run in progress and the longest so far; both are copied characters */
     char run[256], best[256];
     size_t nrun, nbest, last; /* last: where the newest character of the run begins */
+    struct text_keys keys;    /* of every run: each is in every match */
+    struct arena *arena;
+    bool failed; /* out of memory */
     struct err *err;
 };
 
@@ -61,6 +64,7 @@ static int refuse(struct reader *rd, size_t at, const char *what)
 
 static void end_run(struct reader *rd)
 {
+    rd->failed |= !text_keys_add(&rd->keys, rd->arena, (str){ rd->run, rd->nrun }, false, false);
     if (rd->nrun > rd->nbest) {
         memcpy(rd->best, rd->run, rd->nrun);
         rd->nbest = rd->nrun;
@@ -296,7 +300,7 @@ int regex_new(struct regex **ret, struct arena *a, str pattern, str flags, struc
               struct err *err)
 {
     uint32_t options = PCRE2_UTF | PCRE2_MATCH_INVALID_UTF | PCRE2_NEVER_BACKSLASH_C;
-    struct reader rd = { .s = pattern, .err = err };
+    struct reader rd = { .s = pattern, .arena = a, .err = err };
     for (size_t i = 0; i < flags.n; i++) {
         if (flags.p[i] == 'i')
             options |= PCRE2_CASELESS;
@@ -318,8 +322,9 @@ int regex_new(struct regex **ret, struct arena *a, str pattern, str flags, struc
     if (rd.alternatives || rd.nbest < 2)
         rd.nbest = 0;
     struct regex *re = arena_zalloc(a, sizeof *re);
-    if (!re || !textpat_substr(literal, a, (str){ rd.best, rd.nbest }, rd.caseless))
+    if (!re || rd.failed || !textpat_substr(literal, a, (str){ rd.best, rd.nbest }, rd.caseless))
         return err_nomem(err);
+    literal->keys = rd.alternatives ? (struct text_keys){ 0 } : rd.keys;
     rc = compile(re, pattern, options, err);
     if (!rc && !arena_own(a, release_code, re->code))
         rc = err_nomem(err);

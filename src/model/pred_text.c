@@ -271,7 +271,8 @@ static str trim_separators(str s)
 bool textpat_substr(struct textpat *p, struct arena *a, str part, bool fold)
 {
     *p = (struct textpat){ 0 };
-    return needle_init(&p->needle, a, part, fold) && note_tokens(p, a, part, false, false);
+    return needle_init(&p->needle, a, part, fold) && note_tokens(p, a, part, false, false) &&
+           text_keys_add(&p->keys, a, part, false, false);
 }
 
 bool textpat_affix(struct textpat *p, struct arena *a, str part, bool start, bool end)
@@ -300,7 +301,8 @@ bool textpat_word(struct textpat *p, struct arena *a, str word, bool left, bool 
     if (!right)
         w.n = (size_t)(word.p + word.n - w.p);
     *p = (struct textpat){ .left = left, .right = right };
-    if (!needle_init(&p->needle, a, w, true) || !note_tokens(p, a, w, left, right))
+    if (!needle_init(&p->needle, a, w, true) || !note_tokens(p, a, w, left, right) ||
+        !text_keys_add(&p->keys, a, w, left, right))
         return false;
     note_edges(p);
     return true;
@@ -338,6 +340,11 @@ bool textpat_phrase(struct textpat *p, struct arena *a, str phrase, bool right)
     *p = (struct textpat){ .left = true, .right = right, .units = units, .nunits = n, .hit = best };
     p->first = units[0].cls;
     p->last = units[n - 1].cls;
+    for (uint32_t i = 0; i < n; i++) {
+        str unit = { s.p + (units[i].bytes.p - folded), units[i].bytes.n };
+        if (!text_keys_add(&p->keys, a, unit, true, i + 1 < n || right))
+            return false;
+    }
     return needle_init(&p->needle, a, units[best].bytes, true) && note_tokens(p, a, s, true, right);
 }
 

@@ -150,6 +150,10 @@ static void put_cost(struct buf *b, const struct scan_cost *c)
     json_kv_u64(b, &first, "segments_pruned", c->segments_pruned);
     json_kv_u64(b, &first, "blocks_total", c->blocks_total);
     json_kv_u64(b, &first, "blocks_pruned", c->blocks_pruned);
+    json_kv_u64(b, &first, "pruned_by_bounds", c->pruned_bounds);
+    json_kv_u64(b, &first, "pruned_by_signatures", c->pruned_signatures);
+    json_kv_u64(b, &first, "pruned_by_values", c->pruned_values);
+    json_kv_u64(b, &first, "pruned_by_statistics", c->pruned_stats);
     json_kv_u64(b, &first, "blocks_read", c->blocks_read);
     json_kv_u64(b, &first, "pages_decoded", c->pages_decoded);
     json_kv_u64(b, &first, "pages_cached", c->pages_cached);

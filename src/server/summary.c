@@ -58,7 +58,7 @@ static int count_hours(void *arg, const struct scan_block *sb, struct err *err)
                 h->cap = cap;
             }
         }
-        h->h[h->n++] = (struct hour_stat){ hour, 1 };
+        h->h[h->n++] = (struct hour_stat){ .hour = hour, .entries = 1 };
     }
     return 0;
 }

@@ -2,7 +2,7 @@
  *
  * Reads the files that the manifest names, without a lock and without the log, so it works on a
  * directory at rest and beside a running writer. All of a segment's bytes are in the account: what
- * is not in a page, a filter, a directory or the footer is `other`. */
+ * is not in a page, a blob page, an index, a directory or the footer is `other`. */
 #ifndef FL_STORE_INSPECT_H
 #define FL_STORE_INSPECT_H
 
@@ -35,8 +35,9 @@ struct inspect_column {
     uint64_t blocks, values;
     uint64_t distinct;  /* texts: distinct values of each page, summed; 0 when a page has no list */
     uint64_t plain_n;   /* bytes of the plain form */
-    uint64_t raw_n;     /* bytes of the pages before zstd */
-    uint64_t stored_n;  /* bytes of the pages in the file */
+    uint64_t raw_n;     /* bytes of the pages and maps of large values before zstd */
+    uint64_t stored_n;  /* bytes of the pages and maps in the file */
+    uint64_t large;     /* values that lie in blob pages */
     uint64_t filter_n;  /* bytes of their filters */
     uint64_t compare_n; /* bytes of the plain form packed with zstd; 0 without `compare` */
     uint64_t pages[INSPECT_ENCODINGS]; /* by encoding */
@@ -72,7 +73,11 @@ struct inspect_report { /* everything in the caller's arena */
     struct inspect_encoding encodings[INSPECT_ENCODINGS];
     uint32_t nblocks;
     struct inspect_block *blocks;
+    uint64_t blob_pages, blob_raw_n; /* pages of large values, each once; bytes before zstd */
+    uint64_t blob_n;                 /* bytes in the files */
     uint64_t page_n, token_filter_n, value_filter_n, dir_n;
+    uint64_t signature_n[3]; /* trigrams of texts, id tokens of texts, trigrams of other columns */
+    uint64_t value_map_n;
     uint64_t keys_n, blocks_n, summary_n; /* parts of the footers: names, block lists, rollups */
     uint64_t section_n[INSPECT_SECTIONS]; /* by kind, as far as the footer itself goes */
     uint64_t frame_n;                     /* headers, trailers, lengths */

@@ -39,6 +39,7 @@ struct store_config {
     uint64_t reserve_bytes;  /* free space below which ingest answers ERR_FULL; default max(256 MiB,
                                 2 %) */
     int64_t delete_grace_ns; /* 24 h: deleted entries are off the disk within that */
+    bool no_indexes; /* segments are written without indexes: smaller, and searched by reading */
     const char *url; /* written into the lock file, so that others find the server; may be NULL */
     /* Called on the writer thread for every batch right after it became visible, in seq order. The
      * payload is valid during the call only. */
@@ -124,6 +125,9 @@ struct scan_plan {
 struct scan_cost {
     uint64_t segments_total, segments_pruned;
     uint64_t blocks_total, blocks_pruned, blocks_read;
+    /* of blocks_pruned, by what: bounds (time, sequence, levels, missing columns), trigram
+     * signatures, value map, statistics of the block itself */
+    uint64_t pruned_bounds, pruned_signatures, pruned_values, pruned_stats;
     uint64_t rows_scanned, rows_matched, bytes_read, bytes_decoded;
     uint64_t pages_decoded, pages_cached; /* the latter were found decoded */
     uint64_t workers;                     /* threads that read in parts; 0: the caller's alone */
@@ -202,6 +206,7 @@ struct agent_stat {
 struct hour_stat {
     int64_t hour; /* hours since 1970, of timestamp */
     uint64_t entries;
+    uint64_t levels[LV__COUNT]; /* of them, when levels_by_hour */
 };
 struct store_summary {
     uint64_t entries;
@@ -210,6 +215,7 @@ struct store_summary {
     struct agent_stat *agents; /* by first appearance (first_seq) */
     uint32_t nhours;
     struct hour_stat *hours; /* ascending; only hours with entries */
+    bool levels_by_hour;     /* false while segments of version 1, which do not say, are there */
     ts_ns t_min, t_max;      /* of timestamps; t_min > t_max when empty */
     ts_ns first_received, last_received;
 };
@@ -280,6 +286,7 @@ int store_retention_run(struct store *s, struct err *err); /* applies age and si
 void store_set_retention(struct store *s, int64_t retention_ns, uint64_t max_disk_bytes);
 
 struct verify_report {
+    bool deep; /* set by the caller: also compare what is stored twice, see verify_deep.c */
     uint64_t files, bytes, blocks, pages, rows, problems;
     struct buf *text; /* may be NULL; one line a problem, then a summary */
 };

@@ -6,11 +6,14 @@ import unittest
 from clitest import DATA, UNREACHABLE, USAGE, WithServer, run_in_terminal, some_entries
 
 N = 3000
+LARGE = " ".join("word%d" % (i * i) for i in range(5000))
 
 
 class Inspect(WithServer):
     server_entries = some_entries(N, int(time.time()) - 86400)
     server_entries[0]["timestamp"] = 1_600_000_000
+    server_entries[7]["notes"] = LARGE
+    server_entries[8]["notes"] = LARGE + " and more"
 
     @classmethod
     def setUpClass(cls):
@@ -57,6 +60,15 @@ class Inspect(WithServer):
         for c in columns.values():
             self.assertEqual(sum(c["encodings"].values()), c["blocks"])
 
+    def test_large_values(self):
+        r = self.account()
+        notes = {c["name"]: c for c in r["columns"]}["notes"]
+        self.assertEqual((notes["values"], notes["large_values"]), (2, 2))
+        self.assertGreater(notes["plain_bytes"], 2 * len(LARGE))
+        self.assertEqual(r["blobs"]["stored_bytes"], r["parts"]["blob_pages"])
+        self.assertLess(r["blobs"]["encoded_bytes"], 1.5 * len(LARGE))  # what repeats, once
+        self.assertIn("of large values in 1 blob page", self.ok("inspect", "segment", *self.where).out)
+
     def test_compare(self):
         columns = {c["name"]: c for c in self.account("--compare", "--level", "1")["columns"]}
         for name in ("port", "message", "agent"):
@@ -88,11 +100,11 @@ class Inspect(WithServer):
         for by, what in (("column", r"(?m)^message +text +3,000 +"), ("encoding", r"(?m)^ints +"),
                          ("index", r"(?m)^directories +[\d,]+ "), ("block", r"(?m)^\d+/0 +")):
             out = self.ok("inspect", "segment", "--by", by, "--compare", *self.where).out
-            self.assertRegex(out, r"\A3,000 entries, .* bytes an entry\n\n")
+            self.assertRegex(out, r"\A3,000 entries, .* bytes an entry\n.* large values .*\n\n")
             self.assertRegex(out, what.replace("plain?", "(plain|dict|for|delta)"))
         out = self.ok("inspect", "segment", "-n", "2", *self.where).out
         self.assertRegex(out, r"(?m)^and \d+ more columns, ")
-        self.assertEqual(len(out.splitlines()), 6)
+        self.assertEqual(len(out.splitlines()), 7)
 
     def test_tables_fit_the_terminal(self):
         for columns in (60, 80, 100, 120):
@@ -100,7 +112,7 @@ class Inspect(WithServer):
                 code, out = run_in_terminal("inspect", "segment", "--by", by, "--compare", "--color",
                                             "never", *self.where, columns=columns)
                 self.assertEqual(code, 0)
-                for line in out.replace("\r", "").splitlines()[2:]:
+                for line in out.replace("\r", "").splitlines()[3:]:
                     self.assertLessEqual(len(line), columns, out)
 
     def test_wrong_words(self):
@@ -113,16 +125,17 @@ class Inspect(WithServer):
 
     def test_damage(self):
         with open(self.files[0], "r+b") as f:
-            f.seek(80)
+            at = os.path.getsize(self.files[0]) - 40  # in the footer
+            f.seek(at)
             byte = f.read(1)
-            f.seek(80)
+            f.seek(at)
             f.write(bytes([byte[0] ^ 1]))
             f.flush()
             try:
                 r = self.refused(DATA, "inspect", "segment", *self.where)
                 self.assertIn("checksum", r.err)
             finally:
-                f.seek(80)
+                f.seek(at)
                 f.write(byte)
 
 

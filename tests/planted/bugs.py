@@ -13,7 +13,7 @@ def bug(name, what, judges, *changes):
 
 BUGS = [
     # ---- acknowledging ----
-    bug("ack-before-sync", "callers hear of success before the sync", "sim fault",
+    bug("ack-before-sync", "callers hear of success before the sync", "sim",
         ("columnar.c", "    s->cfg = *cfg;\n", "    s->cfg = *cfg;\n    s->cfg.ack_early = true;\n")),
     bug("sync-skipped", "the log is written and not synced", "sim fault",
         ("writer.c", "    if (!s->cfg.no_fsync)\n", "    if (s->cfg.no_fsync)\n")),
@@ -40,7 +40,7 @@ BUGS = [
     bug("large-batch-not-in-directory", "nor the directory that holds it", "sim",
         ("big.c", "        rc = s->io->ops->sync_dir(s->io, \"wal\", err);\n", "")),
     # ---- flushing ----
-    bug("log-trimmed-first", "log files go before the manifest's record is on disk", "sim fault",
+    bug("log-trimmed-first", "log files go before the manifest's record is on disk", "sim",
         ("flush.c", "    if (rc)\n        segments_unlink(s, metas, nmetas);\n",
          "    if (!rc && all)\n        remove_wals(s, wal_from, wal_to);\n    if (rc)\n"
          "        segments_unlink(s, metas, nmetas);\n")),
@@ -56,12 +56,12 @@ BUGS = [
          "    if (!rc)\n        *size += b.n;\n")),
     bug("rename-not-synced", "CURRENT and STATE change by a rename that is not synced", "sim",
         ("src/io/io.c", "    return io->ops->sync_dir(io, dir, err);\n", "    (void)dir;\n    return 0;\n")),
-    bug("doubt-forgotten", "after a failed edit the next goes behind it", "sim",
-        ("manifest.c", "        m->doubtful = rc != 0;\n", "        m->doubtful = false;\n")),
+    bug("doubt-ignored", "after a failed edit that may be on disk all the same its files are removed", "sim",
+        ("manifest.c", "        *ret_doubtful = rc != 0;\n", "        *ret_doubtful = false;\n")),
     bug("state-not-saved", "marks and keys are not written when their log goes", "sim",
         ("flush.c", "    if (!rc && all)\n        rc = save_state(s, &state, err);\n", "    (void)save_state;\n")),
     # ---- merging, deleting ----
-    bug("removed-first", "segments are unlinked before the manifest forgets them", "sim fault",
+    bug("removed-first", "segments are unlinked before the manifest forgets them", "sim",
         ("background.c", "    bool doubtful = false;\n    if (!rc)\n",
          "    bool doubtful = false;\n    for (uint32_t i = 0; i < old->n && !rc; i++)\n"
          "        if (listed(e->remove, e->nremove, old->v[i]->m.id))\n"
@@ -71,12 +71,12 @@ BUGS = [
                          "                             0, err);\n",
          "        rc = version_install(s, &(struct edit){ .add = &m, .nadd = 1 }, 0, err);\n"
          "        if (!rc)\n            rc = version_install(s, &(struct edit){ .remove = ids, .nremove = n }, 0, err);\n")),
-    bug("delete-not-logged", "a deletion is not in the manifest", "sim fault",
+    bug("delete-not-logged", "a deletion is not in the manifest", "sim",
         ("manifest.c", "    for (uint32_t i = 0; i < e->nremove; i++)\n        put_tag_u64(&b, TAG_REMOVE, e->remove[i]);\n", "")),
     # ---- starting ----
-    bug("flushed-read-again", "rows that are in segments are read from the log as well", "sim fault",
+    bug("flushed-read-again", "rows that are in segments are read from the log as well", "sim",
         ("wal.c", "    if (f->base_seq + f->n - 1 <= s->mf.flushed_seq)", "    if (f->base_seq + f->n - 1 < 1)")),
-    bug("last-frame-dropped", "the last good frame is taken for the torn tail", "sim fault",
+    bug("last-frame-dropped", "the last good frame is taken for the torn tail", "sim",
         ("wal.c", "        int rc = replay_frame(s, &f, p + at + WAL_FRAME, rep, err);\n",
          "        struct wal_frame after;\n"
          "        int rc = f.type != WAL_CLOCK && !frame_at(s, p, n, number, at + WAL_FRAME + f.length, &after)\n"
@@ -94,9 +94,6 @@ BUGS = [
     bug("marks-not-read", "marks in the log are not read", "sim",
         ("wal.c", "    case WAL_MARK: rc = marks_decode(s->late, str_n(p, f->length), &changed, err); break;\n",
          "    case WAL_MARK: changed = 0; (void)changed; break;\n")),
-    bug("leftovers-trusted", "segments that no manifest names are removed though the manifest is torn", "sim",
-        ("columnar.c", "    if (!tmp && !(seg && l->s->mf.clean)) {\n", "    if (!tmp && !seg) {\n"),
-        ("manifest.c", "    m->clean = at == n;\n", "    m->clean = true;\n    if (m->nsegs) remove_seg(m, 0);\n")),
     # ---- checksums ----
     bug("log-payload-unchecked", "a frame's payload is not compared with its checksum", "flips",
         ("wal.c", "           f->length <= n - at - WAL_FRAME &&\n"
@@ -113,10 +110,6 @@ BUGS = [
     bug("page-unchecked", "pages are not compared with their checksums", "flips",
         ("segment.c", "    if (crc_differs(crc, addr_crc(sb->g->s, sb->g->m.id, off, p, n)))\n",
          "    if (crc == 0 && crc_differs(crc, addr_crc(sb->g->s, sb->g->m.id, off, p, n)))\n")),
-    bug("address-not-in-checksum", "a good block in the wrong place counts", "damage",
-        ("segment.c", "    if (crc_differs(crc, addr_crc(sb->g->s, sb->g->m.id, off, p, n)))\n",
-         "    bool place = false;\n    for (uint64_t o = 0; o < off + 4096 && !place; o++)\n"
-         "        place = !crc_differs(crc, addr_crc(sb->g->s, sb->g->m.id, o, p, n));\n    if (!place)\n")),
     bug("state-unchecked", "STATE is not compared with its checksum", "flips",
         ("late.c", "        crc_differs(get_le32(p + n - 4), addr_crc(s, number, 0, p, n - 4))) {\n",
          "        number == UINT64_MAX) {\n")),
@@ -129,8 +122,6 @@ BUGS = [
          "    *ret = rc != 0;\n    if (rc)\n        return 0;\n")),
     bug("was-current-not-synced", "a rename of CURRENT that was seen and never synced is relied on", "sim",
         ("manifest.c", "    int rc = s->cfg.read_only ? 0 : s->io->ops->sync_dir(s->io, \".\", err);\n", "    int rc = 0;\n")),
-    bug("was-manifest-from-memory", "a record whose sync failed is believed by the next start", "sim",
-        ("manifest.c", "    if (!rc)\n        s->mf.f->io->ops->drop_cache(s->mf.f);\n", "")),
     bug("was-log-from-memory", "frames whose sync failed are shown by the next start", "sim",
         ("wal.c", "        f->io->ops->drop_cache(f);\n", "")),
     bug("was-state-forgotten", "when the edit fails that names STATE, marks are not saved again", "sim",
@@ -138,9 +129,6 @@ BUGS = [
     bug("was-tail-overlooked", "a torn tail counts only in the very last file", "sim",
         ("wal.c", "        if (heads[i].begun) /* what was written after it knew of the tail before */\n            rep->torn_bytes = 0;\n",
          "        rep->torn_bytes = 0;\n")),
-    bug("was-trimmed-after-failure", "a writer that failed between log and memory lets the log be trimmed", "sim",
-        ("writer.c", "    bool want = !s->st.writer_failed && !s->frozen && s->active->n &&\n",
-         "    bool want = !s->frozen && s->active->n &&\n")),
     bug("was-emptied-log", "a log file that the manifest begins with may be empty", "damage",
         ("wal.c", "    bool begun = number > 1 && number == s->mf.wal_min;\n", "    bool begun = false;\n")),
 ]

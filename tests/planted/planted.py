@@ -1,10 +1,10 @@
 """Plants one known bug at a time into a copy of the tree, builds the judges there, and runs them. A judge
 that stays silent is the failure.
 
-    python3 tests/planted/planted.py [NAME...] [--all-judges] [--list]
+    python3 tests/planted/planted.py [NAME...] [--all-judges] [--at-once] [--list]
 
 The bugs are in bugs.py: a file, the text that is right, the text that is wrong, and the judges that must
-object. The copy is build/planted/tree; only what a bug touches is compiled anew. Exit 0: every bug was
+object. The copy is in build/planted (or FLEETLOG_PLANTED); only what a bug touches is compiled anew. Exit 0: every bug was
 caught; 1: one was not, or its text is no longer in the source."""
 import argparse
 import os
@@ -19,13 +19,13 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, HERE)
 import bugs  # noqa: E402
 
-WORK = os.path.join(ROOT, "build", "planted")
+WORK = os.environ.get("FLEETLOG_PLANTED", os.path.join(ROOT, "build", "planted"))
 TREE = os.path.join(WORK, "tree")
 OUT = os.path.join(WORK, "out")
 
 # name: (target, arguments, what to print of its objection)
 JUDGES = {
-    "sim": ("tests/sim/store-sim", ["--seeds", "4000"]),
+    "sim": ("tests/sim/store-sim", ["--seeds", os.environ.get("FLEETLOG_PLANTED_SEEDS", "4000")]),
     "flips": ("tests/flips/store-flips", []),
     "damage": ("tests/flips/store-flips", ["--damage"]),
     "fault": ("tests/unit/test-store_fault", []),
@@ -120,6 +120,8 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("name", nargs="*")
     p.add_argument("--all-judges", action="store_true", help="also those that need not object")
+    p.add_argument("--at-once", action="store_true",
+                   help="without first showing that the judges are silent about the store as it is")
     p.add_argument("--list", action="store_true")
     options = p.parse_args()
     wanted = [b for b in bugs.BUGS if not options.name or b.name in options.name]
@@ -135,7 +137,7 @@ def main():
     trouble = build({JUDGES[j][0] for j in names})
     if trouble:
         sys.exit(trouble)
-    for name in sorted(names):  # without a bug all are silent
+    for name in sorted(names) if not options.at_once else ():  # without a bug all are silent
         objection = run_judge(name)
         if objection:
             sys.exit("%s objects to the store as it is: %s" % (name, objection))

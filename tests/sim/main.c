@@ -77,7 +77,7 @@ static void draw_rule(struct rule *r)
     if (draw_n(&m, 4) == 0)
         r->odds = 4 + (uint32_t)draw_n(&m, 60);
     else
-        r->nth = 1 + some_call() / (1 + draw_n(&m, 12));
+        r->nth = draw_n(&m, 3) ? 1 + some_call() / (1 + draw_n(&m, 12)) : 1 + draw_n(&m, 6);
     r->forever = draw_n(&m, 4) == 0;
 }
 

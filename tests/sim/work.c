@@ -358,7 +358,7 @@ static void pass_time(struct model *m)
 {
     struct io *mem = disk_mem(m->disk);
     ts_ns step = (ts_ns)draw_n(m, draw_n(m, 3) ? 7200 : 200000) * NS_PER_S;
-    if (m->clock_held || (m->keep && (m->deleting || unsettled(m))))
+    if (m->clock_held || m->time_passes || (m->keep && (m->deleting || unsettled(m))))
         return;
     m->time_passes = true;
     if (m->keep) /* the store's own thread may be about to apply it */

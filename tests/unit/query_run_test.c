@@ -224,9 +224,9 @@ static void test_explain(void **state)
         const char *text, *has[4];
     } cases[] = {
         { "refused level:warn",
-          { "\"order\":\"newest\"", "token filter", "\"levels\"", "\"limit\":100" } },
+          { "\"order\":\"newest\"", "trigram signatures", "\"levels\"", "\"limit\":100" } },
         { "agent:a | stats count() by level",
-          { "\"order\":\"any\",\"shared\":true", "value filter", "10000", "stats count()" } },
+          { "\"order\":\"any\",\"shared\":true", "value map", "10000", "stats count()" } },
         { "x:1 | sort timestamp desc | limit 3",
           { "\"order\":\"newest\",\"shared\":true", "sort", "limit 3", "\"limit\":null" } },
         { "x:1 | dedup by agent", { "\"shared\":false", "dedup", "newest", "100" } },

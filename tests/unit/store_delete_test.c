@@ -135,7 +135,7 @@ static uint32_t lists(struct io *io)
 
 static void expect_sound(struct io *io)
 {
-    struct verify_report rep = { 0 };
+    struct verify_report rep = { .deep = true };
     kit_ok(store_verify(io, &rep, &err), &err);
 }
 

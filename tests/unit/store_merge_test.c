@@ -54,6 +54,9 @@ static void test_order(void **state)
     assert_int_equal(rows, ROWS);
     assert_true(blocks <= ROWS / BLOCK_ROWS_MAX + 3); /* full, but for the last of each group */
     store_close(s);
+    struct verify_report rep = { .deep = true };
+    kit_ok(store_verify(io, &rep, &err), &err);
+    assert_int_equal(rep.rows, ROWS);
     s = kit_open(io, 24u << 20);
     expect_all(s, ROWS);
     store_close(s);

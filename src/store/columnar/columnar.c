@@ -557,6 +557,8 @@ static int base_sums(struct store *s, struct version *v, struct err *err)
         rc = seg_open(v->v[i], err);
         if (!rc)
             rc = rollup_decode(s->sums, seg_summary(v->v[i]), err);
+        if (!rc)
+            rc = rollup_decode_groups(s->sums, seg_groups(v->v[i]), v->v[i]->m.rows, err);
         all &= rc != ERR_IO;
         if (rc == ERR_CORRUPT || rc == ERR_IO) /* its rows cannot be read either */
             rc = 0;
@@ -646,6 +648,7 @@ int store_summary(struct store *s, struct arena *a, struct store_summary *ret, s
                                    .t_max = r->t_max,
                                    .first_received = r->recv_min,
                                    .last_received = r->recv_max };
+    ret->levels_by_hour = !r->ungrouped;
     memcpy(ret->levels, r->levels, sizeof ret->levels);
     ret->agents = arena_array(a, r->agents.n + 1, sizeof *ret->agents);
     ret->hours = arena_array(a, r->hours.n + 1, sizeof *ret->hours);
@@ -667,6 +670,7 @@ int store_summary(struct store *s, struct arena *a, struct store_summary *ret, s
         struct hour_stat *h = &ret->hours[ret->nhours++];
         memcpy(&h->hour, slot->key.p, sizeof h->hour);
         h->entries = slot->val;
+        rollup_hour_levels(r, h->hour, h->levels);
     }
     if (!rc) {
         qsort(ret->agents, ret->nagents, sizeof *ret->agents, by_first_seq);

@@ -86,16 +86,16 @@ void dead_encode(const struct dead *d, const struct seg *g, uint64_t number, str
         buf_le32(out, addr_crc(g->s, number, 0, out->p + at, out->n - at));
 }
 
-static bool get_bits(struct rd *r, struct dead *d, uint32_t i, uint32_t n)
+/* *ok: they fit */
+static int get_bits(struct rd *r, struct dead *d, uint32_t i, uint32_t n, bool *ok, struct err *err)
 {
     uint64_t count = rd_varint(r);
-    if (!rd_ok(r) || count > n)
-        return false;
-    if (!count)
-        return true;
+    *ok = rd_ok(r) && count <= n;
+    if (!*ok || !count)
+        return 0;
     uint64_t *w = d->bits[i] = mem_zarray(BITS_WORDS(n), sizeof *w);
     if (!w)
-        return false;
+        return err_nomem(err);
     if (count == n) {
         bits_fill(w, n);
     } else {
@@ -105,7 +105,8 @@ static bool get_bits(struct rd *r, struct dead *d, uint32_t i, uint32_t n)
                 bit_set(w, k);
     }
     d->rows += count;
-    return rd_ok(r) && bits_count(w, n) == count;
+    *ok = rd_ok(r) && bits_count(w, n) == count;
+    return 0;
 }
 
 static int parse(struct dead *d, const struct seg *g, size_t n, struct err *err)
@@ -122,8 +123,11 @@ static int parse(struct dead *d, const struct seg *g, size_t n, struct err *err)
     struct rd r = rd_of(p + DEAD_HEADER, n - DEAD_HEADER - 4);
     bool ok = get_le32(p + 12) == d->nblocks && get_le64(p + 16) == g->m.id &&
               get_le64(p + 24) == g->m.dead;
-    for (uint32_t i = 0; i < d->nblocks && ok; i++)
-        ok = get_bits(&r, d, i, g->blocks[i].n);
+    int rc = 0;
+    for (uint32_t i = 0; i < d->nblocks && ok && !rc; i++)
+        rc = get_bits(&r, d, i, g->blocks[i].n, &ok, err);
+    if (rc)
+        return rc;
     d->live = ok ? rd_lenstr(&r) : STR_NULL;
     ok = ok && rd_ok(&r) && !rd_left(&r) && d->rows == get_le64(p + 32) &&
          d->rows == g->m.dead_rows && d->rows < g->m.rows;

@@ -10,6 +10,7 @@
  * Merges are kept out meanwhile (merge_lock), so that the segments looked at are those that the
  * edit is about; a flush is not: what it brings is newer than the deletion. */
 #include "store/columnar/dead.h"
+#include "store/columnar/seg_index.h"
 
 #include <stdlib.h>
 

@@ -78,6 +78,7 @@ int chunks_join(struct chunk *const *v, uint32_t n, struct chunk ***ret, uint32_
 
 /* ---- summaries (rollup.c) ---- */
 
+#define ROLLUP_FIELDS_MAX (1u << 16)
 struct rollup_agent {
     uint64_t entries, levels[LV__COUNT];
     ts_ns first, last;
@@ -90,6 +91,8 @@ struct rollup {
     struct rollup_agent *agent;
     uint32_t agents_cap;
     struct smap hours;  /* 8 bytes of the hour -> entries */
+    struct smap groups; /* 8 bytes of the hour, level -> entries */
+    uint64_t ungrouped; /* entries that are in no group: their segment does not say */
     struct smap fields; /* type byte and column key -> rows */
 };
 struct rollup *rollup_new(void);
@@ -100,6 +103,13 @@ int rollup_add_rows(struct rollup *r, struct block *b, const uint64_t *sel, stru
 int rollup_merge(struct rollup *into, const struct rollup *from, struct err *err);
 void rollup_encode(const struct rollup *r, struct buf *out);
 int rollup_decode(struct rollup *r, str in, struct err *err); /* adds to r */
+/* The section of groups; empty when some entries are in none. */
+void rollup_encode_groups(const struct rollup *r, struct buf *out);
+/* Adds those of a segment with so many rows; a section that is missing or does not add up to them
+ * leaves them ungrouped. */
+int rollup_decode_groups(struct rollup *r, str section, uint64_t rows, struct err *err);
+/* entries by level of one hour */
+void rollup_hour_levels(const struct rollup *r, int64_t hour, uint64_t out[LV__COUNT]);
 
 /* ---- templates of messages (templates.c) ---- */
 
@@ -160,6 +170,7 @@ enum seg_section {
 };
 enum { SECTION_CRITICAL = 0x80, SECTION_KIND = 0x7f };
 
+struct seg_index;
 struct seg {
     _Atomic uint32_t refs;
     struct store *s;
@@ -182,6 +193,7 @@ struct seg {
     struct dead *dead_list;       /* its deleted rows; NULL: none */
     uint32_t format;              /* version of the file */
     str sections[SECTION__COUNT]; /* of the footer; empty where there is none */
+    struct seg_index *index;      /* seg_index.h */
 };
 void seg_path(const struct seg_meta *m, char out[PATH_MAX_STORE]);
 void seg_dir(const struct seg_meta *m, char out[PATH_MAX_STORE]);
@@ -198,6 +210,7 @@ int seg_open(struct seg *g, struct err *err); /* idempotent; ERR_CORRUPT, ERR_IO
 void seg_hide_dead(const struct seg *g, uint32_t block, uint64_t *sel);
 /* The summary of an open segment's rows, deleted ones left out: see rollup_decode. */
 str seg_summary(const struct seg *g);
+str seg_groups(const struct seg *g); /* empty when rows are deleted: they do not say which */
 
 /* A block of a segment; b first. Stats for pruning come with it. */
 struct sblock;
@@ -210,8 +223,29 @@ struct block *sblock_block(struct sblock *b);
 void sblock_stats(struct sblock *b, struct block_stats *ret);
 struct seg_col; /* seg_format.h */
 const struct seg_col *sblock_cols(const struct sblock *b);
+struct blob_page; /* blob.h */
+uint32_t sblock_blobs(const struct sblock *b, const struct blob_page **ret);
+/* n bytes at off, checked against crc, in the block's arena */
+int sblock_read(struct sblock *b, uint64_t off, uint32_t n, uint32_t crc, char **ret,
+                struct err *err);
+/* sblock_blob.c: the page of a column that is in a bundle; *bundles keeps those already unpacked.
+ */
+int sblock_bundled(struct sblock *b, const struct seg_col *sc, char ***bundles, char **ret,
+                   struct err *err);
+/* puts the large values of a column into its decoded page */
+struct page_out;
+int sblock_put_blobs(struct sblock *b, const struct seg_col *sc, struct page_out *po,
+                     uint64_t *ret_decoded, struct err *err);
 /* decodes every page and checks every checksum; counts into rep */
 int sblock_verify(struct sblock *b, struct verify_report *rep, struct err *err);
+
+/* verify_deep.c: does what an open segment says of its rows hold? Problems go into rep. */
+void verify_problem(struct verify_report *rep, const char *text);
+void verify_deep_segment(struct seg *g, struct verify_report *rep);
+/* ... and what the store says of its segments and marks */
+void verify_deep_store(struct store *s, struct verify_report *rep);
+/* The first thing in which two summaries differ, or NULL. */
+const char *rollup_difference(const struct rollup *a, const struct rollup *b);
 
 struct rowref {
     struct block *b;

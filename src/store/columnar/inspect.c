@@ -9,8 +9,10 @@
 
 #include "base/map.h"
 #include "codec/zip.h"
+#include "store/columnar/blob.h"
 #include "store/columnar/impl.h"
 #include "store/columnar/seg_format.h"
+#include "store/columnar/seg_index.h"
 
 #define INSPECT_TRIES 5
 
@@ -22,6 +24,7 @@ struct inspection {
     const struct inspect_want *want;
     struct inspect_report *rep;
     struct smap index; /* type byte and key -> index + 1 into columns */
+    struct smap blobs; /* segment and offset of a blob page */
     uint32_t cap_columns, cap_blocks;
     struct buf plain, packed; /* of compare */
 };
@@ -131,6 +134,55 @@ static int compare(struct inspection *in, const struct colv *c, uint64_t *ret, s
 
 /* ---- accounts ---- */
 
+static uint64_t large_values(const struct colv *c, const struct seg_col *sc)
+{
+    uint64_t n = 0;
+    for (uint32_t r = 0; sc->stat_flags & STAT_BLOBS && r < c->n; r++)
+        n += colv_has(c, r) && colv_text(c, r).n >= BLOB_MIN;
+    return n;
+}
+
+static bool is_bundle(struct sblock *sb, uint32_t page)
+{
+    const struct seg_col *cols = sblock_cols(sb);
+    for (uint32_t i = 0; i < sblock_block(sb)->ncols; i++)
+        if (cols[i].bundled && cols[i].bundle == page)
+            return true;
+    return false;
+}
+
+/* A column's bytes in the file; of a bundle, its share. */
+static uint64_t page_bytes(struct sblock *sb, const struct seg_col *c)
+{
+    const struct blob_page *v;
+    sblock_blobs(sb, &v);
+    if (!c->bundled)
+        return c->len;
+    uint64_t len = v[c->bundle].len, raw = v[c->bundle].raw_n;
+    return (c->off + c->len) * len / raw - c->off * len / raw;
+}
+
+/* The blob pages of a block; blocks share them. */
+static int add_blobs(struct inspection *in, struct seg *g, struct sblock *sb, struct err *err)
+{
+    const struct blob_page *v;
+    uint32_t n = sblock_blobs(sb, &v);
+    for (uint32_t i = 0; i < n; i++) {
+        if (is_bundle(sb, i))
+            continue;
+        uint64_t address[2] = { g->m.id, v[i].off };
+        bool fresh;
+        if (!smap_put(&in->blobs, str_n((const char *)address, sizeof address), &fresh))
+            return err_nomem(err);
+        if (fresh) {
+            in->rep->blob_pages++;
+            in->rep->blob_n += v[i].len;
+            in->rep->blob_raw_n += v[i].raw_n;
+        }
+    }
+    return 0;
+}
+
 static int add_column(struct inspection *in, struct block *b, uint32_t i, const struct seg_col *sc,
                       struct inspect_block *ib, struct err *err)
 {
@@ -144,6 +196,9 @@ static int add_column(struct inspection *in, struct block *b, uint32_t i, const 
         rc = compare(in, v, &packed, err);
     if (rc)
         return rc;
+    bool large = sc->stat_flags & STAT_BLOBS;
+    uint64_t page = page_bytes((struct sblock *)b, sc);
+    uint64_t map = large ? sc->blob_len : 0, map_raw = large ? sc->blob_raw_n : 0;
     uint64_t plain = plain_bytes(v), filter = sc->filter_kind != FILTER_NONE ? sc->filter_len : 0;
     struct inspect_encoding *e = &in->rep->encodings[sc->encoding];
     bool counted = v->codes && (c->distinct || !c->blocks);
@@ -151,21 +206,22 @@ static int add_column(struct inspection *in, struct block *b, uint32_t i, const 
     c->blocks++;
     c->values += v->nvals;
     c->plain_n += plain;
-    c->raw_n += sc->raw_n;
-    c->stored_n += sc->len;
+    c->raw_n += sc->raw_n + map_raw;
+    c->stored_n += page + map;
+    c->large += large_values(v, sc);
     c->filter_n += filter;
     c->compare_n += packed;
     c->pages[sc->encoding]++;
     e->pages++;
-    e->zstd_pages += sc->zstd;
+    e->zstd_pages += sc->zstd || sc->bundled;
     e->values += v->nvals;
     e->plain_n += plain;
-    e->raw_n += sc->raw_n;
-    e->stored_n += sc->len;
+    e->raw_n += sc->raw_n + map_raw;
+    e->stored_n += page + map;
     e->compare_n += packed;
-    ib->page_n += sc->len;
+    ib->page_n += page + map;
     ib->filter_n += filter;
-    in->rep->page_n += sc->len;
+    in->rep->page_n += page + map;
     if (sc->filter_kind == FILTER_TOKEN)
         in->rep->token_filter_n += filter;
     else
@@ -201,6 +257,8 @@ static int add_block(struct inspection *in, struct seg *g, uint32_t index, struc
                                 .dir_n = e->dir_len };
     for (uint32_t i = 0; i < b->ncols && !rc; i++)
         rc = add_column(in, b, i, &sblock_cols(sb)[i], &ib, err);
+    if (!rc)
+        rc = add_blobs(in, g, sb, err);
     block_close(b);
     rep->dir_n += e->dir_len;
     rep->blocks[rep->nblocks++] = ib;
@@ -228,6 +286,25 @@ static uint64_t footer_bytes(struct inspect_report *rep, const struct seg *g)
     return all;
 }
 
+static uint64_t in_blocks(const struct inspect_report *r)
+{
+    return r->page_n + r->blob_n + r->token_filter_n + r->value_filter_n + r->dir_n;
+}
+
+/* The indexes, which lie behind the blocks; returns their bytes. */
+static uint64_t add_indexes(struct inspect_report *rep, const struct seg *g)
+{
+    const struct seg_index *x = g->index;
+    uint64_t all = x ? seg_index_bytes(x, SECTION_VALUES) : 0;
+    rep->value_map_n += all;
+    for (uint32_t i = 0; x && i < x->nmatrices; i++) {
+        uint64_t n = index_matrix_stored(&x->matrices[i]);
+        rep->signature_n[x->matrices[i].part % 3] += n;
+        all += n;
+    }
+    return all;
+}
+
 static int add_segment(struct inspection *in, struct seg *g, struct err *err)
 {
     struct inspect_report *rep = in->rep;
@@ -236,7 +313,7 @@ static int add_segment(struct inspection *in, struct seg *g, struct err *err)
         return rc;
     struct arena tmp;
     arena_init(&tmp, ARENA_MAX);
-    uint64_t before = rep->page_n + rep->token_filter_n + rep->value_filter_n + rep->dir_n;
+    uint64_t before = in_blocks(rep);
     for (uint32_t i = 0; i < g->m.nblocks && !rc; i++) {
         rc = add_block(in, g, i, &tmp, err);
         arena_reset(&tmp);
@@ -244,11 +321,10 @@ static int add_segment(struct inspection *in, struct seg *g, struct err *err)
     arena_deinit(&tmp);
     if (rc)
         return rc;
-    uint64_t after = rep->page_n + rep->token_filter_n + rep->value_filter_n + rep->dir_n;
     uint64_t footer = footer_bytes(rep, g), frame = SEG_HEADER + SEG_TRAILER;
     frame += g->footer_n > footer ? g->footer_n - footer : 0; /* lengths in the footer */
     rep->frame_n += frame;
-    uint64_t known = after - before + footer + frame;
+    uint64_t known = in_blocks(rep) - before + add_indexes(rep, g) + footer + frame;
     rep->other_n += g->m.bytes > known ? g->m.bytes - known : 0;
     return 0;
 }
@@ -315,8 +391,10 @@ static int inspect_once(struct io *io, struct inspection *in, struct err *err)
     if (rc)
         return rc;
     smap_init(&in->index, SMAP_BORROW);
+    smap_init(&in->blobs, SMAP_COPY);
     rc = inspect_version(in, s, err);
     smap_deinit(&in->index);
+    smap_deinit(&in->blobs);
     store_close(s);
     return rc;
 }

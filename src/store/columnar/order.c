@@ -26,6 +26,22 @@ static uint64_t row_weight(const struct block *b)
     return sum / b->n;
 }
 
+/* Fields that say whose an entry is, the widest first. Attributes but for the first. */
+static const char *const owner_names[OWNERS] = {
+    "service", "tenant",     "tenant_id", "org",       "org_id", "customer",
+    "project", "project_id", "team",      "workspace", "app",    "namespace",
+};
+
+static void note_owner(struct source *src, const struct block *b, uint32_t col)
+{
+    str key = b->cols[col].key;
+    if (key.n && key.p[0] == PATH_SEP)
+        key = str_skip(key, 1);
+    for (uint32_t k = 0; k < OWNERS; k++)
+        if (b->cols[col].type == V_STR && str_eq(key, str_c(owner_names[k])))
+            src->owner[k] = b->loaded[col];
+}
+
 int source_open(struct source *src, struct block *b, struct err *err)
 {
     const struct colv *c;
@@ -37,6 +53,10 @@ int source_open(struct source *src, struct block *b, struct err *err)
     src->agent = column_of(b, F_AGENT, V_STR, &rc, err);
     src->session = column_of(b, F_SESSION_ID, V_STR, &rc, err);
     src->trace = column_of(b, F_TRACE_ID, V_STR, &rc, err);
+    for (uint32_t k = 0; k < OWNERS; k++)
+        src->owner[k] = NULL;
+    for (uint32_t i = 0; i < b->ncols && !rc; i++)
+        note_owner(src, b, i);
     src->weight = row_weight(b);
     return rc;
 }
@@ -62,11 +82,16 @@ void places_sort(struct place *v, uint64_t n)
 
 /* ---- clustering ---- */
 
+#define OWNERS_USED 2
+#define OWNERS_MANY 1024 /* different ones: no owner, but an id */
+
 struct cluster { /* of one group; the arrays are used again for the next */
     uint32_t agent[GROUP_ROWS], session[GROUP_ROWS]; /* numbers in order of first appearance */
+    uint32_t owner[OWNERS_USED][GROUP_ROWS];
+    uint32_t of_session[GROUP_ROWS + 1]; /* the owner of a session */
     uint32_t order[GROUP_ROWS], other[GROUP_ROWS];
     uint32_t starts[GROUP_ROWS + 2];
-    struct smap agents, sessions;
+    struct smap agents, sessions, owners[OWNERS_USED];
     struct rowref refs[BLOCK_ROWS_MAX];
 };
 
@@ -76,6 +101,8 @@ struct cluster *cluster_new(void)
     if (c) {
         smap_init(&c->agents, SMAP_BORROW);
         smap_init(&c->sessions, SMAP_BORROW);
+        for (uint32_t k = 0; k < OWNERS_USED; k++)
+            smap_init(&c->owners[k], SMAP_BORROW);
     }
     return c;
 }
@@ -86,6 +113,8 @@ void cluster_free(struct cluster *c)
         return;
     smap_deinit(&c->agents);
     smap_deinit(&c->sessions);
+    for (uint32_t k = 0; k < OWNERS_USED; k++)
+        smap_deinit(&c->owners[k]);
     mem_free(c);
 }
 
@@ -153,17 +182,68 @@ static void sort_by(struct cluster *c, const uint32_t *key, uint32_t max, const 
         to[c->starts[key[from[i]]]++] = from[i];
 }
 
-/* order: the n rows of v, which are in order of time, by agent, session, time. */
+/* Numbers the rows by the k-th owner name into place `at`. *ret: it groups sessions, few are of two
+ * minds. */
+static int number_owner(struct cluster *c, const struct source *srcs, const struct place *v,
+                        uint32_t n, uint32_t k, uint32_t at, bool *ret, struct err *err)
+{
+    uint32_t number = 0, have = 0, astray = 0;
+    str last = STR_NULL;
+    smap_reset(&c->owners[at]);
+    memset(c->of_session, 0, (c->sessions.n + 1) * sizeof *c->of_session);
+    for (uint32_t i = 0; i < n; i++) {
+        int rc =
+            number_of(&c->owners[at], srcs[v[i].block].owner[k], v[i].row, &last, &number, err);
+        if (rc)
+            return rc;
+        if (!number)
+            last = STR_NULL;
+        uint32_t *of = &c->of_session[c->session[i]];
+        *of = *of ? *of : number;
+        have += number != 0;
+        astray += c->session[i] && number && *of != number;
+        c->owner[at][i] = number;
+    }
+    *ret =
+        have > n / 2 && astray <= n / 64 && c->owners[at].n > 1 && c->owners[at].n <= OWNERS_MANY;
+    return 0;
+}
+
+/* The first owners that the group's rows have; returns how many. */
+static int find_owners(struct cluster *c, const struct source *srcs, const struct place *v,
+                       uint32_t n, uint32_t *ret, struct err *err)
+{
+    *ret = 0;
+    for (uint32_t k = 0; k < OWNERS && *ret < OWNERS_USED; k++) {
+        bool any = false, good = false;
+        for (uint32_t i = 0; i < n && !any; i += 1 + n / 64)
+            any = srcs[v[i].block].owner[k];
+        int rc = any ? number_owner(c, srcs, v, n, k, *ret, &good, err) : 0;
+        if (rc)
+            return rc;
+        *ret += good;
+    }
+    return 0;
+}
+
+/* order: the n rows of v, which are in order of time, by owners, agent, session, time. */
 static int cluster_rows(struct cluster *c, const struct source *srcs, const struct place *v,
                         uint32_t n, struct err *err)
 {
+    uint32_t nowners;
     int rc = number_rows(c, srcs, v, n, err);
+    if (!rc)
+        rc = find_owners(c, srcs, v, n, &nowners, err);
     if (rc)
         return rc;
     for (uint32_t i = 0; i < n; i++)
         c->order[i] = i;
     sort_by(c, c->session, c->sessions.n, c->order, c->other, n);
     sort_by(c, c->agent, c->agents.n, c->other, c->order, n);
+    while (nowners-- > 0) {
+        sort_by(c, c->owner[nowners], c->owners[nowners].n, c->order, c->other, n);
+        memcpy(c->order, c->other, n * sizeof *c->order);
+    }
     return 0;
 }
 

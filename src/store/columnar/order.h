@@ -1,15 +1,19 @@
 /* order.h: the order of rows in a segment, shared by flush and merge.
  *
  * Rows are sorted by time and cut into groups of at most GROUP_ROWS, which therefore do not overlap
- * in time; inside a group they are clustered by (agent, session or trace, time, seq) and cut into
- * blocks. A session's growing context so lies next to itself, which is where the compression is,
- * and many small streams share a group. */
+ * in time; inside a group they are clustered by (owners, agent, session or trace, time, seq) and
+ * cut into blocks. A session's growing context so lies next to itself, which is where the
+ * compression is, and many small streams share a group. Owners are up to two fields that say whose
+ * the entries are (owner_names in order.c: service, tenant, org ...), where a session has one
+ * owner: a search within a tenant then finds its rows side by side. */
 #ifndef FL_STORE_COLUMNAR_ORDER_H
 #define FL_STORE_COLUMNAR_ORDER_H
 
 #include "store/columnar/impl.h"
 
 #define GROUP_ROWS 32768 /* rows sorted by time; clustered inside */
+
+#define OWNERS 12 /* names of fields that may be owners */
 
 struct place { /* where a row is, and when it was */
     ts_ns t;
@@ -20,7 +24,7 @@ _Static_assert(BLOCK_ROWS_MAX <= UINT16_MAX + 1, "a row's number fits");
 
 struct source { /* a block that places point at; columns while it is open */
     uint32_t chunk;
-    const struct colv *agent, *session, *trace;
+    const struct colv *agent, *session, *trace, *owner[OWNERS];
     uint64_t weight; /* average text bytes of a row */
 };
 

@@ -9,6 +9,8 @@
 
 #include "base/rd.h"
 
+#define GROUPS_VERSION 1
+
 struct rollup *rollup_new(void)
 {
     struct rollup *r = mem_zalloc(sizeof *r);
@@ -16,6 +18,7 @@ struct rollup *rollup_new(void)
         return NULL;
     smap_init(&r->agents, SMAP_COPY);
     smap_init(&r->hours, SMAP_COPY);
+    smap_init(&r->groups, SMAP_COPY);
     smap_init(&r->fields, SMAP_COPY);
     r->t_min = r->recv_min = TS_MAX;
     r->t_max = r->recv_max = TS_MIN;
@@ -28,6 +31,7 @@ void rollup_free(struct rollup *r)
         return;
     smap_deinit(&r->agents);
     smap_deinit(&r->hours);
+    smap_deinit(&r->groups);
     smap_deinit(&r->fields);
     mem_free(r->agent);
     mem_free(r);
@@ -63,6 +67,41 @@ static bool hour_add(struct rollup *r, int64_t hour, uint64_t n)
     return slot != NULL;
 }
 
+static bool group_add(struct rollup *r, str key, uint64_t n)
+{
+    uint64_t *slot = smap_put(&r->groups, key, NULL);
+    if (slot)
+        *slot += n;
+    return slot != NULL;
+}
+
+/* Adds the entries of an hour by level, and empties them. */
+static bool levels_add(struct rollup *r, int64_t hour, uint64_t levels[LV__COUNT])
+{
+    char key[9];
+    memcpy(key, &hour, sizeof hour);
+    for (int l = 0; l < LV__COUNT; l++) {
+        key[8] = (char)l;
+        if (levels[l] && !group_add(r, str_n(key, sizeof key), levels[l]))
+            return false;
+        levels[l] = 0;
+    }
+    return true;
+}
+
+void rollup_hour_levels(const struct rollup *r, int64_t hour, uint64_t out[LV__COUNT])
+{
+    char key[9];
+    memcpy(key, &hour, sizeof hour);
+    for (int l = 0; l < LV__COUNT; l++) {
+        key[8] = (char)l;
+        const uint64_t *n = smap_get(&r->groups, str_n(key, sizeof key));
+        out[l] = n ? *n : 0;
+    }
+}
+
+/* Past ROLLUP_FIELDS_MAX a new field is not counted: whoever sends keys without end gets an
+ * incomplete list of them, not our memory. */
 static bool field_add(struct rollup *r, str key, enum vtype type, uint64_t n)
 {
     char small[300];
@@ -72,12 +111,15 @@ static bool field_add(struct rollup *r, str key, enum vtype type, uint64_t n)
     k[0] = (char)type;
     if (key.n)
         memcpy(k + 1, key.p, key.n);
-    uint64_t *slot = smap_put(&r->fields, str_n(k, key.n + 1), NULL);
+    uint64_t *slot = smap_get(&r->fields, str_n(k, key.n + 1));
+    bool full = !slot && r->fields.n >= ROLLUP_FIELDS_MAX;
+    if (!slot && !full)
+        slot = smap_put(&r->fields, str_n(k, key.n + 1), NULL);
     if (slot)
         *slot += n;
     if (k != small)
         mem_free(k);
-    return slot != NULL;
+    return slot != NULL || full;
 }
 
 static void agent_add(struct rollup_agent *a, ts_ns t, uint64_t seq, unsigned level)
@@ -107,7 +149,7 @@ static int add_rows(struct rollup *r, struct block *b, const uint64_t *sel, cons
                     struct err *err)
 {
     int64_t hour = INT64_MIN;
-    uint64_t in_hour = 0;
+    uint64_t in_hour = 0, by_level[LV__COUNT] = { 0 };
     str last_name = STR_NULL;
     struct rollup_agent *a = NULL;
     for (uint32_t i = 0; i < b->n; i++) {
@@ -123,12 +165,13 @@ static int add_rows(struct rollup *r, struct block *b, const uint64_t *sel, cons
         r->t_max = t > r->t_max ? t : r->t_max;
         int64_t h = floor_div(t, 3600 * NS_PER_S);
         if (h != hour) {
-            if (in_hour && !hour_add(r, hour, in_hour))
+            if (in_hour && !(hour_add(r, hour, in_hour) && levels_add(r, hour, by_level)))
                 return err_nomem(err);
             hour = h;
             in_hour = 0;
         }
         in_hour++;
+        by_level[lv]++;
         if (!agent || !colv_has(agent, i))
             continue;
         str name = colv_text(agent, i);
@@ -140,7 +183,7 @@ static int add_rows(struct rollup *r, struct block *b, const uint64_t *sel, cons
             return err_nomem(err);
         agent_add(a, t, (uint64_t)seq->i64[i], (unsigned)lv);
     }
-    if (in_hour && !hour_add(r, hour, in_hour))
+    if (in_hour && !(hour_add(r, hour, in_hour) && levels_add(r, hour, by_level)))
         return err_nomem(err);
     return 0;
 }
@@ -230,6 +273,10 @@ int rollup_merge(struct rollup *into, const struct rollup *from, struct err *err
         if (!hour_add(into, h, s->val))
             return err_nomem(err);
     }
+    into->ungrouped += from->ungrouped;
+    for (uint32_t i = 0; smap_next(&from->groups, &i, &s);)
+        if (!group_add(into, s->key, s->val))
+            return err_nomem(err);
     for (uint32_t i = 0; smap_next(&from->fields, &i, &s);)
         if (!field_add(into, str_skip(s->key, 1), (enum vtype)s->key.p[0], s->val))
             return err_nomem(err);
@@ -267,6 +314,50 @@ void rollup_encode(const struct rollup *r, struct buf *out)
         buf_lenstr(out, s->key);
         buf_varint(out, s->val);
     }
+}
+
+/* version u8 = 1, n { hour i64, entries[6] varints } */
+void rollup_encode_groups(const struct rollup *r, struct buf *out)
+{
+    struct smap_slot *s;
+    uint64_t levels[LV__COUNT];
+    if (r->ungrouped)
+        return;
+    buf_putc(out, GROUPS_VERSION);
+    buf_varint(out, r->hours.n);
+    for (uint32_t i = 0; smap_next(&r->hours, &i, &s);) {
+        int64_t hour;
+        memcpy(&hour, s->key.p, sizeof hour);
+        rollup_hour_levels(r, hour, levels);
+        buf_le64(out, (uint64_t)hour);
+        for (int l = 0; l < LV__COUNT; l++)
+            buf_varint(out, levels[l]);
+    }
+}
+
+int rollup_decode_groups(struct rollup *into, str section, uint64_t rows, struct err *err)
+{
+    struct rd r = rd_of(section.p, section.n);
+    struct rollup *t = rollup_new();
+    int rc = t ? 0 : err_nomem(err);
+    uint64_t sum = 0;
+    bool known = section.n && rd_u8(&r) == GROUPS_VERSION;
+    for (uint64_t i = 0, n = known ? rd_varint(&r) : 0; i < n && rd_ok(&r) && !rc; i++) {
+        int64_t hour = (int64_t)rd_le64(&r);
+        uint64_t levels[LV__COUNT];
+        for (int l = 0; l < LV__COUNT; l++) {
+            levels[l] = rd_varint(&r);
+            known &= levels[l] <= rows && (sum += levels[l]) <= rows;
+        }
+        if (!levels_add(t, hour, levels))
+            rc = err_nomem(err);
+    }
+    if (!rc && known && rd_ok(&r) && !rd_left(&r) && sum == rows)
+        rc = rollup_merge(into, t, err);
+    else
+        into->ungrouped += rows;
+    rollup_free(t);
+    return rc;
 }
 
 static int decode_lists(struct rollup *t, struct rd *r, struct err *err)
@@ -319,4 +410,53 @@ int rollup_decode(struct rollup *into, str in, struct err *err)
         rc = rollup_merge(into, t, err);
     rollup_free(t);
     return rc;
+}
+
+/* ---- comparing ---- */
+
+static bool same_counts(const struct smap *a, const struct smap *b)
+{
+    struct smap_slot *s;
+    if (a->n != b->n)
+        return false;
+    for (uint32_t i = 0; smap_next(a, &i, &s);) {
+        const uint64_t *other = smap_get(b, s->key);
+        if (!other || *other != s->val)
+            return false;
+    }
+    return true;
+}
+
+static bool same_agents(const struct rollup *a, const struct rollup *b)
+{
+    struct smap_slot *s;
+    if (a->agents.n != b->agents.n)
+        return false;
+    for (uint32_t i = 0; smap_next(&a->agents, &i, &s);) {
+        const uint64_t *at = smap_get(&b->agents, s->key);
+        if (!at)
+            return false;
+        const struct rollup_agent *x = &a->agent[s->val - 1], *y = &b->agent[*at - 1];
+        if (x->entries != y->entries || x->first != y->first || x->last != y->last ||
+            x->first_seq != y->first_seq || memcmp(x->levels, y->levels, sizeof x->levels) != 0)
+            return false;
+    }
+    return true;
+}
+
+const char *rollup_difference(const struct rollup *a, const struct rollup *b)
+{
+    if (a->entries != b->entries)
+        return "number of entries";
+    if (memcmp(a->levels, b->levels, sizeof a->levels) != 0)
+        return "entries by level";
+    if (a->t_min != b->t_min || a->t_max != b->t_max)
+        return "first and last time";
+    if (a->recv_min != b->recv_min || a->recv_max != b->recv_max)
+        return "first and last receipt";
+    if (!same_agents(a, b))
+        return "agents";
+    if (!same_counts(&a->hours, &b->hours))
+        return "entries by hour";
+    return same_counts(&a->fields, &b->fields) ? NULL : "fields";
 }

@@ -2,11 +2,13 @@
  *
  * A block is opened through its directory; a page is read, checked against its checksum and decoded
  * when a column is asked for. Statistics and filters answer the planner without reading pages. */
+#include "store/columnar/blob.h"
 #include "store/columnar/impl.h"
 #include "store/columnar/seg_format.h"
 
 #include "base/rd.h"
 #include "codec/filter.h"
+#include "codec/zip.h"
 #include "store/columnar/pcache.h"
 
 struct sblock {
@@ -14,6 +16,11 @@ struct sblock {
     struct seg *g;
     uint32_t index;
     struct seg_col *cols;
+    struct blob_page *blobs; /* that its columns use */
+    uint32_t nblobs;
+    char **bundles;      /* unpacked ones, in the block's arena; NULL: none yet */
+    struct seg_key *own; /* keys that the footer does not name */
+    uint32_t nown;
     bool cached;            /* pages come from the store's cache and go into it */
     struct scan_cost *cost; /* where its work is counted; may be `uncounted` */
     struct scan_cost uncounted;
@@ -26,9 +33,8 @@ static int damaged(const struct sblock *sb, struct err *err, const char *what)
                    sb->index, what);
 }
 
-/* Reads n bytes at off and checks them against crc. */
-static int read_checked(struct sblock *sb, uint64_t off, uint32_t n, uint32_t crc, char **ret,
-                        struct err *err)
+int sblock_read(struct sblock *sb, uint64_t off, uint32_t n, uint32_t crc, char **ret,
+                struct err *err)
 {
     if (n > sb->g->m.bytes)
         return damaged(sb, err, "a length is larger than the file");
@@ -51,7 +57,8 @@ static int sblock_load(struct block *b, uint32_t c, struct colv *ret, struct err
     struct sblock *sb = (struct sblock *)b;
     const struct seg_col *sc = &sb->cols[c];
     char *page;
-    int rc = read_checked(sb, sc->off, sc->len, sc->crc, &page, err);
+    int rc = sc->bundled ? sblock_bundled(sb, sc, &sb->bundles, &page, err)
+                         : sblock_read(sb, sc->off, sc->len, sc->crc, &page, err);
     if (rc)
         return rc;
     struct page_out po;
@@ -59,7 +66,12 @@ static int sblock_load(struct block *b, uint32_t c, struct colv *ret, struct err
                      sc->raw_n, b->n, sc->nvals, b->arena, &po, err);
     if (rc)
         return rc;
-    sb->cost->bytes_decoded += sc->raw_n;
+    uint64_t large = 0;
+    if (sc->stat_flags & STAT_BLOBS)
+        rc = sblock_put_blobs(sb, sc, &po, &large, err);
+    if (rc)
+        return rc;
+    sb->cost->bytes_decoded += sc->raw_n + large;
     sb->cost->pages_decoded++;
     *ret = (struct colv){ .key = b->cols[c].key,
                           .type = b->cols[c].type,
@@ -177,29 +189,79 @@ static bool parse_column(struct sblock *sb, struct rd *r, struct seg_col *c, str
     c->encoding = enc & COL_ENCODING;
     c->zstd = enc & COL_ZSTD;
     c->nvals = (uint32_t)rd_varint(r);
+    c->bundled = enc & COL_BUNDLED;
+    c->bundle = c->bundled ? (uint32_t)rd_varint(r) : 0;
     c->off = rd_varint(r);
     c->len = (uint32_t)rd_varint(r);
-    c->raw_n = (uint32_t)rd_varint(r);
-    c->crc = rd_le32(r);
-    if (!rd_ok(r) || c->key >= g->nkeys || c->nvals == 0 || c->nvals > sb->b.n)
+    c->raw_n = c->bundled ? c->len : (uint32_t)rd_varint(r);
+    c->crc = c->bundled ? 0 : rd_le32(r);
+    if (!rd_ok(r) || c->nvals == 0 || c->nvals > sb->b.n || (c->bundled && c->zstd) ||
+        (c->key >= g->nkeys && c->key - g->nkeys >= sb->nown))
         return false;
-    enum vtype type = g->keys[c->key].type;
+    const struct seg_key *key = c->key < g->nkeys ? &g->keys[c->key] : &sb->own[c->key - g->nkeys];
+    enum vtype type = key->type;
     parse_stats(r, type, c);
+    if (c->stat_flags & STAT_BLOBS) {
+        if (page_class_of(type) != PAGE_TEXT)
+            return false;
+        c->blob_off = rd_varint(r);
+        c->blob_len = (uint32_t)rd_varint(r);
+        c->blob_raw_n = (uint32_t)rd_varint(r);
+        c->blob_crc = rd_le32(r);
+    }
     c->filter_kind = rd_u8(r);
     if (c->filter_kind != FILTER_NONE) {
         c->filter_off = rd_varint(r);
         c->filter_len = (uint32_t)rd_varint(r);
         c->filter_crc = rd_le32(r);
     }
-    *info = (struct colinfo){ g->keys[c->key].key, g->keys[c->key].hash, type, c->nvals };
+    *info = (struct colinfo){ key->key, key->hash, type, c->nvals };
     return rd_ok(r);
+}
+
+/* A directory of version 2 is packed, and begins with the columns that it names itself. */
+static int unpack_directory(struct sblock *sb, struct rd *r, struct err *err)
+{
+    rd_u8(r);
+    uint64_t raw_n = rd_varint(r);
+    if (!rd_ok(r) || raw_n < rd_left(r) || raw_n > SEG_DIRECTORY_MAX)
+        return damaged(sb, err, "bad directory");
+    if (raw_n > rd_left(r)) {
+        char *raw = arena_alloc(sb->b.arena, (size_t)raw_n + 1);
+        if (!raw)
+            return err_nomem(err);
+        int rc = zstd_unpack(str_n((const char *)r->p, rd_left(r)), raw, (size_t)raw_n, err);
+        if (rc)
+            return rc;
+        *r = rd_of(raw, (size_t)raw_n);
+    }
+    uint64_t nown = rd_varint(r);
+    if (!rd_ok(r) || nown > SEG_KEYS_MAX || nown > rd_left(r))
+        return damaged(sb, err, "bad directory");
+    sb->own = arena_array(sb->b.arena, nown + 1, sizeof *sb->own);
+    if (!sb->own)
+        return err_nomem(err);
+    for (uint32_t i = 0; i < nown; i++) {
+        sb->own[i].type = (enum vtype)rd_u8(r);
+        sb->own[i].key = rd_lenstr(r);
+        if (!rd_ok(r) || sb->own[i].type >= V__COUNT)
+            return damaged(sb, err, "bad column name");
+        sb->own[i].hash = field_dotted_hash(sb->own[i].key);
+    }
+    sb->nown = (uint32_t)nown;
+    return 0;
 }
 
 static int parse_directory(struct sblock *sb, str dir, struct err *err)
 {
     struct rd r = rd_of(dir.p, dir.n);
+    if (dir.n && dir.p[0] == 0 && sb->g->format >= 2) {
+        int rc = unpack_directory(sb, &r, err);
+        if (rc)
+            return rc;
+    }
     uint64_t ncols = rd_varint(&r);
-    if (!rd_ok(&r) || ncols > sb->g->nkeys)
+    if (!rd_ok(&r) || ncols > (uint64_t)sb->g->nkeys + sb->nown)
         return damaged(sb, err, "bad directory");
     struct colinfo *info = arena_array(sb->b.arena, ncols + 1, sizeof *info);
     sb->cols = arena_zalloc(sb->b.arena, (ncols + 1) * sizeof *sb->cols);
@@ -209,6 +271,15 @@ static int parse_directory(struct sblock *sb, str dir, struct err *err)
     for (uint32_t i = 0; i < ncols; i++)
         if (!parse_column(sb, &r, &sb->cols[i], &info[i]))
             return damaged(sb, err, "bad column in the directory");
+    if (sb->g->format >= 2 && rd_left(&r) &&
+        !blob_read_list(&r, sb->b.arena, &sb->blobs, &sb->nblobs, err))
+        return err->code == ERR_NOMEM ? ERR_NOMEM : damaged(sb, err, "bad list of blob pages");
+    for (uint32_t i = 0; i < ncols; i++) {
+        const struct seg_col *c = &sb->cols[i];
+        if (c->bundled && (c->bundle >= sb->nblobs || c->off > sb->blobs[c->bundle].raw_n ||
+                           c->len > sb->blobs[c->bundle].raw_n - c->off))
+            return damaged(sb, err, "a column lies outside of its bundle");
+    }
     if (rd_left(&r))
         return damaged(sb, err, "bytes behind the directory");
     sb->b.cols = info;
@@ -222,6 +293,8 @@ struct directory {
     const struct colinfo *info;
     struct seg_col *cols;
     uint32_t ncols;
+    struct blob_page *blobs;
+    uint32_t nblobs;
 };
 
 static void directory_free(void *what)
@@ -236,7 +309,7 @@ static int read_directory(struct sblock *sb, struct err *err)
 {
     const struct seg_block *e = &sb->g->blocks[sb->index];
     char *dir;
-    int rc = read_checked(sb, e->dir_off, e->dir_len, e->dir_crc, &dir, err);
+    int rc = sblock_read(sb, e->dir_off, e->dir_len, e->dir_crc, &dir, err);
     return rc ? rc : parse_directory(sb, str_n(dir, e->dir_len), err);
 }
 
@@ -259,6 +332,8 @@ static struct pentry *directory_get(struct sblock *sb, struct pcache *pc, int *r
     d->info = sb->b.cols;
     d->cols = sb->cols;
     d->ncols = sb->b.ncols;
+    d->blobs = sb->blobs;
+    d->nblobs = sb->nblobs;
     if (!*rc) {
         e = pcache_put_other(pc, key, d, sizeof *d + d->arena.used, directory_free);
         *rc = e ? 0 : err_nomem(err);
@@ -282,6 +357,8 @@ static int cached_directory(struct sblock *sb, struct err *err)
     sb->b.cols = d->info;
     sb->cols = d->cols;
     sb->b.ncols = d->ncols;
+    sb->blobs = d->blobs;
+    sb->nblobs = d->nblobs;
     sb->b.loaded = arena_zalloc(sb->b.arena, (d->ncols + 1) * sizeof *sb->b.loaded);
     return sb->b.loaded ? 0 : err_nomem(err);
 }
@@ -334,6 +411,12 @@ const struct seg_col *sblock_cols(const struct sblock *b)
     return b->cols;
 }
 
+uint32_t sblock_blobs(const struct sblock *b, const struct blob_page **ret)
+{
+    *ret = b->blobs;
+    return b->nblobs;
+}
+
 /* ---- statistics for pruning ---- */
 
 static uint32_t stats_find(void *ctx, const struct fieldref *f, struct col_stats *ret, uint32_t max)
@@ -365,7 +448,7 @@ static bool probe(struct sblock *sb, struct seg_col *c, uint8_t kind, uint64_t h
         return true;
     char *p;
     struct err e = ERR_INIT;
-    if (read_checked(sb, c->filter_off, c->filter_len, c->filter_crc, &p, &e))
+    if (sblock_read(sb, c->filter_off, c->filter_len, c->filter_crc, &p, &e))
         return true; /* a filter that cannot be trusted is no filter */
     return filter_may(str_n(p, c->filter_len), hash);
 }
@@ -408,7 +491,7 @@ int sblock_verify(struct sblock *sb, struct verify_report *rep, struct err *err)
         const struct seg_col *sc = &sb->cols[c];
         char *p;
         if (sc->filter_kind != FILTER_NONE)
-            rc = read_checked(sb, sc->filter_off, sc->filter_len, sc->filter_crc, &p, err);
+            rc = sblock_read(sb, sc->filter_off, sc->filter_len, sc->filter_crc, &p, err);
         if (rc)
             return rc;
     }

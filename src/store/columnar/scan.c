@@ -7,6 +7,7 @@
  * A block that cannot be read (damaged, missing) is left out, and the cost account says so: the
  * answer is then incomplete, never wrong. */
 #include "store/columnar/impl.h"
+#include "store/columnar/seg_index.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -92,6 +93,7 @@ static int push(struct scan *sc, const struct item *it, struct err *err)
     sc->cost.blocks_total++;
     if (!wanted(sc, it->t_min, it->t_max, it->seq_min, it->seq_max)) {
         sc->cost.blocks_pruned++;
+        sc->cost.pruned_bounds++;
         return 0;
     }
     if (sc->n == sc->cap) {
@@ -152,6 +154,23 @@ static void note_incomplete(struct scan *sc, const struct err *err)
     pthread_mutex_unlock(&sc->s->lock);
 }
 
+/* Bitmap of the blocks that the segment's indexes leave, in sc->arena; counts the others. */
+static int ask_indexes(struct scan *sc, struct seg *g, uint64_t **ret, struct err *err)
+{
+    struct index_pruned n;
+    int rc = seg_candidates(g, sc->filter, &sc->arena, ret, &n, err);
+    if (rc)
+        return rc;
+    uint32_t all = n.by_columns + n.by_signatures + n.by_values;
+    sc->cost.pruned_bounds += n.by_columns;
+    sc->cost.pruned_signatures += n.by_signatures;
+    sc->cost.pruned_values += n.by_values;
+    sc->cost.blocks_total += all;
+    sc->cost.blocks_pruned += all;
+    sc->cost.segments_pruned += all == g->m.nblocks;
+    return 0;
+}
+
 static int list_segment(struct scan *sc, struct seg *g, struct err *err)
 {
     sc->cost.segments_total++;
@@ -159,6 +178,7 @@ static int list_segment(struct scan *sc, struct seg *g, struct err *err)
         sc->cost.segments_pruned++;
         sc->cost.blocks_total += g->m.nblocks;
         sc->cost.blocks_pruned += g->m.nblocks;
+        sc->cost.pruned_bounds += g->m.nblocks;
         return 0;
     }
     int rc = seg_open(g, err);
@@ -166,8 +186,13 @@ static int list_segment(struct scan *sc, struct seg *g, struct err *err)
         note_incomplete(sc, err);
         return 0;
     }
+    uint64_t *maybe = NULL; /* blocks that the indexes leave; NULL: all */
+    if (!rc && sc->filter && !sc->plan.no_prune)
+        rc = ask_indexes(sc, g, &maybe, err);
     for (uint32_t i = 0; i < g->m.nblocks && !rc; i++) {
         const struct seg_block *b = &g->blocks[i];
+        if (maybe && !bit_get(maybe, i))
+            continue;
         rc = push(sc,
                   &(struct item){ .seg = g,
                                   .index = i,
@@ -178,6 +203,7 @@ static int list_segment(struct scan *sc, struct seg *g, struct err *err)
                                   .seq_max = b->seq_max },
                   err);
     }
+    arena_reset(&sc->arena);
     return rc;
 }
 
@@ -344,6 +370,7 @@ static int read_item(struct scan *sc, const struct item *it, uint32_t *ret_n, st
         return rc;
     if (sb && pruned(sc, sb)) {
         sc->cost.blocks_pruned++;
+        sc->cost.pruned_stats++;
         return 0;
     }
     sc->cost.blocks_read++;
@@ -401,6 +428,7 @@ int scan_next(struct scan *sc, struct scan_block *ret, struct err *err)
             continue;                                                        /* a fork took it */
         if (!wanted(list, it->t_min, it->t_max, it->seq_min, it->seq_max)) { /* the floor rose */
             sc->cost.blocks_pruned++;
+            sc->cost.pruned_bounds++;
             continue;
         }
         uint32_t nsel;

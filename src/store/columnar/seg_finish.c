@@ -15,8 +15,9 @@ int seg_writer_section(struct seg_writer *w, uint8_t kind, str bytes, struct err
 
 static void put_footer(struct seg_writer *w, struct buf *rollup)
 {
-    buf_varint(&w->out, w->nkeys);
-    for (uint32_t i = 0; i < w->nkeys; i++) {
+    uint32_t nkeys = w->nkeys < SEG_COLUMNS_MAX ? w->nkeys : SEG_COLUMNS_MAX;
+    buf_varint(&w->out, nkeys);
+    for (uint32_t i = 0; i < nkeys; i++) {
         buf_putc(&w->out, (char)w->keys[i].type);
         buf_lenstr(&w->out, w->keys[i].key);
     }
@@ -41,15 +42,21 @@ static void put_footer(struct seg_writer *w, struct buf *rollup)
 
 int seg_writer_finish(struct seg_writer *w, struct seg_meta *ret, struct err *err)
 {
-    struct buf rollup, tmpl;
-    buf_init(&tmpl, ARENA_MAX);
-    templates_encode(w->tmpl, &tmpl);
-    int rc = seg_writer_section(w, SECTION_TEMPLATES, buf_str(&tmpl), err);
-    bool have = buf_ok(&tmpl) && !rc;
-    buf_deinit(&tmpl);
-    if (!have)
-        return err_nomem(err);
+    struct buf rollup;
     buf_init(&rollup, ARENA_MAX);
+    int rc = index_finish(w->index, w, err);
+    rollup_encode_groups(w->sums, &rollup);
+    if (!rc && rollup.n)
+        rc = seg_writer_section(w, SECTION_GROUPS, buf_str(&rollup), err);
+    buf_reset(&rollup);
+    templates_encode(w->tmpl, &rollup);
+    if (!rc && buf_ok(&rollup))
+        rc = seg_writer_section(w, SECTION_TEMPLATES, buf_str(&rollup), err);
+    buf_reset(&rollup);
+    if (rc) {
+        buf_deinit(&rollup);
+        return rc;
+    }
     uint64_t at = seg_here(w);
     put_footer(w, &rollup);
     bool ok = buf_ok(&rollup) && buf_ok(&w->out);

@@ -2,8 +2,8 @@
  *
  * Rows come as references into other blocks. For each output column the values are scattered by row
  * (one row-aligned array, reused), gathered dense, encoded as a page, and described in the block's
- * directory with its statistics and its filter. The file is written under a temporary name, synced,
- * renamed, and the directory synced; the manifest makes it exist.
+ * directory with its statistics; the indexes take what they need of it. The file is written under a
+ * temporary name, synced, renamed, and the directory synced; the manifest makes it exist.
  *
  * Invariants: 1. a (key, type) has one index in keys. 2. bytes handed to put() land at the offset
  * put() returned. 3. nothing of an unfinished file survives seg_writer_free. */
@@ -76,6 +76,9 @@ int seg_writer_new(struct seg_writer **ret, struct store *s, int64_t day, int zs
     buf_init(&w->dir, 64u << 20);
     buf_init(&w->sections, ARENA_MAX);
     smap_init(&w->key_map, SMAP_COPY);
+    smap_init(&w->copied, SMAP_COPY);
+    smap_init(&w->own_map, SMAP_COPY);
+    buf_init(&w->bundle, ARENA_MAX);
     arena_init(&w->arena, ARENA_MAX);
     arena_init(&w->tmp_arena, ARENA_MAX);
     w->sums = rollup_new();
@@ -83,11 +86,10 @@ int seg_writer_new(struct seg_writer **ret, struct store *s, int64_t day, int zs
     w->tmpl_of = mem_array(BLOCK_ROWS_MAX, sizeof *w->tmpl_of);
     w->scratch = page_scratch_new();
     w->g = mem_alloc(sizeof *w->g);
-    w->set = mem_zarray(SEG_TOKEN_SET, sizeof *w->set);
-    w->set_slots = mem_array(SEG_TOKEN_SET / 2 + 2, sizeof *w->set_slots);
+    w->index = index_writer_new(s->cfg.no_indexes);
     w->order = mem_array(BLOCK_ROWS_MAX, sizeof *w->order);
     int rc =
-        w->sums && w->tmpl && w->tmpl_of && w->scratch && w->g && w->set && w->set_slots && w->order
+        w->sums && w->tmpl && w->tmpl_of && w->scratch && w->g && w->index && w->order
             ? start_file(w, err)
             : err_nomem(err);
     if (rc) {
@@ -111,15 +113,17 @@ void seg_writer_free(struct seg_writer *w)
     buf_deinit(&w->dir);
     buf_deinit(&w->sections);
     smap_deinit(&w->key_map);
+    smap_deinit(&w->own_map);
+    buf_deinit(&w->bundle);
     arena_deinit(&w->arena);
     arena_deinit(&w->tmp_arena);
+    seg_blobs_free(w);
     rollup_free(w->sums);
     templates_free(w->tmpl);
     mem_free(w->tmpl_of);
     page_scratch_free(w->scratch);
     mem_free(w->g);
-    mem_free(w->set);
-    mem_free(w->set_slots);
+    index_writer_free(w->index);
     mem_free(w->order);
     mem_free(w->keys);
     mem_free(w->blocks);
@@ -142,7 +146,11 @@ int seg_key_index(struct seg_writer *w, str key, enum vtype type, uint32_t *ret,
     k[0] = (char)type;
     if (key.n)
         memcpy(k + 1, key.p, key.n);
-    uint64_t *slot = smap_put(&w->key_map, str_n(k, key.n + 1), NULL);
+    str id = str_n(k, key.n + 1);
+    uint64_t *slot = smap_get(&w->key_map, id);
+    bool own = !slot && w->nkeys >= SEG_COLUMNS_MAX;
+    if (!slot)
+        slot = smap_put(own ? &w->own_map : &w->key_map, id, NULL);
     if (!slot)
         return err_nomem(err);
     if (!*slot) {
@@ -160,7 +168,7 @@ int seg_key_index(struct seg_writer *w, str key, enum vtype type, uint32_t *ret,
             w->heads = heads;
             w->cap_keys = cap;
         }
-        str copy = arena_dup(&w->arena, key);
+        str copy = arena_dup(own ? &w->tmp_arena : &w->arena, key);
         if (!copy.p && key.n)
             return err_nomem(err);
         w->keys[w->nkeys] = (struct seg_key){ copy, field_dotted_hash(key), type };
@@ -207,12 +215,16 @@ static void stat_column(struct gathered *g, enum vtype type, struct seg_col *c)
 void seg_put_directory_entry(struct buf *dir, const struct seg_col *c, enum vtype type)
 {
     buf_varint(dir, c->key);
-    buf_putc(dir, (char)(c->encoding | (c->zstd ? COL_ZSTD : 0)));
+    buf_putc(dir, (char)(c->encoding | (c->zstd ? COL_ZSTD : 0) | (c->bundled ? COL_BUNDLED : 0)));
     buf_varint(dir, c->nvals);
+    if (c->bundled)
+        buf_varint(dir, c->bundle);
     buf_varint(dir, c->off);
     buf_varint(dir, c->len);
-    buf_varint(dir, c->raw_n);
-    buf_le32(dir, c->crc);
+    if (!c->bundled) {
+        buf_varint(dir, c->raw_n);
+        buf_le32(dir, c->crc);
+    }
     buf_putc(dir, (char)c->stat_flags);
     if (c->stat_flags & STAT_RANGE) {
         uint64_t lo, hi;
@@ -228,6 +240,12 @@ void seg_put_directory_entry(struct buf *dir, const struct seg_col *c, enum vtyp
             buf_lenstr(dir, c->smin);
             buf_lenstr(dir, c->smax);
         }
+    }
+    if (c->stat_flags & STAT_BLOBS) {
+        buf_varint(dir, c->blob_off);
+        buf_varint(dir, c->blob_len);
+        buf_varint(dir, c->blob_raw_n);
+        buf_le32(dir, c->blob_crc);
     }
     buf_putc(dir, (char)c->filter_kind);
     if (c->filter_kind != FILTER_NONE) {
@@ -293,9 +311,14 @@ static int put_column(struct seg_writer *w, uint32_t key, uint32_t n, struct err
         in.b8 = g->b8;
     else if (in.cls == PAGE_TEXT)
         in.text = g->text;
-    struct seg_col c = { .key = key, .nvals = g->nvals, .off = seg_here(w) };
+    struct seg_col c = { .key = key, .nvals = g->nvals };
     struct page_meta pm;
-    int rc = page_encode(&in, w->zstd_level, w->scratch, &w->out, &pm, err);
+    stat_column(g, type, &c);
+    int rc = in.cls == PAGE_TEXT ? seg_take_blobs(w, &c, err) : 0;
+    if (rc)
+        return rc;
+    c.off = seg_here(w);
+    rc = page_encode(&in, w->zstd_level, w->scratch, &w->out, &pm, err);
     if (rc)
         return rc;
     c.encoding = pm.encoding;
@@ -303,9 +326,16 @@ static int put_column(struct seg_writer *w, uint32_t key, uint32_t n, struct err
     c.raw_n = pm.raw_n;
     c.len = (uint32_t)(seg_here(w) - c.off);
     c.crc = addr_crc(w->s, w->m.id, c.off, w->out.p + (c.off - w->m.bytes), c.len);
-    stat_column(g, type, &c);
-    if (in.cls == PAGE_TEXT)
-        rc = seg_put_filter(w, &c, &pm, err);
+    rc = seg_bundle_page(w, &c, err);
+    if (rc)
+        return rc;
+    if (c.stat_flags & STAT_BLOBS)
+        rc = seg_blobs_distinct(w, &pm, err);
+    bool few = c.bundled && c.nvals < BUNDLE_FEW;
+    if (few)
+        c.stat_flags &= (uint8_t) ~(STAT_RANGE | STAT_MAX_OPEN);
+    if (!rc && in.cls == PAGE_TEXT && !few && key < SEG_COLUMNS_MAX)
+        rc = index_column(w->index, &w->keys[key], key, &pm, err);
     if (!rc)
         seg_put_directory_entry(&w->dir, &c, type);
     return rc;
@@ -425,15 +455,21 @@ static int blocks_push(struct seg_writer *w, const struct seg_block *b, struct e
 
 int seg_close_block(struct seg_writer *w, struct seg_block *b, uint32_t ncols, struct err *err)
 {
+    const struct blob_page *pages;
+    uint32_t npages;
+    int rc = seg_bundle_end(w, err);
+    if (!rc)
+        rc = seg_blobs_end(w, &pages, &npages, err);
+    if (rc)
+        return rc;
     b->dir_off = seg_here(w);
-    buf_varint(&w->out, ncols);
-    buf_put(&w->out, w->dir.p, w->dir.n);
-    if (!buf_ok(&w->out) || !buf_ok(&w->dir))
-        return err_nomem(err);
+    rc = seg_put_directory(w, ncols, pages, npages, err);
+    if (rc)
+        return rc;
     b->dir_len = (uint32_t)(seg_here(w) - b->dir_off);
     b->dir_crc =
         addr_crc(w->s, w->m.id, b->dir_off, w->out.p + (b->dir_off - w->m.bytes), b->dir_len);
-    int rc = blocks_push(w, b, err);
+    rc = blocks_push(w, b, err);
     if (!rc && w->out.n >= SEG_WRITE_CHUNK)
         rc = seg_file_put(w, err);
     return rc;
@@ -525,8 +561,10 @@ int seg_writer_add(struct seg_writer *w, const struct rowref *rows, uint32_t n,
 {
     arena_reset(&w->tmp_arena);
     buf_reset(&w->dir);
-    if (w->nkeys)
-        memset(w->heads, 0, w->nkeys * sizeof *w->heads);
+    seg_blobs_block(w);
+    seg_keys_block(w);
+    index_block_begin(w->index);
+    w->block_at = seg_here(w);
     uint32_t *starts = NULL;
     struct source_col *cols = NULL;
     int rc = file_columns(w, rows, n, src, nsrc, &starts, &cols, err);
@@ -572,5 +610,7 @@ int seg_writer_add(struct seg_writer *w, const struct rowref *rows, uint32_t n,
     view.t_max = b.t_max;
     count_templates(w, &view);
     rc = rollup_add_block(w->sums, &view, err);
-    return rc ? rc : seg_close_block(w, &b, ncols, err);
+    if (!rc)
+        rc = seg_close_block(w, &b, ncols, err);
+    return rc ? rc : index_block_end(w->index, w->m.nblocks - 1, seg_here(w) - w->block_at, err);
 }

@@ -5,6 +5,7 @@
  * functions are thread-safe. */
 #include "store/columnar/dead.h"
 #include "store/columnar/seg_format.h"
+#include "store/columnar/seg_index.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -101,6 +102,7 @@ void seg_unref(struct seg *g)
         unlink_unneeded(g);
         pthread_mutex_destroy(&g->lock);
         dead_free(g->dead_list);
+        seg_index_close(g->index);
         mem_free(g->footer);
         mem_free(g->keys);
         mem_free(g->blocks);
@@ -119,6 +121,11 @@ void seg_hide_dead(const struct seg *g, uint32_t block, uint64_t *sel)
 str seg_summary(const struct seg *g)
 {
     return g->dead_list ? g->dead_list->live : g->rollup_bytes;
+}
+
+str seg_groups(const struct seg *g)
+{
+    return g->dead_list ? STR_NULL : g->sections[SECTION_GROUPS];
 }
 
 struct version *version_new(uint32_t n)
@@ -254,9 +261,13 @@ static int read_footer(struct seg *g, struct err *err)
 static void seg_reset(struct seg *g)
 {
     io_close(g->f);
+    seg_index_close(g->index);
+    dead_free(g->dead_list);
     mem_free(g->footer);
     mem_free(g->keys);
     mem_free(g->blocks);
+    g->index = NULL;
+    g->dead_list = NULL;
     memset(g->sections, 0, sizeof g->sections);
     g->f = NULL;
     g->footer = NULL;
@@ -278,6 +289,8 @@ int seg_open(struct seg *g, struct err *err)
             rc = read_footer(g, err);
         if (!rc && g->m.dead)
             rc = dead_load(&g->dead_list, g, err);
+        if (!rc)
+            rc = seg_index_open(g, &g->index, err);
         g->open = rc == 0;
         if (rc)
             seg_reset(g);

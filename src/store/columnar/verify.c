@@ -1,16 +1,18 @@
 /* verify.c: reads every byte of a store and checks every checksum and every decoded page.
  *
  * The store is opened for reading only, which checks identity, manifest, state and WAL; then every
- * block of every segment is decoded. Nothing is changed. */
+ * block of every segment is decoded. Nothing is changed. With `deep` what is stored twice is
+ * compared, too: verify_deep.c. */
 #include "store/columnar/impl.h"
 
 #include "base/log.h"
+#include "store/columnar/seg_index.h"
 
 struct finding {
     struct verify_report *rep;
 };
 
-static void problem(struct verify_report *rep, const char *text)
+void verify_problem(struct verify_report *rep, const char *text)
 {
     rep->problems++;
     if (rep->text)
@@ -21,7 +23,7 @@ static void on_event(void *arg, int level, const char *text)
 {
     struct finding *f = arg;
     if (level >= LOG_ERROR)
-        problem(f->rep, text);
+        verify_problem(f->rep, text);
     else if (f->rep->text)
         buf_printf(f->rep->text, "note: %s\n", text);
 }
@@ -31,8 +33,9 @@ static void verify_segment(struct seg *g, struct verify_report *rep)
     struct err err = ERR_INIT;
     rep->files++;
     rep->bytes += g->m.bytes;
+    rep->files += g->m.dead != 0;
     if (seg_open(g, &err)) {
-        problem(rep, err.msg);
+        verify_problem(rep, err.msg);
         return;
     }
     struct arena a;
@@ -48,12 +51,18 @@ static void verify_segment(struct seg *g, struct verify_report *rep)
             block_close(sblock_block(sb));
         }
         if (rc)
-            problem(rep, err.msg);
+            verify_problem(rep, err.msg);
         arena_reset(&a);
     }
+    err_reset(&err);
+    if (seg_index_verify(g, &err))
+        verify_problem(rep, err.msg);
     if (rows != g->m.rows)
-        problem(rep, "a segment holds another number of entries than the manifest says");
+        verify_problem(rep, "a segment holds another number of entries than the manifest says");
+    rep->rows -= g->m.dead_rows < rep->rows ? g->m.dead_rows : rep->rows;
     arena_deinit(&a);
+    if (rep->deep)
+        verify_deep_segment(g, rep);
 }
 
 int store_verify(struct io *io, struct verify_report *rep, struct err *err)
@@ -68,7 +77,7 @@ int store_verify(struct io *io, struct verify_report *rep, struct err *err)
     int rc = store_open(&s, io, &cfg, err);
     if (rc) {
         if (rc == ERR_CORRUPT)
-            problem(rep, err->msg);
+            verify_problem(rep, err->msg);
         return rc;
     }
     if (!s->mf.clean && rep->text)
@@ -78,6 +87,8 @@ int store_verify(struct io *io, struct verify_report *rep, struct err *err)
     rep->rows += s->active->rows;
     for (uint32_t i = 0; i < s->version->n; i++)
         verify_segment(s->version->v[i], rep);
+    if (rep->deep)
+        verify_deep_store(s, rep);
     if (rep->text)
         buf_printf(rep->text,
                    "%llu files, %llu bytes, %llu blocks, %llu pages, %llu entries: %llu problems\n",

@@ -406,8 +406,8 @@ static int replay_file(struct store *s, uint64_t number, const char *p, size_t n
                 rep->last_file = number;
                 rep->last_end = known > at ? known : at;
             }
-            if (known <= at) { /* torn tail, or simply the end */
-                bool news = !tail_on_record(s, rep);
+            if (known <= at) {                                  /* torn tail, or simply the end */
+                bool news = !end.at || !tail_on_record(s, rep); /* end.at: a file followed */
                 for (uint64_t i = at; i < n && news; i++)
                     if (p[i]) {
                         rep->torn_bytes += n - i;
