@@ -273,7 +273,7 @@ static void kblock_close(struct block *b)
     (void)b;
 }
 
-static const struct block_ops kblock_ops = { kblock_load, kblock_close, NULL };
+static const struct block_ops kblock_ops = { kblock_load, kblock_close, NULL, NULL };
 
 struct filling {
     struct colv v;

@@ -88,10 +88,9 @@ int seg_writer_new(struct seg_writer **ret, struct store *s, int64_t day, int zs
     w->g = mem_alloc(sizeof *w->g);
     w->index = index_writer_new(s->cfg.no_indexes);
     w->order = mem_array(BLOCK_ROWS_MAX, sizeof *w->order);
-    int rc =
-        w->sums && w->tmpl && w->tmpl_of && w->scratch && w->g && w->index && w->order
-            ? start_file(w, err)
-            : err_nomem(err);
+    int rc = w->sums && w->tmpl && w->tmpl_of && w->scratch && w->g && w->index && w->order
+                 ? start_file(w, err)
+                 : err_nomem(err);
     if (rc) {
         seg_writer_free(w);
         return rc;
