@@ -210,7 +210,8 @@ int page_encode(const struct page_in *in, int level, struct page_scratch *s, str
                                      : err_nomem(err);
     ret->raw_n = (uint32_t)raw->n;
     if (ret->encoding == PE_FRAMES) {
-        page_put_frames(buf_str(raw), raw->n - text_bytes(in), FRAME_SHIFT, level, out);
+        page_put_frames(buf_str(raw), raw->n - text_bytes(in),
+                        level < 3 ? FRAME_SHIFT_FAST : FRAME_SHIFT, level, out);
         return buf_ok(out) ? 0 : err_nomem(err);
     }
     size_t at = out->n, packed = raw->n >= ZSTD_WORTH ? zstd_pack(buf_str(raw), level, out) : 0;

@@ -58,7 +58,8 @@ int page_get_doubles(struct rd *r, uint8_t encoding, uint32_t n, double *v, stru
 void page_put_text(const struct page_in *in, struct page_scratch *s, struct buf *out,
                    struct page_meta *m);
 /* Packs a PE_TEXT page, raw, whose text begins at head_n, in frames of 2^shift bytes. */
-#define FRAME_SHIFT 18
+#define FRAME_SHIFT_FAST 18 /* at zstd levels that look at little more than this anyway */
+#define FRAME_SHIFT 19      /* at level 3 and above, which lose more by each frame */
 void page_put_frames(str raw, size_t head_n, unsigned shift, int level, struct buf *out);
 int page_get_presence(struct rd *r, uint32_t n, uint32_t nvals, struct arena *a,
                       const uint64_t **ret, struct err *err);

@@ -12,7 +12,7 @@
 #include "codec/page_impl.h"
 #include "page_kit.h"
 
-#define FRAME ((size_t)1 << FRAME_SHIFT)
+#define FRAME ((size_t)1 << FRAME_SHIFT_FAST)
 #define SMALL_SHIFT 12
 #define GOLDEN_ROWS 40
 
