@@ -242,8 +242,22 @@ int sblock_bundled(struct sblock *b, const struct seg_col *sc, char ***bundles, 
                    struct err *err);
 /* puts the large values of a column into its decoded page */
 struct page_out;
+struct blob_map;
 int sblock_put_blobs(struct sblock *b, const struct seg_col *sc, struct page_out *po,
                      uint64_t *ret_decoded, struct err *err);
+/* the column's map of large values; in the block's arena */
+int sblock_blob_map(struct sblock *b, const struct seg_col *sc, struct blob_map *ret,
+                    struct err *err);
+/* all large values of a map into dst; counts the bytes of blob pages unpacked for them */
+int sblock_blob_fill(struct sblock *b, const struct blob_map *m, char *dst, uint64_t *ret_decoded,
+                     struct err *err);
+/* sblock_rows.c: a column's page in frames, opened: of its rows those that were asked for are there
+ */
+struct framed;
+int framed_open(struct sblock *b, uint32_t c, struct framed **ret, struct err *err);
+/* reads the rows of sel; counts the bytes unpacked */
+int framed_need(struct framed *f, const uint64_t *sel, const struct colv **ret,
+                uint64_t *ret_decoded, struct err *err);
 /* decodes every page and checks every checksum; counts into rep */
 int sblock_verify(struct sblock *b, struct verify_report *rep, struct err *err);
 
