@@ -13,12 +13,11 @@
 #include "codec/zip.h"
 
 const char *const page_encoding_names[PE__COUNT] = {
-    "none", "const", "for",  "delta", "raw64", "decimal", "bits",  "dict",    "plain",
-    "ints", "alp",   "same", "codes", "text",  "parts",   "times", "numbers", "templates"
+    "none", "const", "for",   "delta", "raw64", "decimal", "bits",    "dict",      "plain", "ints",
+    "alp",  "same",  "codes", "text",  "parts", "times",   "numbers", "templates", "frames"
 };
 
-#define ZSTD_WORTH 64                 /* raw bytes below which zstd is not tried */
-#define DECODE_MAX ((size_t)64 << 20) /* working memory of a page that is read */
+#define ZSTD_WORTH 64 /* raw bytes below which zstd is not tried */
 
 struct page_scratch *page_scratch_new(void)
 {
@@ -150,8 +149,8 @@ static void put_presence(struct buf *out, const struct page_in *in)
     buf_advance(out, bytes);
 }
 
-static int get_presence(struct rd *r, uint32_t n, uint32_t nvals, struct arena *a,
-                        const uint64_t **ret, struct err *err)
+int page_get_presence(struct rd *r, uint32_t n, uint32_t nvals, struct arena *a,
+                      const uint64_t **ret, struct err *err)
 {
     uint8_t kind = rd_u8(r);
     *ret = NULL;
@@ -181,6 +180,14 @@ static int get_presence(struct rd *r, uint32_t n, uint32_t nvals, struct arena *
 
 /* ---- page ---- */
 
+static size_t text_bytes(const struct page_in *in)
+{
+    size_t n = 0;
+    for (uint32_t i = 0; i < in->nvals; i++)
+        n += in->text[i].n;
+    return n;
+}
+
 int page_encode(const struct page_in *in, int level, struct page_scratch *s, struct buf *out,
                 struct page_meta *ret, struct err *err)
 {
@@ -202,6 +209,11 @@ int page_encode(const struct page_in *in, int level, struct page_scratch *s, str
         return raw->bad == BUF_LIMIT ? err_set(err, ERR_LIMIT, "a page is larger than 1 GiB")
                                      : err_nomem(err);
     ret->raw_n = (uint32_t)raw->n;
+    if (ret->encoding == PE_FRAMES) {
+        page_put_frames(buf_str(raw), raw->n - text_bytes(in),
+                        level < 3 ? FRAME_SHIFT_FAST : FRAME_SHIFT, level, out);
+        return buf_ok(out) ? 0 : err_nomem(err);
+    }
     size_t at = out->n, packed = raw->n >= ZSTD_WORTH ? zstd_pack(buf_str(raw), level, out) : 0;
     if (packed && ret->encoding != PE_TEXT && packed > raw->n - raw->n / 10) {
         buf_truncate(out, at); /* integers are dense already: too little to unpack them twice */
@@ -246,10 +258,24 @@ static int get_values(struct rd *r, enum page_class cls, uint8_t encoding, uint3
     }
 }
 
+static int decode_frames(str page, uint32_t raw_n, uint32_t n, uint32_t nvals, struct arena *a,
+                         struct page_out *ret, struct err *err)
+{
+    struct page_frames pf;
+    int rc = page_frames_open(page, raw_n, n, nvals, 0, a, &pf, err);
+    if (!rc)
+        rc = page_frames_need(&pf, NULL, err);
+    if (!rc)
+        *ret = pf.out;
+    return rc;
+}
+
 int page_decode(str page, enum page_class cls, uint8_t encoding, bool zstd, uint32_t raw_n,
                 uint32_t n, uint32_t nvals, struct arena *a, struct page_out *ret, struct err *err)
 {
     *ret = (struct page_out){ 0 };
+    if (encoding == PE_FRAMES && cls == PAGE_TEXT && !zstd)
+        return decode_frames(page, raw_n, n, nvals, a, ret, err);
     if (n == 0 || n > PAGE_ROWS_MAX || nvals == 0 || nvals > n || (!zstd && raw_n != page.n))
         return page_corrupt(err, "size");
     struct arena tmp;
@@ -263,7 +289,7 @@ int page_decode(str page, enum page_class cls, uint8_t encoding, bool zstd, uint
     }
     struct rd r = rd_of(page.p, page.n);
     if (!rc)
-        rc = get_presence(&r, n, nvals, a, &ret->present, err);
+        rc = page_get_presence(&r, n, nvals, a, &ret->present, err);
     if (!rc)
         rc = get_values(&r, cls, encoding, n, nvals, a, &tmp, ret, err);
     if (!rc && (!rd_ok(&r) || rd_left(&r)))

@@ -39,6 +39,7 @@ enum page_encoding {              /* on disk: never renumber */
                      PE_TIMES = 15,   /* texts: ISO times of one format */
                      PE_NUMBERS = 16, /* texts: integers */
                      PE_TEMPLATES = 17, /* texts: templates and columns of their variables */
+                     PE_FRAMES = 18,    /* texts: as PE_TEXT, packed in frames (page_frames.c) */
                      PE__COUNT
 };
 extern const char *const page_encoding_names[PE__COUNT];
@@ -60,8 +61,8 @@ struct page_scratch *page_scratch_new(void); /* NULL: out of memory */
 void page_scratch_free(struct page_scratch *s);
 
 struct page_meta {
-    uint8_t encoding; /* enum page_encoding */
-    bool zstd;
+    uint8_t encoding;   /* enum page_encoding */
+    bool zstd;          /* as a whole */
     uint32_t raw_n;     /* bytes before zstd */
     uint32_t ndistinct; /* texts: distinct values; they and their hash64, in the scratch */
     const str *distinct;
@@ -88,5 +89,27 @@ struct page_out {
 };
 int page_decode(str page, enum page_class cls, uint8_t encoding, bool zstd, uint32_t raw_n,
                 uint32_t n, uint32_t nvals, struct arena *a, struct page_out *ret, struct err *err);
+
+/* ---- pages in frames (PE_FRAMES): only the frames with wanted rows are unpacked ---- */
+
+#define PAGE_TEXT_PAD 32              /* readable bytes behind texts */
+#define PAGE_FRAMED ((size_t)1 << 20) /* bytes of text above which a page is stored so */
+
+struct page_frames {
+    struct page_out out; /* its bytes are there for the rows that were needed so far, others not */
+    uint32_t n, text_n;
+    uint32_t shift, nframes; /* frames of 2^shift bytes of text */
+    const uint32_t *at;      /* nframes + 1 places in packed */
+    const char *packed;
+    char *text;
+    uint64_t *wanted, *done; /* bitmaps of frames */
+    uint64_t unpacked;       /* bytes so far */
+};
+/* Reads all but the frames; page must last as long as *ret. There is room for so many bytes of the
+ * caller's at ret->text + text_n + PAGE_TEXT_PAD. ERR_CORRUPT, ERR_NOMEM. */
+int page_frames_open(str page, uint32_t raw_n, uint32_t n, uint32_t nvals, size_t room,
+                     struct arena *a, struct page_frames *ret, struct err *err);
+/* Unpacks what the rows of sel (NULL: all) lie in. ERR_CORRUPT, ERR_NOMEM. */
+int page_frames_need(struct page_frames *pf, const uint64_t *sel, struct err *err);
 
 #endif

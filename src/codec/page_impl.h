@@ -31,6 +31,7 @@ struct page_scratch {
 /* Room in the pool for a page of n values; false: no memory. */
 bool page_fit_pool(struct page_scratch *s, uint32_t n);
 #define PAGE_BYTES_MAX (1u << 30)
+#define DECODE_MAX ((size_t)64 << 20) /* working memory of a page that is read */
 
 int page_corrupt(struct err *err, const char *what);
 
@@ -56,6 +57,12 @@ int page_get_doubles(struct rd *r, uint8_t encoding, uint32_t n, double *v, stru
                      struct err *err);
 void page_put_text(const struct page_in *in, struct page_scratch *s, struct buf *out,
                    struct page_meta *m);
+/* Packs a PE_TEXT page, raw, whose text begins at head_n, in frames of 2^shift bytes. */
+#define FRAME_SHIFT_FAST 18 /* at zstd levels that look at little more than this anyway */
+#define FRAME_SHIFT 19      /* at level 3 and above, which lose more by each frame */
+void page_put_frames(str raw, size_t head_n, unsigned shift, int level, struct buf *out);
+int page_get_presence(struct rd *r, uint32_t n, uint32_t nvals, struct arena *a,
+                      const uint64_t **ret, struct err *err);
 /* row-aligned; tmp: what is not needed once the page is read */
 int page_get_text(struct rd *r, uint8_t encoding, uint32_t n, uint32_t nvals, struct arena *a,
                   struct arena *tmp, struct page_out *ret, struct err *err);
@@ -67,6 +74,9 @@ struct texts {
     uint32_t *off; /* n + 1 */
     const char *bytes;
 };
+/* offsets of n texts as those of `slots` rows */
+int texts_spread(struct texts *t, uint32_t n, const uint64_t *present, uint32_t slots,
+                 struct arena *a, struct err *err);
 int list_get(struct rd *r, uint8_t id, uint32_t n, struct arena *a, struct arena *tmp,
              struct texts *ret, struct err *err);
 /* the texts as a list, not as templates; returns its id */

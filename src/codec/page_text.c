@@ -92,6 +92,16 @@ static void dict_build(struct page_scratch *s, const str *v, uint32_t n)
     }
 }
 
+/* as PE_TEXT, which becomes frames when it is large */
+static uint8_t put_texts(struct page_scratch *s, struct buf *out, const str *v, uint32_t n)
+{
+    uint64_t bytes = 0;
+    page_put_plain(s, out, v, n);
+    for (uint32_t i = 0; i < n; i++)
+        bytes += v[i].n;
+    return bytes > PAGE_FRAMED ? PE_FRAMES : PE_TEXT;
+}
+
 void page_put_text(const struct page_in *in, struct page_scratch *s, struct buf *out,
                    struct page_meta *m)
 {
@@ -116,7 +126,7 @@ void page_put_text(const struct page_in *in, struct page_scratch *s, struct buf 
         if (m->encoding == PE_TEXT && page_put_templates(s, out, in->text, in->nvals))
             m->encoding = PE_TEMPLATES;
         else if (m->encoding == PE_TEXT)
-            page_put_plain(s, out, in->text, in->nvals);
+            m->encoding = put_texts(s, out, in->text, in->nvals);
     }
 }
 
@@ -191,9 +201,8 @@ int list_get(struct rd *r, uint8_t id, uint32_t n, struct arena *a, struct arena
     }
 }
 
-/* Offsets of n texts as those of `slots` rows. */
-static int spread_offsets(struct texts *t, uint32_t n, const uint64_t *present, uint32_t slots,
-                          struct arena *a, struct err *err)
+int texts_spread(struct texts *t, uint32_t n, const uint64_t *present, uint32_t slots,
+                 struct arena *a, struct err *err)
 {
     if (!present)
         return 0;
@@ -287,7 +296,7 @@ int page_get_text(struct rd *r, uint8_t encoding, uint32_t n, uint32_t nvals, st
     default:
         rc = list_get(r, encoding, nvals, a, tmp, &list, err);
         if (!rc)
-            rc = spread_offsets(&list, nvals, ret->present, n, a, err);
+            rc = texts_spread(&list, nvals, ret->present, n, a, err);
     }
     ret->off = list.off;
     ret->bytes = list.bytes;

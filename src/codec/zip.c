@@ -335,6 +335,11 @@ static char *pack_room(str in, struct buf *out, size_t *ret_room)
 
 size_t zstd_pack(str in, int level, struct buf *out)
 {
+    return zstd_pack_after(STR_NULL, in, level, out);
+}
+
+size_t zstd_pack_after(str before, str in, int level, struct buf *out)
+{
     size_t room;
     ZSTD_CCtx *z = zstd_out();
     char *to = z ? pack_room(in, out, &room) : NULL;
@@ -343,8 +348,10 @@ size_t zstd_pack(str in, int level, struct buf *out)
     /* the low levels look back half a MiB or two; a large page repeats itself further than that */
     ZSTD_CCtx_reset(z, ZSTD_reset_session_and_parameters);
     ZSTD_CCtx_setParameter(z, ZSTD_c_compressionLevel, level);
-    if (in.n > WINDOW_WIDE)
+    if (in.n + before.n > WINDOW_WIDE)
         ZSTD_CCtx_setParameter(z, ZSTD_c_windowLog, WINDOW_LOG_MAX);
+    if (before.n && ZSTD_isError(ZSTD_CCtx_refPrefix(z, before.p, before.n)))
+        return 0;
     size_t n = ZSTD_compress2(z, to, room, in.p, in.n);
     if (ZSTD_isError(n))
         n = 0;
@@ -354,8 +361,16 @@ size_t zstd_pack(str in, int level, struct buf *out)
 
 int zstd_unpack(str in, char *dst, size_t raw_n, struct err *err)
 {
+    return zstd_unpack_after(STR_NULL, in, dst, raw_n, err);
+}
+
+int zstd_unpack_after(str before, str in, char *dst, size_t raw_n, struct err *err)
+{
     ZSTD_DCtx *d = zstd_in();
     if (!d)
+        return err_nomem(err);
+    ZSTD_DCtx_reset(d, ZSTD_reset_session_only);
+    if (before.n && ZSTD_isError(ZSTD_DCtx_refPrefix(d, before.p, before.n)))
         return err_nomem(err);
     size_t n = ZSTD_decompressDCtx(d, dst, raw_n, in.p, in.n);
     if (ZSTD_isError(n))

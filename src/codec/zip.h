@@ -35,6 +35,10 @@ int zip_encode(enum zip_kind kind, str in, struct buf *out, struct err *err);
 size_t zstd_pack(str in, int level, struct buf *out);
 /* exactly raw_n bytes into dst */
 int zstd_unpack(str in, char *dst, size_t raw_n, struct err *err);
+/* The same for bytes that resemble `before`, which the other side has, too: matches may lie in it.
+ */
+size_t zstd_pack_after(str before, str in, int level, struct buf *out);
+int zstd_unpack_after(str before, str in, char *dst, size_t raw_n, struct err *err);
 size_t lz4_pack(str in, struct buf *out); /* as zstd_pack */
 int lz4_unpack(str in, char *dst, size_t raw_n, struct err *err);
 

@@ -59,6 +59,13 @@ static int open_retry(int dir, const char *path, int flags)
     return fd;
 }
 
+/* Whether the file system takes no more files, though it may have bytes left. */
+static bool no_inodes(struct io *io)
+{
+    struct statvfs st;
+    return fstatvfs(root_of(io), &st) == 0 && st.f_files && !st.f_favail;
+}
+
 static int real_open(struct io *io, struct io_file **ret, const char *path, int flags,
                      struct err *err)
 {
@@ -74,6 +81,8 @@ static int real_open(struct io *io, struct io_file **ret, const char *path, int 
     f->fd = open_retry(root_of(io), rel(path), os);
     if (f->fd < 0) {
         int r = fail(err, errno, "open", path);
+        if (r == ERR_FULL && no_inodes(io))
+            r = err_set(err, ERR_FULL, "cannot make %s: no inodes left on the device", path);
         mem_free(f);
         return r;
     }

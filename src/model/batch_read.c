@@ -278,7 +278,7 @@ static void pblock_close(struct block *b)
     (void)b; /* all of it is the arena's */
 }
 
-static const struct block_ops pblock_ops = { pblock_load, pblock_close, NULL };
+static const struct block_ops pblock_ops = { pblock_load, pblock_close, NULL, NULL };
 
 static bool read_column(struct rd *r, uint32_t n, struct colinfo *info, struct pcol *col)
 {

@@ -49,6 +49,14 @@ int block_load(struct block *b, uint32_t c, const struct colv **ret, struct err 
     return 0;
 }
 
+int block_load_rows(struct block *b, uint32_t c, const uint64_t *sel, const struct colv **ret,
+                    struct err *err)
+{
+    if (b->loaded[c] || !b->ops->load_rows)
+        return block_load(b, c, ret, err);
+    return b->ops->load_rows(b, c, sel, ret, err);
+}
+
 int block_value(struct block *b, uint32_t c, uint32_t row, struct val *ret, struct err *err)
 {
     const struct colv *v = b->loaded[c];
@@ -87,6 +95,18 @@ static int derived_id(struct block *b, uint32_t row, struct val *ret, struct err
     return 0;
 }
 
+/* Texts may be dear to decode as a column; numbers of one row are followed by those of the next. */
+static int get_one(struct block *b, uint32_t c, uint32_t row, struct val *ret, struct err *err)
+{
+    if (b->cols[c].type >= V_STR)
+        return block_value(b, c, row, ret, err);
+    const struct colv *v;
+    int rc = block_load(b, c, &v, err);
+    if (!rc)
+        *ret = colv_val(v, row);
+    return rc;
+}
+
 int block_get(struct block *b, uint32_t row, const struct fieldref *f, struct val *ret,
               struct err *err)
 {
@@ -95,14 +115,9 @@ int block_get(struct block *b, uint32_t row, const struct fieldref *f, struct va
     uint32_t n = block_find(b, f, cols, max);
     *ret = VAL_ABSENT;
     for (uint32_t i = 0; i < n && i < max; i++) {
-        const struct colv *c;
-        int rc = block_load(b, cols[i], &c, err);
-        if (rc)
+        int rc = get_one(b, cols[i], row, ret, err);
+        if (rc || !ret->absent)
             return rc;
-        if (colv_has(c, row)) {
-            *ret = colv_val(c, row);
-            return 0;
-        }
     }
     return f->field == F_ID ? derived_id(b, row, ret, err) : 0;
 }

@@ -75,6 +75,9 @@ struct block_ops {
     void (*close)(struct block *b);
     /* one value of a column that is not decoded, where that is cheaper; may be NULL */
     int (*value)(struct block *b, uint32_t c, uint32_t row, struct val *ret, struct err *err);
+    /* block_load_rows, where not decoding all rows is cheaper; may be NULL */
+    int (*load_rows)(struct block *b, uint32_t c, const uint64_t *sel, const struct colv **ret,
+                     struct err *err);
 };
 
 struct id_gen; /* ident.h */
@@ -109,6 +112,10 @@ struct val colv_val(const struct colv *c, uint32_t row);
 uint32_t block_find(const struct block *b, const struct fieldref *f, uint32_t *ret, uint32_t max);
 /* decoded column c, cached in the block */
 int block_load(struct block *b, uint32_t c, const struct colv **ret, struct err *err);
+/* The same for who looks only at the rows of sel (presence and lengths are there for all): the text
+ * of others may be missing. What was asked for before stays; not kept in b->loaded. */
+int block_load_rows(struct block *b, uint32_t c, const uint64_t *sel, const struct colv **ret,
+                    struct err *err);
 /* One row's value in column c, VAL_ABSENT when there is none: for few rows of many columns. Text
  * lives until block_close. */
 int block_value(struct block *b, uint32_t c, uint32_t row, struct val *ret, struct err *err);

@@ -114,7 +114,9 @@ static int eval_column(const struct pred *p, struct block *b, uint32_t c, uint64
     enum vtype type = b->cols[c].type;
     if (type == V_NULL)
         return 0;
-    int rc = block_load(b, c, &col, err);
+    if (p->kind == P_EXISTS)
+        bits_zero(hit, b->n); /* presence only, no text */
+    int rc = block_load_rows(b, c, p->kind == P_EXISTS ? hit : left, &col, err);
     if (rc)
         return rc;
     if (p->kind == P_EXISTS)
@@ -146,7 +148,7 @@ static int eval_rest(const struct pred *p, struct block *b, const struct fieldre
     uint32_t c;
     if (block_find(b, &ref, &c, 1) != 1 || b->cols[c].type != V_JSON)
         return 0;
-    int rc = block_load(b, c, &col, err);
+    int rc = block_load_rows(b, c, left, &col, err);
     for (size_t i = bits_next(left, 0, b->n); i < b->n && !rc; i = bits_next(left, i + 1, b->n)) {
         bool hit = false;
         if (!colv_has(col, (uint32_t)i))

@@ -145,24 +145,26 @@ static struct val own_text(struct val v, char **at)
     return v;
 }
 
-/* the columns that have the row and are needed; counts cells and text */
-static int measure(struct block *b, uint32_t row, const struct schema *need, uint32_t *ret_cells,
-                   size_t *ret_text, struct err *err)
+/* the row's values of the columns that are needed; counts cells and text */
+static int measure(struct run *r, struct block *b, uint32_t row, const struct schema *need,
+                   uint32_t *ret_cells, size_t *ret_text, struct err *err)
 {
+    struct val *v = r->keys->vals;
+    uint64_t sel[BLOCK_WORDS] = { 0 };
     const struct colv *c;
+    bit_set(sel, row);
     *ret_cells = 0;
     *ret_text = 0;
     for (uint32_t i = 0; i < b->ncols; i++) {
+        v[i] = VAL_ABSENT;
         if (!wanted(b, i, need))
             continue;
-        int rc = block_load(b, i, &c, err);
+        int rc = block_load_rows(b, i, sel, &c, err);
         if (rc)
             return rc;
-        if (!colv_has(c, row))
-            continue;
-        ++*ret_cells;
-        if (c->type >= V_STR)
-            *ret_text += colv_text(c, row).n;
+        v[i] = colv_val(c, row);
+        *ret_cells += !v[i].absent;
+        *ret_text += text_len(&v[i]);
     }
     return 0;
 }
@@ -170,9 +172,10 @@ static int measure(struct block *b, uint32_t row, const struct schema *need, uin
 int kept_new(struct kept **ret, struct run *r, struct block *b, uint32_t row,
              const struct schema *need, const struct val *key, uint32_t nkeys, struct err *err)
 {
+    const struct val *v = r->keys->vals;
     uint32_t ncells;
     size_t text;
-    int rc = measure(b, row, need, &ncells, &text, err);
+    int rc = measure(r, b, row, need, &ncells, &text, err);
     if (rc)
         return rc;
     for (uint32_t i = 0; i < nkeys; i++)
@@ -188,13 +191,9 @@ int kept_new(struct kept **ret, struct run *r, struct block *b, uint32_t row,
     char *at = (char *)(k->key + nkeys);
     for (uint32_t i = 0; i < nkeys; i++)
         k->key[i] = own_text(key[i], &at);
-    for (uint32_t i = 0; i < b->ncols; i++) {
-        const struct colv *c = b->loaded[i];
-        if (!c || !wanted(b, i, need) || !colv_has(c, row))
-            continue;
-        k->cells[k->ncells++] =
-            (struct kept_cell){ r->keys->of[i], own_text(colv_val(c, row), &at) };
-    }
+    for (uint32_t i = 0; i < b->ncols; i++)
+        if (!v[i].absent)
+            k->cells[k->ncells++] = (struct kept_cell){ r->keys->of[i], own_text(v[i], &at) };
     r->kept_bytes += bytes;
     *ret = k;
     return 0;
@@ -273,7 +272,7 @@ static void kblock_close(struct block *b)
     (void)b;
 }
 
-static const struct block_ops kblock_ops = { kblock_load, kblock_close, NULL };
+static const struct block_ops kblock_ops = { kblock_load, kblock_close, NULL, NULL };
 
 struct filling {
     struct colv v;

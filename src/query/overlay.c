@@ -119,7 +119,17 @@ static void overlay_close(struct block *b)
     (void)b;
 }
 
-static const struct block_ops overlay_ops = { overlay_load, overlay_close, NULL };
+static int overlay_load_rows(struct block *b, uint32_t c, const uint64_t *sel,
+                             const struct colv **ret, struct err *err)
+{
+    struct overlay *o = (struct overlay *)b;
+    bool rest = b->cols[c].type == V_JSON && str_eq(b->cols[c].key, field_table[F_REST].name);
+    return o->from[c] == UINT32_MAX || rest ? block_load(b, c, ret, err)
+                                            : block_load_rows(o->below, o->from[c], sel, ret, err);
+}
+
+static const struct block_ops overlay_ops = { overlay_load, overlay_close, NULL,
+                                              overlay_load_rows };
 
 /* the rows of sel whose value is of this type, as a column; its nvals may be 0 */
 static struct colv *column(struct arena *a, uint32_t n, const uint64_t *sel,

@@ -165,6 +165,7 @@ static void eval_close(struct op *o)
     arena_deinit(&((struct eval_op *)o)->arena);
 }
 
-static const struct op_ops eval_ops = { sizeof(struct eval_op), eval_open, eval_push, NULL,
-                                        eval_close, NULL };
+static const struct op_ops eval_ops = {
+    sizeof(struct eval_op), eval_open, eval_push, NULL, eval_close, NULL
+};
 const struct pipe_def pipe_eval = { "eval", PIPE_ROWWISE, eval_parse, &eval_ops };

@@ -159,7 +159,16 @@ static void view_close(struct block *b)
     (void)b;
 }
 
-static const struct block_ops view_ops = { view_load, view_close, NULL };
+static int view_load_rows(struct block *b, uint32_t c, const uint64_t *sel, const struct colv **ret,
+                          struct err *err)
+{
+    struct view_block *v = (struct view_block *)b;
+    return str_eq(b->cols[c].key, v->of->cols[v->from[c]].key)
+               ? block_load_rows(v->of, v->from[c], sel, ret, err)
+               : block_load(b, c, ret, err);
+}
+
+static const struct block_ops view_ops = { view_load, view_close, NULL, view_load_rows };
 
 static bool dropped(const struct columns_args *a, const struct colinfo *c)
 {

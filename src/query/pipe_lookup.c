@@ -413,6 +413,7 @@ static void lookup_close(struct op *o)
     arena_deinit(&l->batch);
 }
 
-static const struct op_ops lookup_ops = { sizeof(struct lookup_op), lookup_open, lookup_push,
-                                          lookup_finish, lookup_close, NULL };
+static const struct op_ops lookup_ops = {
+    sizeof(struct lookup_op), lookup_open, lookup_push, lookup_finish, lookup_close, NULL
+};
 const struct pipe_def pipe_lookup = { "lookup", PIPE_ROWWISE, lookup_parse, &lookup_ops };

@@ -6,112 +6,22 @@ many, at no particular moment; after each restart the store is compared with wha
     ... --plant no-fsync | ack-early            a server with that bug: the judge must object
 
 Two of the writers also send batches of more than a MiB, which the store keeps in files of their own.
+A fifth of the others has an Idempotency-Key; after the restart what was not answered is sent again.
 
 What it holds the server to: every acknowledged batch is there; nothing twice; no batch in part; nothing
 that was not sent, or with another text; sequence numbers unique; every restart succeeds unaided. Exit 0 when all of it held,
 1 with the reason when it did not."""
 import argparse
-import base64
-import http.client
-import json
 import os
 import random
 import shutil
 import sys
 import tempfile
-import threading
 import time
-import zlib
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import fleetlog  # noqa: E402
-
-
-class Objection(Exception):
-    pass
-
-
-class Writer(threading.Thread):
-    """Posts batches of 1 to 40 rows on one connection until the server goes away."""
-
-    LARGE_ROWS = 40
-    LARGE_TEXT = 24000  # bytes of noise a row, which no packing shortens: 1.25 MiB a batch
-
-    def __init__(self, port, cycle, number, seed, large):
-        super().__init__(daemon=True)
-        self.port, self.cycle, self.number = port, cycle, number
-        self.rng = random.Random(seed)
-        self.large = large
-        self.sent, self.acked, self.refused = {}, set(), 0
-        self.acked_large = 0
-
-    def text(self, large, i, batch):
-        noise = base64.b64encode(self.rng.randbytes(self.LARGE_TEXT)).decode() if large else ""
-        return "row %d of batch %d%s" % (i, batch, noise)
-
-    def run(self):
-        conn = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
-        batch = 0
-        try:
-            while True:
-                large = self.large and self.rng.random() < 0.5
-                n = self.LARGE_ROWS if large else self.rng.choice((1, 1, 2, 5, 40))
-                rows = [{"agent": "w%d" % self.number, "message": self.text(large, i, batch),
-                         "cycle": self.cycle, "batch": batch, "i": i, "size": n} for i in range(n)]
-                for row in rows:
-                    row["sum"] = zlib.crc32(row["message"].encode())
-                self.sent[batch] = n
-                conn.request("POST", "/api/v1/ingest", "\n".join(map(json.dumps, rows)))
-                r = conn.getresponse()
-                body = r.read()
-                if r.status == 200 and json.loads(body)["accepted"] == n:
-                    self.acked.add(batch)
-                    self.acked_large += large
-                else:
-                    self.refused += 1
-                batch += 1
-        except (OSError, http.client.HTTPException, ValueError):
-            pass
-        finally:
-            conn.close()
-
-
-def check_cycle(server, cycle, writers, highest):
-    """Compares what is stored of a cycle with what its writers know; returns rows and acknowledgements."""
-    r = server.get("/api/v1/query", query={"q": "cycle=%d" % cycle, "limit": 1000000,
-                                           "format": "ndjson"}, timeout=120)
-    if r.status != 200:
-        raise Objection("query after restart: %r" % r)
-    stored, seqs = {}, set()
-    for row in r.ndjson():
-        a = row["attributes"]
-        key = (int(row["agent"][1:]), a["batch"])
-        if a["i"] in stored.setdefault(key, set()):
-            raise Objection("cycle %d: row %s of batch %s is there twice" % (cycle, a["i"], key))
-        stored[key].add(a["i"])
-        if a["sum"] != zlib.crc32(row["message"].encode()):
-            raise Objection("cycle %d: row %s of batch %s has another text" % (cycle, a["i"], key))
-        if row["seq"] in seqs:
-            raise Objection("cycle %d: sequence number %d given twice" % (cycle, row["seq"]))
-        seqs.add(row["seq"])
-    if seqs and min(seqs) <= highest:
-        raise Objection("cycle %d: sequence numbers %d not above %d" % (cycle, min(seqs), highest))
-    rows = acked = 0
-    for w in writers:
-        for batch in w.acked:
-            acked += 1
-            if (w.number, batch) not in stored:
-                raise Objection("cycle %d: acknowledged batch %d of writer %d is lost"
-                                % (cycle, batch, w.number))
-    for (number, batch), have in stored.items():
-        size = writers[number].sent.get(batch)
-        rows += len(have)
-        if size is None:
-            raise Objection("cycle %d: batch %d was never sent" % (cycle, batch))
-        if have != set(range(size)):
-            raise Objection("cycle %d: batch %d of writer %d: %d of %d rows"
-                            % (cycle, batch, number, len(have), size))
-    return rows, acked, max(seqs, default=highest)
+from ledger import Objection, Writer, check_cycle, repeat_keyed  # noqa: E402
 
 
 def run(cycles, writers, seed, volatile=None, plant=None, data_dir=None, progress=None, args=()):
@@ -129,7 +39,8 @@ def run(cycles, writers, seed, volatile=None, plant=None, data_dir=None, progres
     try:
         server.start()
         for cycle in range(cycles):
-            group = [Writer(server.port, cycle, i, rng.random(), i >= writers - 2) for i in range(writers)]
+            group = [Writer(server.port, cycle, i, rng.random(), large=0.5 * (i >= writers - 2), keyed=0.2)
+                     for i in range(writers)]
             for w in group:
                 w.start()
             enough = rng.randrange(60)  # of work, not of time: machines differ
@@ -143,6 +54,7 @@ def run(cycles, writers, seed, volatile=None, plant=None, data_dir=None, progres
                 server.start()
             except AssertionError as e:
                 raise Objection("cycle %d: does not start again: %s" % (cycle, e))
+            repeat_keyed(server, group, rng)
             rows, acked, highest = check_cycle(server, cycle, group, highest)
             total["cycles"] += 1
             total["rows"] += rows

@@ -1,5 +1,5 @@
 /* fuzz_page.c: pages of a segment: decoding hostile bytes, and encode -> decode on values made from
- * the input, which must come back equal. */
+ * the input, which must come back equal. Pages in frames: what some rows give is what all give. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -34,6 +34,40 @@ static void decode_hostile(const uint8_t *data, size_t n)
                 sum += (uint8_t)out.bytes[i];
         }
         (void)sum;
+    }
+    arena_deinit(&a);
+}
+
+/* A page in frames, rows of it and then all: they agree on the rows. */
+static void frames_hostile(const uint8_t *data, size_t n)
+{
+    if (n < 8)
+        return;
+    struct arena a;
+    struct err err = ERR_INIT;
+    struct page_out all;
+    struct page_frames some;
+    uint64_t sel[BITS_WORDS(256)];
+    str page = { (const char *)data + 8, n - 8 };
+    uint32_t rows = data[1] + 1u, nvals = data[2] % rows + 1;
+    uint32_t raw = (uint32_t)(data[3] | data[4] << 8 | data[5] << 16);
+    arena_init(&a, 64u << 20);
+    for (size_t i = 0; i < BITS_WORDS(256); i++)
+        sel[i] = 0x9e3779b97f4a7c15ull * (data[7] + i) & 0xf0f0f0f0f0f0f0f0;
+    bool whole =
+        page_decode(page, PAGE_TEXT, PE_FRAMES, false, raw, rows, nvals, &a, &all, &err) == 0;
+    if (page_frames_open(page, raw, rows, nvals, 0, &a, &some, &err)) {
+        if (whole)
+            abort();
+    } else if (page_frames_need(&some, sel, &err)) {
+        if (whole)
+            abort();
+    } else if (whole) {
+        for (size_t r = bits_next(sel, 0, rows); r < rows; r = bits_next(sel, r + 1, rows))
+            if (all.off[r] != some.out.off[r] || all.off[r + 1] != some.out.off[r + 1] ||
+                memcmp(all.bytes + all.off[r], some.out.bytes + all.off[r],
+                       all.off[r + 1] - all.off[r]) != 0)
+                abort();
     }
     arena_deinit(&a);
 }
@@ -136,6 +170,7 @@ static void round_trip(const uint8_t *data, size_t n)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     decode_hostile(data, n);
+    frames_hostile(data, n);
     round_trip(data, n);
     return 0;
 }

@@ -127,7 +127,7 @@ static void marked_close(struct block *b)
     block_close(((struct marked *)b)->of);
 }
 
-static const struct block_ops marked_ops = { marked_load, marked_close, NULL };
+static const struct block_ops marked_ops = { marked_load, marked_close, NULL, NULL };
 
 static int with_marks(struct store *s, struct block *of, struct arena *a, struct block **ret,
                       struct err *err)

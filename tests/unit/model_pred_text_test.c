@@ -112,7 +112,7 @@ static void dict_close(struct block *b)
     (void)b;
 }
 
-static const struct block_ops dict_ops = { dict_load, dict_close, NULL };
+static const struct block_ops dict_ops = { dict_load, dict_close, NULL, NULL };
 
 static void rows_make(struct rows *t)
 {

@@ -172,7 +172,7 @@ static inline void kit_id_text(struct kit *k, const char *how, uint32_t i, char 
         snprintf(p, room, "msg_01%s", x);
     } else if (!strcmp(how, "exceptions")) {
         kit_chars(k, x, 22, KIT_62);
-        snprintf(p, room, i % 61 == 5 ? "none" : i % 67 == 3 ? "" : "call_%s", x);
+        snprintf(p, room, i % 61 == 5 ? "none" : i % 67 == 3 ? "%.0s" : "call_%s", x);
     } else if (!strcmp(how, "lid")) {
         kit_chars(k, x, 16, KIT_32);
         snprintf(p, room, "01J%07u%s", 1000000 + i, x);

@@ -557,16 +557,53 @@ static void test_disk_full(void **state)
     io_free(io);
 }
 
+/* A start on a disk without a byte left: searches work, nothing is accepted until there is space.
+ */
+static void test_start_on_full_disk(void **state)
+{
+    (void)state;
+    struct io *io = kit_disk();
+    struct err err = ERR_INIT;
+    struct store *s = kit_open(io, 1u << 20);
+    kit_ok(kit_append(s, 0, 250, &err), &err);
+    store_close(s);
+    io_mem_set_space(io, 0);
+    s = kit_open(io, 1u << 20);
+    assert_true(kit_status(s).disk_full);
+    assert_int_equal(kit_read_all(s, NULL, seen, MAX, &err), 250);
+    assert_int_equal(kit_append(s, 250, 1, &err), ERR_FULL);
+    assert_int_equal(store_flush(s, &err), ERR_FULL);
+    store_close(s);
+    s = kit_open(io, 1u << 20); /* the same again, nothing having changed */
+    io_mem_set_space(io, 1u << 30);
+    err_reset(&err);
+    kit_ok(kit_append(s, 250, 1, &err), &err);
+    assert_false(kit_status(s).disk_full);
+    store_close(s);
+    s = kit_open(io, 1u << 20);
+    assert_int_equal(kit_read_all(s, NULL, seen, MAX, &err), 251);
+    store_close(s);
+    io_free(io);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_states),      cmocka_unit_test(test_background),
-        cmocka_unit_test(test_paused),      cmocka_unit_test(test_filters),
-        cmocka_unit_test(test_delete),      cmocka_unit_test(test_marks),
-        cmocka_unit_test(test_idempotency), cmocka_unit_test(test_repeat_in_failed_group),
-        cmocka_unit_test(test_append_list), cmocka_unit_test(test_wal_room),
-        cmocka_unit_test(test_lock),        cmocka_unit_test(test_retention),
-        cmocka_unit_test(test_ids),         cmocka_unit_test(test_disk_full),
+        cmocka_unit_test(test_states),
+        cmocka_unit_test(test_background),
+        cmocka_unit_test(test_paused),
+        cmocka_unit_test(test_filters),
+        cmocka_unit_test(test_delete),
+        cmocka_unit_test(test_marks),
+        cmocka_unit_test(test_idempotency),
+        cmocka_unit_test(test_repeat_in_failed_group),
+        cmocka_unit_test(test_append_list),
+        cmocka_unit_test(test_wal_room),
+        cmocka_unit_test(test_lock),
+        cmocka_unit_test(test_retention),
+        cmocka_unit_test(test_ids),
+        cmocka_unit_test(test_disk_full),
+        cmocka_unit_test(test_start_on_full_disk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

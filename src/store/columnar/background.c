@@ -300,13 +300,14 @@ void *background_main(void *arg)
         if (!s->bg_stop && !s->bg_wanted && (!s->frozen || failed)) {
             struct timespec until;
             clock_gettime(CLOCK_REALTIME, &until);
-            until.tv_sec += failed || s->wal_untold  ? 1
-                            : pcache_bytes(s->pages) ? CACHE_TICK_S
-                                                     : IDLE_S;
+            until.tv_sec += failed || s->wal_untold || s->st.disk_full ? 1
+                            : pcache_bytes(s->pages)                   ? CACHE_TICK_S
+                                                                       : IDLE_S;
             pthread_cond_timedwait(&s->bg_cond, &s->lock, &until);
         }
         bool tell = s->wal_untold && s->io->ops->mono(s->io) - s->untold_since >= TELL_NS;
-        bool stop = s->bg_stop, frozen = s->frozen != NULL, join = s->bg_wanted;
+        bool full = s->st.disk_full, stop = s->bg_stop, frozen = s->frozen != NULL,
+             join = s->bg_wanted;
         s->bg_wanted = false;
         pthread_mutex_unlock(&s->lock);
         if (stop)
@@ -316,6 +317,8 @@ void *background_main(void *arg)
         if (tell)
             writer_tell(s, &err); /* when it fails, the log's own trouble is told elsewhere */
         err_reset(&err);
+        if (full)
+            writer_space_again(s);
         if (frozen)
             step(s, "flush", flush_frozen(s, &err), &err, &failed);
         if (join)

@@ -184,7 +184,13 @@ int store_set_url(struct store *s, const char *url, struct err *err)
     char text[512];
     int n = snprintf(text, sizeof text, "%ld\n%s\n", (long)getpid(), url);
     int rc = s->lock_file->io->ops->truncate(s->lock_file, 0, err);
-    return rc ? rc : s->lock_file->io->ops->pwrite(s->lock_file, text, (size_t)n, 0, err);
+    if (!rc)
+        rc = s->lock_file->io->ops->pwrite(s->lock_file, text, (size_t)n, 0, err);
+    if (rc == ERR_FULL) { /* others do not learn the address, that is all */
+        err_reset(err);
+        rc = 0;
+    }
+    return rc;
 }
 
 /* ---- opening ---- */
@@ -267,8 +273,15 @@ static int open_files(struct store *s, struct err *err)
     if (rc || s->cfg.read_only)
         return rc;
     store_tidy(s);
-    uint64_t number = s->wal.number + 1 > s->mf.wal_min ? s->wal.number + 1 : s->mf.wal_min;
-    return wal_create(s, number, s->wal.prev, s->wal.prev_end, &s->wal, err);
+    if (s->wal.number + 1 < s->mf.wal_min)
+        s->wal.number = s->mf.wal_min - 1;
+    rc = wal_begin(s, err);
+    if (rc != ERR_FULL)
+        return rc;
+    store_event(s, LOG_ERROR, "nothing is accepted until there is space for a log: %s", err->msg);
+    err_reset(err);
+    s->st.disk_full = true;
+    return 0;
 }
 
 static int start_threads(struct store *s, struct err *err)

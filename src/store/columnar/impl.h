@@ -242,8 +242,22 @@ int sblock_bundled(struct sblock *b, const struct seg_col *sc, char ***bundles, 
                    struct err *err);
 /* puts the large values of a column into its decoded page */
 struct page_out;
+struct blob_map;
 int sblock_put_blobs(struct sblock *b, const struct seg_col *sc, struct page_out *po,
                      uint64_t *ret_decoded, struct err *err);
+/* the column's map of large values; in the block's arena */
+int sblock_blob_map(struct sblock *b, const struct seg_col *sc, struct blob_map *ret,
+                    struct err *err);
+/* all large values of a map into dst; counts the bytes of blob pages unpacked for them */
+int sblock_blob_fill(struct sblock *b, const struct blob_map *m, char *dst, uint64_t *ret_decoded,
+                     struct err *err);
+/* sblock_rows.c: a column's page in frames, opened: of its rows those that were asked for are there
+ */
+struct framed;
+int framed_open(struct sblock *b, uint32_t c, struct framed **ret, struct err *err);
+/* reads the rows of sel; counts the bytes unpacked */
+int framed_need(struct framed *f, const uint64_t *sel, const struct colv **ret,
+                uint64_t *ret_decoded, struct err *err);
 /* decodes every page and checks every checksum; counts into rep */
 int sblock_verify(struct sblock *b, struct verify_report *rep, struct err *err);
 
@@ -360,7 +374,7 @@ struct wal_frame {
     uint32_t prev_crc, payload_crc, header_crc;
 };
 struct wal {
-    struct io_file *f;
+    struct io_file *f; /* NULL: the disk was too full to begin one at the start */
     uint64_t number, size, durable, allocated;
     uint64_t room; /* the file holds zeros up to here, behind what was written */
     uint32_t prev_crc;
@@ -370,6 +384,8 @@ void wal_path(uint64_t number, char out[PATH_MAX_STORE]);
 /* prev: number of the file before it (0: none), all of it durable up to prev_end */
 int wal_create(struct store *s, uint64_t number, uint64_t prev, uint64_t prev_end, struct wal *ret,
                struct err *err);
+/* The first file of this run: the one behind wal.number. On an error wal.f stays NULL. */
+int wal_begin(struct store *s, struct err *err);
 /* removes a file, or leaves that to the next start */
 void wal_unlink(struct store *s, uint64_t number);
 /* Fills in w's addresses and checksums and writes the 88 header bytes; updates w's chain. `at` is
@@ -528,6 +544,8 @@ void append_put_idem(const struct append *a, char out[WAL_IDEM]);
 void *writer_main(void *arg);
 /* May a batch of `need` bytes on disk be taken? Else ERR_IO (stopped), ERR_FULL or ERR_BUSY. */
 int writer_admits(struct store *s, uint64_t need, struct err *err);
+/* Sees whether a full disk has space again, for those who only watch (/ready). */
+void writer_space_again(struct store *s);
 /* The batch's key was used before: its answer is set (a->rc 0 or ERR_CONFLICT). */
 bool writer_duplicate(struct store *s, struct append *a, ts_ns now);
 void writer_fail(struct store *s, const struct err *err); /* for good */

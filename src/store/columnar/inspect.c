@@ -213,7 +213,7 @@ static int add_column(struct inspection *in, struct block *b, uint32_t i, const 
     c->compare_n += packed;
     c->pages[sc->encoding]++;
     e->pages++;
-    e->zstd_pages += sc->zstd || sc->bundled;
+    e->zstd_pages += sc->zstd || sc->bundled || sc->encoding == PE_FRAMES;
     e->values += v->nvals;
     e->plain_n += plain;
     e->raw_n += sc->raw_n + map_raw;

@@ -437,7 +437,16 @@ static int overlay_value(struct block *b, uint32_t c, uint32_t row, struct val *
     return 0;
 }
 
-static const struct block_ops overlay_ops = { overlay_load, overlay_close, overlay_value };
+static int overlay_load_rows(struct block *b, uint32_t c, const uint64_t *sel,
+                             const struct colv **ret, struct err *err)
+{
+    struct overlay *o = (struct overlay *)b;
+    return c < o->inner->ncols ? block_load_rows(o->inner, c, sel, ret, err)
+                               : block_load(b, c, ret, err);
+}
+
+static const struct block_ops overlay_ops = { overlay_load, overlay_close, overlay_value,
+                                              overlay_load_rows };
 
 static int overlay_text(struct arena *a, struct colv *c, const struct mark *m, bool note,
                         struct err *err)

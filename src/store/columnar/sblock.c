@@ -25,6 +25,7 @@ struct sblock {
     struct scan_cost *cost; /* where its work is counted; may be `uncounted` */
     struct scan_cost uncounted;
     struct pentry **entries; /* pages single values were asked of; NULL until then */
+    struct framed **framed;  /* pages of which some frames are unpacked; NULL until then */
 };
 
 static int damaged(const struct sblock *sb, struct err *err, const char *what)
@@ -88,6 +89,52 @@ static int sblock_load(struct block *b, uint32_t c, struct colv *ret, struct err
     return 0;
 }
 
+/* ---- pages in frames: read as rows are asked for; too large for the cache ---- */
+
+#define FRAMED_ROWS 64 /* a test of codes may look at the texts of others up to here */
+
+static bool is_framed(const struct sblock *sb, uint32_t c)
+{
+    const struct seg_col *sc = &sb->cols[c];
+    return sc->encoding == PE_FRAMES && sb->b.n > FRAMED_ROWS && !sc->bundled && !sc->zstd &&
+           page_class_of(sb->b.cols[c].type) == PAGE_TEXT;
+}
+
+static int framed_rows(struct sblock *sb, uint32_t c, const uint64_t *sel, const struct colv **ret,
+                       struct err *err)
+{
+    if (!sb->framed)
+        sb->framed = arena_zalloc(sb->b.arena, sb->b.ncols * sizeof(struct framed *));
+    if (!sb->framed)
+        return err_nomem(err);
+    if (!sb->framed[c]) {
+        int rc = framed_open(sb, c, &sb->framed[c], err);
+        if (rc)
+            return rc;
+        sb->cost->pages_decoded++;
+    }
+    return framed_need(sb->framed[c], sel, ret, &sb->cost->bytes_decoded, err);
+}
+
+static int framed_value(struct sblock *sb, uint32_t c, uint32_t row, struct val *ret,
+                        struct err *err)
+{
+    uint64_t sel[BLOCK_WORDS] = { 0 };
+    const struct colv *v;
+    bit_set(sel, row);
+    int rc = framed_rows(sb, c, sel, &v, err);
+    if (!rc)
+        *ret = colv_val(v, row);
+    return rc;
+}
+
+static int sblock_load_rows(struct block *b, uint32_t c, const uint64_t *sel,
+                            const struct colv **ret, struct err *err)
+{
+    struct sblock *sb = (struct sblock *)b;
+    return is_framed(sb, c) ? framed_rows(sb, c, sel, ret, err) : block_load(b, c, ret, err);
+}
+
 /* The column's page in the cache, put there first where it is small enough; NULL: it is not (or,
  * with rc set, cannot be read). *decoded: as it was decoded, when it just has been. */
 static struct pentry *cached_page(struct sblock *sb, uint32_t c, struct colv *decoded, int *rc,
@@ -131,6 +178,8 @@ static int sblock_value(struct block *b, uint32_t c, uint32_t row, struct val *r
     struct sblock *sb = (struct sblock *)b;
     const struct colv *v;
     int rc = 0;
+    if (is_framed(sb, c))
+        return framed_value(sb, c, row, ret, err);
     if (!sb->entries)
         sb->entries = arena_zalloc(b->arena, (b->ncols + 1) * sizeof *sb->entries);
     if (!sb->entries)
@@ -161,7 +210,8 @@ static void sblock_close(struct block *b)
     seg_unref(((struct sblock *)b)->g);
 }
 
-static const struct block_ops sblock_ops = { sblock_load_cached, sblock_close, sblock_value };
+static const struct block_ops sblock_ops = { sblock_load_cached, sblock_close, sblock_value,
+                                             sblock_load_rows };
 
 static void parse_stats(struct rd *r, enum vtype type, struct seg_col *c)
 {

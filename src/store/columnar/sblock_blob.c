@@ -162,14 +162,12 @@ static int merge(const struct page_out *po, const struct blob_map *m, uint32_t n
     return 0;
 }
 
-int sblock_put_blobs(struct sblock *sb, const struct seg_col *sc, struct page_out *po,
-                     uint64_t *ret_decoded, struct err *err)
+int sblock_blob_map(struct sblock *sb, const struct seg_col *sc, struct blob_map *ret,
+                    struct err *err)
 {
     struct block *b = sblock_block(sb);
-    struct loader l = { .sb = sb };
-    struct blob_map m = { 0 };
-    struct texts t = { 0 };
-    uint32_t npages = sblock_blobs(sb, &l.pages);
+    const struct blob_page *pages;
+    uint32_t npages = sblock_blobs(sb, &pages);
     char *map =
         sc->blob_raw_n <= BLOB_MAP_MAX ? arena_alloc(b->arena, (size_t)sc->blob_raw_n + 1) : NULL;
     if (!map)
@@ -177,23 +175,40 @@ int sblock_put_blobs(struct sblock *sb, const struct seg_col *sc, struct page_ou
                    ? err_nomem(err)
                    : err_set(err, ERR_CORRUPT, "a map of large values is too long");
     int rc = unpack(sb, sc->blob_off, sc->blob_len, sc->blob_raw_n, sc->blob_crc, map, err);
-    if (!rc)
-        rc = blob_map_read(str_n(map, sc->blob_raw_n), l.pages, npages, b->n, b->arena, &m, err);
-    if (!rc)
-        rc = merge(po, &m, b->n, b->arena, &t, err);
-    if (rc)
-        return rc;
+    return rc ? rc
+              : blob_map_read(str_n(map, sc->blob_raw_n), pages, npages, b->n, b->arena, ret, err);
+}
+
+int sblock_blob_fill(struct sblock *sb, const struct blob_map *m, char *dst, uint64_t *ret_decoded,
+                     struct err *err)
+{
+    struct loader l = { .sb = sb };
+    sblock_blobs(sb, &l.pages);
     arena_init(&l.tmp, ARENA_MAX);
-    rc = blob_fill(&m, t.bytes + t.off[t.n], load_page, &l, err);
+    int rc = blob_fill(m, dst, load_page, &l, err);
     arena_deinit(&l.tmp);
     for (uint32_t i = 0; i < BLOB_CACHE; i++)
         mem_free(l.kept[i].p);
+    *ret_decoded = l.decoded;
+    return rc;
+}
+
+int sblock_put_blobs(struct sblock *sb, const struct seg_col *sc, struct page_out *po,
+                     uint64_t *ret_decoded, struct err *err)
+{
+    struct block *b = sblock_block(sb);
+    struct blob_map m = { 0 };
+    struct texts t = { 0 };
+    int rc = sblock_blob_map(sb, sc, &m, err);
+    if (!rc)
+        rc = merge(po, &m, b->n, b->arena, &t, err);
+    if (!rc)
+        rc = sblock_blob_fill(sb, &m, t.bytes + t.off[t.n], ret_decoded, err);
     if (rc)
         return rc;
     po->codes = t.codes;
     po->ndict = t.n + m.nvalues;
     po->off = t.off;
     po->bytes = t.bytes;
-    *ret_decoded = l.decoded;
     return 0;
 }

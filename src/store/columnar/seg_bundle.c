@@ -35,7 +35,7 @@ int seg_bundle_end(struct seg_writer *w, struct err *err)
 int seg_bundle_page(struct seg_writer *w, struct seg_col *c, struct err *err)
 {
     str raw = page_raw(w->scratch);
-    if (raw.n > BUNDLE_PAGE)
+    if (raw.n > BUNDLE_PAGE) /* as is every page in frames */
         return 0;
     buf_truncate(&w->out, w->out.n - c->len);
     int rc = seg_need_blobs(w, err);

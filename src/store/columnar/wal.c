@@ -70,6 +70,11 @@ int wal_create(struct store *s, uint64_t number, uint64_t prev, uint64_t prev_en
     return 0;
 }
 
+int wal_begin(struct store *s, struct err *err)
+{
+    return wal_create(s, s->wal.number + 1, s->wal.prev, s->wal.prev_end, &s->wal, err);
+}
+
 void wal_unlink(struct store *s, uint64_t number)
 {
     char path[PATH_MAX_STORE];

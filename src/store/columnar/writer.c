@@ -59,6 +59,14 @@ static struct append *take_group(struct store *s)
     return head;
 }
 
+/* caller holds lock; the background thread watches a full disk */
+static void set_full(struct store *s, bool full)
+{
+    if (full && !s->st.disk_full)
+        pthread_cond_signal(&s->bg_cond);
+    s->st.disk_full = full;
+}
+
 /* Refuses what would go below the disk reserve. Asks the system twice a second at most, but always
  * when `need` bytes are about to be written. */
 static int check_space(struct store *s, uint64_t need, struct err *err)
@@ -79,11 +87,17 @@ static int check_space(struct store *s, uint64_t need, struct err *err)
         s->space_checked = now ? now : 1;
         s->st.disk_free = avail;
         s->st.disk_total = total;
-        s->st.disk_full = full;
+        set_full(s, full);
         pthread_mutex_unlock(&s->lock);
         full |= avail - reserve < need;
     }
     return full ? err_set(err, ERR_FULL, "the disk is nearly full: only its reserve is left") : 0;
+}
+
+void writer_space_again(struct store *s)
+{
+    struct err e = ERR_INIT;
+    check_space(s, 0, &e);
 }
 
 bool writer_duplicate(struct store *s, struct append *a, ts_ns now)
@@ -413,6 +427,22 @@ static bool memory_full(const struct store *s)
            s->active->bytes + s->frozen->bytes >= s->cfg.memtable_bytes * MEMORY_FACTOR;
 }
 
+/* Active is past its bound with nothing frozen: right after a start, or when no file could be begun
+ * for lack of space. Without one nothing more fits into memory. */
+static int freeze_overdue(struct store *s, struct err *err)
+{
+    pthread_mutex_lock(&s->lock);
+    bool overdue = !s->frozen && s->active->bytes >= s->cfg.memtable_bytes * MEMORY_FACTOR;
+    pthread_mutex_unlock(&s->lock);
+    int rc = overdue ? maybe_freeze(s, false, err) : 0;
+    if (rc == ERR_FULL) {
+        pthread_mutex_lock(&s->lock);
+        set_full(s, true);
+        pthread_mutex_unlock(&s->lock);
+    }
+    return rc;
+}
+
 /* Room in memory: waits for the flush, which gives it back piece by piece; that is what slows
  * senders down. A flush that fails, or stands still, is not waited for. */
 static int check_memory(struct store *s, struct err *err)
@@ -455,9 +485,18 @@ static int write_group(struct store *s, struct group *g, struct err *err)
     int rc = check_failed(s, err);
     if (rc)
         return rc;
+    if (!s->wal.f && (rc = wal_begin(s, err))) {
+        for (struct append *a = g->head; a; a = a->next) {
+            a->rc = rc;
+            a->err = *err;
+        }
+        return 0;
+    }
     rc = check_space(s, 0, err);
     if (!rc)
         rc = check_memory(s, err);
+    if (!rc)
+        rc = freeze_overdue(s, err);
     for (struct append *a = g->head; a && rc; a = a->next)
         if (a->kind == KIND_BATCH) { /* marks, deletion and flushing go on */
             a->rc = rc;
@@ -509,6 +548,7 @@ void *writer_main(void *arg)
 {
     struct store *s = arg;
     struct group g = { 0 };
+    bool stuck = false;
     buf_init(&g.frames, (size_t)1 << 31);
     while ((g.head = take_group(s))) {
         struct err err = ERR_INIT;
@@ -520,9 +560,10 @@ void *writer_main(void *arg)
         if (rc == ERR_BUSY && force)
             rc = 0;
         struct err ferr = ERR_INIT;
-        int frc = rc == ERR_IO ? 0 : maybe_freeze(s, force, &ferr);
-        if (frc)
+        int frc = rc == ERR_IO || !s->wal.f ? 0 : maybe_freeze(s, force, &ferr);
+        if (frc && !stuck) /* told once, tried with every group */
             store_event(s, LOG_ERROR, "wal: cannot begin a new file: %s", ferr.msg);
+        stuck = frc != 0;
         for (struct append *a = g.head; a && frc; a = a->next)
             if (a->kind == KIND_FREEZE) { /* batches of the group are stored all the same */
                 a->rc = frc;
