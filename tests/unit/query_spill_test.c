@@ -134,6 +134,11 @@ static const char *const texts[] = {
     "* | stats count_distinct(n) if (level:error), p99(n), median(score) by agent",
     "* | stats count() as c by time(1s), n | sort c desc, n | limit 5000",
     "* | stats sum(n) as s by bucket(n, 7), ok | stats max(s), count_distinct(s) by ok",
+    "* | uniq message, n",
+    "* | top 4000 n by agent",
+    "* | top 3 n by score, ok",
+    "* | top score | fields score, count",
+    "* | uniq n | top 5 n | sort n desc",
     "* | sort message | stats first(n), last(n) by agent, level",
     "* | fields n, agent, message | sort message desc | stats first(n), last(n) by agent",
 };
@@ -192,7 +197,7 @@ static void generate(struct buf *b)
 {
     buf_reset(b);
     buf_puts(b, draw(4) ? "* | " : "n>1500 | ");
-    switch (draw(5)) {
+    switch (draw(7)) {
     case 0:
     case 1:
         buf_puts(b, "sort ");
@@ -200,6 +205,15 @@ static void generate(struct buf *b)
         if (draw(2))
             buf_printf(b, " | limit %u", 1 + draw(ROWS));
         buf_puts(b, " | fields n, score, message");
+        break;
+    case 2:
+        buf_puts(b, "uniq ");
+        put_fields(b, false);
+        break;
+    case 3:
+        buf_printf(b, "top %u %s", 1 + draw(3000), fields[draw(4)]);
+        if (draw(2))
+            buf_printf(b, " by %s, ok", fields[5 + draw(3)]);
         break;
     default: {
         uint32_t from = draw(N(calls)), n = 1 + draw(4);
