@@ -94,7 +94,13 @@ static const struct opt opts[] = {
       .arg = "SIZE",
       .def = "64MiB",
       .min = 1 << 20,
-      .help = "most memory one search may take" },
+      .help = "most memory one search may take; sorting and grouping go on on the disk" },
+    { .name = "query-disk",
+      .type = OPT_BYTES,
+      .arg = "SIZE",
+      .def = "16GiB",
+      .min = 1 << 20,
+      .help = "most disk one search may take past its memory" },
     { .name = "max-body",
       .type = OPT_BYTES,
       .arg = "SIZE",
@@ -210,6 +216,7 @@ static void figures(struct cli *c, struct server_config *cfg)
     cfg->query_threads = (uint32_t)opt_num(c, "query-threads");
     cfg->query_timeout_ms = opt_num(c, "query-timeout") / NS_PER_MS;
     cfg->query_memory_bytes = (size_t)opt_num(c, "query-memory");
+    cfg->query_disk_bytes = (uint64_t)opt_num(c, "query-disk");
     cfg->limits.body_bytes = (size_t)opt_num(c, "max-body");
     if (cfg->limits.inflated_bytes < cfg->limits.body_bytes)
         cfg->limits.inflated_bytes = cfg->limits.body_bytes;

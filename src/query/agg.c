@@ -158,11 +158,6 @@ static void sum_clear(void *state)
 
 /* ---- stddev: exact sums of x and x*x, then 106 bits for their difference ---- */
 
-struct spread {
-    struct exact_big *x, *xx;
-    uint64_t n;
-};
-
 static int spread_add(struct agg_env *e, void *state, const struct val *v, struct err *err)
 {
     struct spread *s = state;
@@ -337,33 +332,35 @@ static int held_result(struct agg_env *e, void *state, struct val *ret, struct e
 
 static const struct agg_fn functions[] = {
     { "count", AGG_OPTIONAL, sizeof(uint64_t), count_add, count_result, NULL, NULL, count_merge,
-      count_column },
+      count_column, count_save, count_load, NULL, NULL, NULL },
     { "count_distinct", 0, sizeof(uint64_t), distinct_add, count_result, NULL, distinct_free,
-      distinct_merge, distinct_column },
+      distinct_merge, distinct_column, count_save, count_load, distinct_list, distinct_take,
+      distinct_listed },
     { "sum", 0, sizeof(struct exact_sum), sum_add, sum_result, sum_clear, NULL, sum_merge,
-      sum_column },
+      sum_column, sum_save, sum_load, NULL, NULL, NULL },
     { "avg", 0, sizeof(struct exact_sum), sum_add, avg_result, sum_clear, NULL, sum_merge,
-      sum_column },
+      sum_column, sum_save, sum_load, NULL, NULL, NULL },
     { "min", AGG_TYPED, sizeof(struct held), min_add, held_result, held_clear, NULL, held_merge,
-      min_column },
+      min_column, held_save, held_load, NULL, NULL, NULL },
     { "max", AGG_TYPED, sizeof(struct held), max_add, held_result, held_clear, NULL, held_merge,
-      max_column },
+      max_column, held_save, held_load, NULL, NULL, NULL },
     { "median", AGG_TYPED, sizeof(struct numbers), numbers_add, numbers_result, numbers_clear, NULL,
-      numbers_merge, NULL },
+      numbers_merge, NULL, numbers_save, numbers_load, numbers_list, numbers_take, numbers_listed },
     { "percentile", AGG_TYPED, sizeof(struct numbers), numbers_add, numbers_result, numbers_clear,
-      NULL, numbers_merge, NULL },
+      NULL, numbers_merge, NULL, numbers_save, numbers_load, numbers_list, numbers_take,
+      numbers_listed },
     { "stddev", 0, sizeof(struct spread), spread_add, spread_result, spread_clear, NULL,
-      spread_merge, NULL },
+      spread_merge, NULL, spread_save, spread_load, NULL, NULL, NULL },
     { "first", AGG_TYPED | AGG_PLACED, sizeof(struct held), first_add, held_result, held_clear,
-      NULL, held_merge, NULL },
+      NULL, held_merge, NULL, held_save, held_load, NULL, NULL, NULL },
     { "last", AGG_TYPED | AGG_PLACED, sizeof(struct held), last_add, held_result, held_clear, NULL,
-      held_merge, NULL },
+      held_merge, NULL, held_save, held_load, NULL, NULL, NULL },
     { "any", AGG_TYPED | AGG_PLACED, sizeof(struct held), first_add, held_result, held_clear, NULL,
-      held_merge, NULL },
+      held_merge, NULL, held_save, held_load, NULL, NULL, NULL },
     { "values", 0, sizeof(struct sample), sample_add, sample_result, sample_clear, NULL,
-      sample_merge, NULL },
+      sample_merge, NULL, sample_save, sample_load, NULL, NULL, NULL },
     { "rate", AGG_OPTIONAL, sizeof(struct exact_sum), sum_add, rate_result, sum_clear, NULL,
-      sum_merge, sum_column },
+      sum_merge, sum_column, sum_save, sum_load, NULL, NULL, NULL },
 };
 
 const char *const agg_names[] = { "count",  "count_distinct",

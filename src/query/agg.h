@@ -5,6 +5,7 @@
 #ifndef FL_QUERY_AGG_H
 #define FL_QUERY_AGG_H
 
+#include "base/rd.h"
 #include "query/exact.h"
 #include "query/internal.h"
 
@@ -29,9 +30,31 @@ struct agg_env {
     ts_ns t; /* of the row */
     uint64_t seq;
     uint32_t group;
-    double seconds; /* result of rate: the span counted over */
-    void *shared;   /* of the call, all groups: made by the first add, freed by shared_free */
+    double seconds;    /* result of rate: the span counted over */
+    void *shared;      /* of the call, all groups: made by the first add, freed by shared_free */
+    struct arena *out; /* for texts of results */
 };
+
+/* one value with a text of its own */
+struct held {
+    bool set;
+    struct val v;
+    char *text;
+    size_t cap;
+    ts_ns t;
+    uint64_t seq;
+};
+int held_set(struct run *r, struct held *h, const struct val *v, ts_ns t, uint64_t seq,
+             struct err *err);
+void held_clear(void *state);
+
+/* what is known of a group's values, which come from the disk in order */
+struct listed {
+    struct held last;
+    uint64_t seen;
+    double lo, hi; /* percentiles: the two neighbours of the rank */
+};
+typedef int list_fn(void *arg, uint32_t group, struct val v, struct err *err);
 
 enum agg_flag {
     AGG_OPTIONAL = 1, /* the field may be left out */
@@ -45,7 +68,7 @@ struct agg_fn {
     size_t size;
     /* v is never null; with no field v is NULL. 0 or < 0 */
     int (*add)(struct agg_env *e, void *state, const struct val *v, struct err *err);
-    /* text of the result lives in r->arena or in the state */
+    /* text of the result lives in e->out or in the state */
     int (*result)(struct agg_env *e, void *state, struct val *ret, struct err *err);
     void (*clear)(void *state); /* frees what hangs off; may be NULL */
     void (*shared_free)(void *shared);
@@ -57,6 +80,16 @@ struct agg_fn {
      * for this type of column, nothing was done; NULL: never. */
     int (*column)(struct agg_env *e, char *states, const struct colv *c, const uint64_t *rows,
                   const uint32_t *gid, struct err *err);
+    /* To the disk (stats_spill.c): what a state holds, and that added to what a state holds. */
+    void (*save)(const void *state, struct buf *out);
+    int (*load)(struct agg_env *e, void *state, struct rd *in, struct err *err);
+    /* Functions of all values, else NULL: the values of n groups, in this order of the groups and
+     * each one's in val_cmp's; one of them taken back; the result when all were. */
+    int (*list)(const char *states, void *shared, const uint32_t *groups, uint32_t n, list_fn *fn,
+                void *arg, struct err *err);
+    int (*take)(struct agg_env *e, void *state, struct listed *l, const struct val *v,
+                struct err *err);
+    int (*listed)(struct agg_env *e, const void *state, const struct listed *l, struct val *ret);
 };
 
 /* by name; the q of p50 .. p999 goes into *ret_q. NULL = unknown */

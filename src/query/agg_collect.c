@@ -98,21 +98,37 @@ static double between(double lo, double hi, double part)
     return str_to_f64(str_c(text), &d) ? d : lo;
 }
 
+double numbers_rank(const struct agg *a, uint64_t n, uint64_t *ret_i)
+{
+    unsigned __int128 at = (unsigned __int128)a->q * (n - 1);
+    *ret_i = (uint64_t)(at / AGG_Q_ONE);
+    return (double)(uint64_t)(at % AGG_Q_ONE) / (double)AGG_Q_ONE;
+}
+
+struct val numbers_between(double lo, double hi, double part)
+{
+    return val_normal(
+        (struct val){ .t = V_F64, .d = part > 0 && hi > lo ? between(lo, hi, part) : lo });
+}
+
+void numbers_sort(struct numbers *s)
+{
+    if (s->n)
+        qsort(s->v, s->n, sizeof *s->v, double_cmp);
+}
+
 /* between the two neighbouring ranks: of 1 2 3 4 the median is 2.5 */
 int numbers_result(struct agg_env *e, void *state, struct val *ret, struct err *err)
 {
     struct numbers *s = state;
+    uint64_t i;
     (void)err;
     *ret = VAL_ABSENT;
     if (!s->n)
         return 0;
-    qsort(s->v, s->n, sizeof *s->v, double_cmp);
-    unsigned __int128 at = (unsigned __int128)e->agg->q * (s->n - 1);
-    size_t i = (size_t)(at / AGG_Q_ONE);
-    double part = (double)(uint64_t)(at % AGG_Q_ONE) / (double)AGG_Q_ONE, d = s->v[i];
-    if (part > 0 && i + 1 < s->n && s->v[i + 1] > d)
-        d = between(d, s->v[i + 1], part);
-    *ret = val_normal((struct val){ .t = V_F64, .d = d });
+    numbers_sort(s);
+    double part = numbers_rank(e->agg, s->n, &i);
+    *ret = numbers_between(s->v[i], i + 1 < s->n ? s->v[i + 1] : s->v[i], part);
     return 0;
 }
 
@@ -123,16 +139,31 @@ void numbers_clear(void *state)
 
 /* ---- values(x, n) ---- */
 
+/* room for one more and for a spare one behind it */
+static int sample_grow(struct agg_env *e, struct sample *s, struct err *err)
+{
+    uint64_t cap = s->cap ? (uint64_t)s->cap * 2 : 4;
+    if (cap > e->agg->max + 1)
+        cap = e->agg->max + 1;
+    if (cap <= s->cap)
+        return 0;
+    struct held *h = mem_realloc(s->h, (size_t)cap * sizeof *h);
+    if (!h)
+        return err_nomem(err);
+    memset(h + s->cap, 0, (size_t)(cap - s->cap) * sizeof *h);
+    e->r->kept_bytes += (size_t)(cap - s->cap) * sizeof *h;
+    s->h = h;
+    s->cap = (uint32_t)cap;
+    return 0;
+}
+
 int sample_add(struct agg_env *e, void *state, const struct val *v, struct err *err)
 {
     struct sample *s = state;
     uint64_t max = e->agg->max;
-    if (!s->h) {
-        s->h = mem_zarray((size_t)max + 1, sizeof *s->h);
-        if (!s->h)
-            return err_nomem(err);
-        e->r->kept_bytes += ((size_t)max + 1) * sizeof *s->h;
-    }
+    int rc = s->n + 1 >= s->cap ? sample_grow(e, s, err) : 0;
+    if (rc)
+        return rc;
     uint32_t lo = 0, hi = s->n;
     while (lo < hi) {
         uint32_t mid = (lo + hi) / 2;
@@ -181,8 +212,8 @@ int sample_result(struct agg_env *e, void *state, struct val *ret, struct err *e
         view_put_val(&b, e->agg->ref.field, val_normal(s->h[i].v));
     }
     buf_putc(&b, ']');
-    *ret = (struct val){ .t = V_JSON, .s = arena_dup(&e->r->arena, buf_str(&b)) };
-    int rc = !buf_ok(&b) ? err_nomem(err) : !ret->s.p ? run_nomem(e->r, COUNTED, err) : 0;
+    *ret = (struct val){ .t = V_JSON, .s = arena_dup(e->out, buf_str(&b)) };
+    int rc = !buf_ok(&b) || !ret->s.p ? err_nomem(err) : 0;
     buf_deinit(&b);
     return rc;
 }
@@ -390,6 +421,69 @@ int distinct_column(struct agg_env *e, char *states, const struct colv *c, const
         }
     }
     mem_free(ids);
+    return rc;
+}
+
+/* ---- the pairs in order, for the disk ---- */
+
+struct pair_order {
+    const struct pair_set *p;
+    const uint32_t *rank; /* of a group */
+    uint64_t *v;
+    size_t n;
+    uint32_t groups;
+};
+
+static int pair_gather(void *arg, uint64_t pair, struct err *err)
+{
+    struct pair_order *o = arg;
+    (void)err;
+    if (pair >> 32 < o->groups)
+        o->v[o->n++] = (uint64_t)o->rank[pair >> 32] << 32 | (uint32_t)pair;
+    return 0;
+}
+
+static int pair_count(void *arg, uint64_t pair, struct err *err)
+{
+    (void)pair;
+    (void)err;
+    ++*(size_t *)arg;
+    return 0;
+}
+
+static int pair_cmp(const void *x, const void *y, void *arg)
+{
+    uint64_t a = *(const uint64_t *)x, b = *(const uint64_t *)y;
+    const struct val *vals = arg, *v = &vals[(uint32_t)a], *w = &vals[(uint32_t)b];
+    if (a >> 32 != b >> 32)
+        return a < b ? -1 : 1;
+    int c = val_cmp(v, w);
+    return c ? c : (v->t > w->t) - (v->t < w->t);
+}
+
+int distinct_list(const char *states, void *shared, const uint32_t *groups, uint32_t n, list_fn *fn,
+                  void *arg, struct err *err)
+{
+    struct pair_set *p = shared;
+    size_t pairs = 0;
+    (void)states;
+    if (!p)
+        return 0;
+    int rc = pairs_each(p, pair_count, &pairs, err);
+    uint32_t *rank = mem_array((size_t)n + 1, sizeof *rank);
+    struct pair_order o = { p, rank, mem_array(pairs + 1, sizeof *o.v), 0, n };
+    if (!rank || !o.v)
+        rc = err_nomem(err);
+    for (uint32_t i = 0; i < n && !rc; i++)
+        rank[groups[i]] = i;
+    if (!rc)
+        rc = pairs_each(p, pair_gather, &o, err);
+    if (!rc && o.n)
+        qsort_r(o.v, o.n, sizeof *o.v, pair_cmp, p->values.vals);
+    for (size_t i = 0; i < o.n && !rc; i++)
+        rc = fn(arg, groups[o.v[i] >> 32], p->values.vals[(uint32_t)o.v[i]], err);
+    mem_free(rank);
+    mem_free(o.v);
     return rc;
 }
 

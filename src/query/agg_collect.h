@@ -4,19 +4,6 @@
 
 #include "query/agg.h"
 
-/* one value with a text of its own */
-struct held {
-    bool set;
-    struct val v;
-    char *text;
-    size_t cap;
-    ts_ns t;
-    uint64_t seq;
-};
-int held_set(struct run *r, struct held *h, const struct val *v, ts_ns t, uint64_t seq,
-             struct err *err);
-void held_clear(void *state);
-
 /* every number, for percentiles */
 struct numbers {
     double *v;
@@ -29,11 +16,17 @@ void numbers_clear(void *state);
 /* the n smallest distinct values */
 struct sample {
     struct held *h;
-    uint32_t n;
+    uint32_t n, cap;
 };
 int sample_add(struct agg_env *e, void *state, const struct val *v, struct err *err);
 int sample_result(struct agg_env *e, void *state, struct val *ret, struct err *err);
 void sample_clear(void *state);
+
+/* stddev: exact sums of x and x*x */
+struct spread {
+    struct exact_big *x, *xx;
+    uint64_t n;
+};
 
 /* count_distinct: one set of (group, value) for all groups; the state is the count */
 int distinct_add(struct agg_env *e, void *state, const struct val *v, struct err *err);
@@ -48,5 +41,34 @@ int distinct_merge(struct agg_env *e, char *into, char *from, uint32_t n, const 
                    void *shared, struct err *err);
 int distinct_column(struct agg_env *e, char *states, const struct colv *c, const uint64_t *rows,
                     const uint32_t *gid, struct err *err);
+
+/* save, load, list, take and listed of struct agg_fn (agg_spill.c) */
+void count_save(const void *state, struct buf *out);
+int count_load(struct agg_env *e, void *state, struct rd *in, struct err *err);
+void sum_save(const void *state, struct buf *out);
+int sum_load(struct agg_env *e, void *state, struct rd *in, struct err *err);
+void spread_save(const void *state, struct buf *out);
+int spread_load(struct agg_env *e, void *state, struct rd *in, struct err *err);
+void held_save(const void *state, struct buf *out);
+int held_load(struct agg_env *e, void *state, struct rd *in, struct err *err);
+void sample_save(const void *state, struct buf *out);
+int sample_load(struct agg_env *e, void *state, struct rd *in, struct err *err);
+void numbers_save(const void *state, struct buf *out);
+int numbers_load(struct agg_env *e, void *state, struct rd *in, struct err *err);
+int numbers_list(const char *states, void *shared, const uint32_t *groups, uint32_t n, list_fn *fn,
+                 void *arg, struct err *err);
+int numbers_take(struct agg_env *e, void *state, struct listed *l, const struct val *v,
+                 struct err *err);
+int numbers_listed(struct agg_env *e, const void *state, const struct listed *l, struct val *ret);
+int distinct_list(const char *states, void *shared, const uint32_t *groups, uint32_t n, list_fn *fn,
+                  void *arg, struct err *err);
+int distinct_take(struct agg_env *e, void *state, struct listed *l, const struct val *v,
+                  struct err *err);
+int distinct_listed(struct agg_env *e, const void *state, const struct listed *l, struct val *ret);
+/* the sorted numbers: sorts s->v */
+void numbers_sort(struct numbers *s);
+/* where the percentile of n numbers is: *ret_i and this part of the way to the next one */
+double numbers_rank(const struct agg *a, uint64_t n, uint64_t *ret_i);
+struct val numbers_between(double lo, double hi, double part);
 
 #endif

@@ -14,6 +14,7 @@ int grouper_init(struct grouper *g, struct run *r, const char *pipe, const struc
 {
     *g = (struct grouper){ .r = r, .pipe = pipe, .keys = keys, .nkeys = nkeys };
     smap_init(&g->tuples, SMAP_BORROW);
+    arena_init(&g->arena, SIZE_MAX);
     g->its = mem_zalloc((nkeys + 1) * sizeof *g->its);
     g->gid = mem_zalloc(BLOCK_ROWS_MAX * sizeof *g->gid);
     g->vid = mem_alloc((size_t)BLOCK_ROWS_MAX * (nkeys + 1) * sizeof *g->vid);
@@ -31,6 +32,7 @@ void grouper_deinit(struct grouper *g)
     for (uint32_t i = 0; i < g->nkeys && g->its; i++)
         intern_deinit(&g->its[i]);
     smap_deinit(&g->tuples);
+    arena_deinit(&g->arena);
     mem_free(g->its);
     mem_free(g->gid);
     mem_free(g->vid);
@@ -154,12 +156,12 @@ static int tuple_add(struct grouper *g, const uint32_t *ids, uint32_t *ret, stru
         g->of = of;
         g->cap = cap;
     }
-    int rc = run_room(r, g->pipe, err);
+    size_t before = g->arena.used;
+    str key = arena_dup(&g->arena, (str){ (const char *)ids, g->nkeys * sizeof *ids });
+    r->kept_bytes += g->arena.used - before;
+    int rc = key.p ? run_room(r, g->pipe, err) : err_nomem(err);
     if (rc)
         return rc;
-    str key = arena_dup(&r->arena, (str){ (const char *)ids, g->nkeys * sizeof *ids });
-    if (!key.p)
-        return run_nomem(r, g->pipe, err);
     uint64_t *slot = smap_put(&g->tuples, key, NULL);
     if (!slot)
         return err_nomem(err);
@@ -321,8 +323,8 @@ static int group_cmp(const void *x, const void *y, void *arg)
         struct val a = grouper_val(g, *(const uint32_t *)x, k),
                    b = grouper_val(g, *(const uint32_t *)y, k);
         int c = val_cmp(&a, &b);
-        if (c)
-            return c;
+        if (c || a.t != b.t)
+            return c ? c : a.t < b.t ? -1 : 1;
     }
     return 0;
 }

@@ -26,6 +26,7 @@ struct grouper {
     const char *pipe;
     const struct group_key *keys;
     uint32_t nkeys;
+    struct arena arena; /* of the tuples */
     struct intern *its; /* one a key */
     struct smap tuples; /* several keys: their numbers -> group */
     uint32_t *of;       /* several keys: group -> nkeys numbers */

@@ -1,7 +1,7 @@
 /* intern.c: distinct values get numbers 0, 1, 2, ... in order of appearance.
  *
- * The map's key is a type byte and the value; keys live in the run's arena, which is where the
- * memory budget bites. */
+ * The map's key is a type byte and the value; keys live in an arena of its own, counted against the
+ * run's budget and given back at the end. */
 #include "base/mem.h"
 #include "query/internal.h"
 
@@ -9,11 +9,13 @@ void intern_init(struct intern *it, struct run *r, const char *pipe)
 {
     *it = (struct intern){ .r = r, .pipe = pipe };
     smap_init(&it->map, SMAP_BORROW);
+    arena_init(&it->arena, SIZE_MAX);
 }
 
 void intern_deinit(struct intern *it)
 {
     smap_deinit(&it->map);
+    arena_deinit(&it->arena);
     mem_free(it->vals);
     it->vals = NULL;
 }
@@ -30,12 +32,12 @@ static int add(struct intern *it, struct val v, str key, uint32_t *ret, struct e
         it->vals = vals;
         it->cap = cap;
     }
-    int rc = run_room(r, it->pipe, err);
-    str own = arena_dup(&r->arena, key);
+    size_t before = it->arena.used;
+    str own = arena_dup(&it->arena, key);
+    r->kept_bytes += it->arena.used - before;
+    int rc = own.p ? run_room(r, it->pipe, err) : err_nomem(err);
     if (rc)
         return rc;
-    if (!own.p)
-        return run_nomem(r, it->pipe, err);
     uint64_t *slot = smap_put(&it->map, own, NULL);
     if (!slot)
         return err_nomem(err);

@@ -268,7 +268,8 @@ struct run {
     struct arena batch; /* a block being handed on; reset between batches */
     size_t kept_bytes;  /* rows held back outside of the arena */
     size_t budget;
-    int64_t started; /* monotonic ns */
+    uint64_t spill_held; /* bytes of it on the disk now */
+    int64_t started;     /* monotonic ns */
     struct colkeys *keys;
     struct op *ops;
     bool marks;
@@ -280,6 +281,7 @@ struct run {
 #define RUN_BATCH_MAX ((size_t)1 << 30)
 
 int run_check(struct run *r, struct err *err); /* ERR_CANCELED, ERR_TIMEOUT */
+size_t run_used(struct run *r); /* bytes of the whole run, its other parts included */
 /* ERR_LIMIT naming the pipe when memory is the budget's, else ERR_NOMEM */
 int run_nomem(struct run *r, const char *pipe, struct err *err);
 int run_room(struct run *r, const char *pipe, struct err *err); /* budget not yet passed? */
@@ -347,6 +349,8 @@ int kept_new_value(struct kept **ret, struct run *r, struct block *b, uint32_t r
 /* The keys of a row whose cells stay where they are. */
 int kept_new_ref(struct kept **ret, struct run *r, uint32_t block, uint32_t row,
                  const struct val *key, uint32_t nkeys, struct err *err);
+/* A row read from the disk, without its keys. */
+int kept_copy(struct kept **ret, struct run *r, const struct kept *k, struct err *err);
 void kept_free(struct run *r, struct kept *k);
 /* A block of n <= BLOCK_ROWS_MAX kept rows, in the arena; text is borrowed only by copying. */
 int kept_block(struct run *r, struct arena *a, struct kept *const *rows, uint32_t n,
@@ -369,6 +373,7 @@ struct val val_normal(struct val v);
 /* intern.c: values -> small numbers */
 struct intern {
     struct run *r;
+    struct arena arena; /* the keys; counted as the run's */
     const char *pipe;
     struct smap map;
     struct val *vals;

@@ -245,6 +245,29 @@ int kept_new_ref(struct kept **ret, struct run *r, uint32_t block, uint32_t row,
     return 0;
 }
 
+int kept_copy(struct kept **ret, struct run *r, const struct kept *k, struct err *err)
+{
+    size_t bytes = sizeof *k + k->ncells * sizeof(struct kept_cell);
+    for (uint32_t i = 0; i < k->ncells; i++) {
+        if (k->cells[i].col >= r->keys->n || k->cells[i].v.t != r->keys->keys[k->cells[i].col].type)
+            return err_set(err, ERR_CORRUPT, "a kept row has a column that is not there");
+        bytes += text_len(&k->cells[i].v);
+    }
+    struct kept *own = mem_alloc(bytes);
+    if (!own)
+        return err_nomem(err);
+    *own = *k;
+    own->bytes = bytes;
+    own->key = NULL;
+    own->cells = (struct kept_cell *)(own + 1);
+    char *at = (char *)(own->cells + k->ncells);
+    for (uint32_t i = 0; i < k->ncells; i++)
+        own->cells[i] = (struct kept_cell){ k->cells[i].col, own_text(k->cells[i].v, &at) };
+    r->kept_bytes += bytes;
+    *ret = own;
+    return 0;
+}
+
 void kept_free(struct run *r, struct kept *k)
 {
     if (!k)

@@ -254,6 +254,7 @@ static int run_other(struct lookup_op *l, const struct pred *filter, bool first,
     int rc = query_run(&q, r->store, &sink, r->ctl, &res, err);
     if (!rc)
         cost_add(&l->cost, &res.cost);
+    r->res->spilled_bytes += res.spilled_bytes;
     for (uint32_t i = 0; i < res.nwarnings && !rc && first; i++)
         run_warn(r, "%s", res.warnings[i]);
     arena_deinit(&q.arena);

@@ -3,9 +3,11 @@
  * Rows are kept with their keys copied beside them; when only the first k are wanted (a limit
  * follows, or the answer's own) no more than k are kept, as a heap with the worst on top, and of
  * entries only the keys and where they stand: their columns are read at the end. Ties go by
- * sequence number, in tables by the order they came in. */
+ * sequence number, in tables by the order they came in. When they take half of the budget they are
+ * put in order and written to the disk (spill_sort.h), and all such runs are merged at the end. */
 #include "query/refs.h"
 #include "query/run.h"
+#include "query/spill_sort.h"
 
 #include <stdlib.h>
 
@@ -28,6 +30,8 @@ struct sort_op {
     size_t n, cap;
     uint64_t arrived;
     bool by_ref; /* the rows are references */
+    size_t own;  /* bytes of rows held */
+    struct spill spill;
 };
 
 static int sort_parse(struct parser *p, struct pipe *pipe)
@@ -114,7 +118,9 @@ static int put(struct sort_op *s, struct kept *k, struct err *err)
 {
     const struct sort_args *a = s->op.pipe->args;
     struct run *r = s->op.run;
+    s->own += k->bytes;
     if (s->n && s->n >= s->op.keep) { /* full: k is better than the worst, the caller saw to it */
+        s->own -= s->rows[0]->bytes;
         kept_free(r, s->rows[0]);
         s->rows[0] = k;
         sift_down(s, a);
@@ -124,10 +130,12 @@ static int put(struct sort_op *s, struct kept *k, struct err *err)
         size_t cap = s->cap ? s->cap * 2 : 64;
         struct kept **rows = mem_realloc(s->rows, cap * sizeof(struct kept *));
         if (!rows) {
+            s->own -= k->bytes;
             kept_free(r, k);
             return err_nomem(err);
         }
         r->kept_bytes += (cap - s->cap) * sizeof(struct kept *);
+        s->own += (cap - s->cap) * sizeof(struct kept *);
         s->rows = rows;
         s->cap = cap;
     }
@@ -157,6 +165,30 @@ static bool hopeless(const struct sort_op *s, const struct val *first)
         return false;
     int c = val_cmp(first, &s->rows[0]->key[0]);
     return a->keys[0].desc ? c < 0 : c > 0;
+}
+
+static int spilled_cmp(const void *arg, const struct kept *x, const struct kept *y)
+{
+    return rows_cmp(arg, x, y);
+}
+
+/* the rows held, as a run on the disk; the memory is free again */
+static int spill_rows(struct sort_op *s, struct err *err)
+{
+    const struct sort_args *a = s->op.pipe->args;
+    struct run *r = s->op.run;
+    int rc = 0;
+    spill_init(&s->spill, r, "sort", a->n, spilled_cmp, a);
+    qsort_r(s->rows, s->n, sizeof(struct kept *), rows_qsort, (void *)(uintptr_t)a);
+    for (size_t i = 0; i < s->n && !rc; i++)
+        rc = spill_put(&s->spill, s->rows[i], err);
+    for (size_t i = 0; i < s->n; i++)
+        kept_free(r, s->rows[i]);
+    mem_free(s->rows);
+    r->kept_bytes -= s->cap * sizeof(struct kept *);
+    s->rows = NULL;
+    s->n = s->cap = s->own = 0;
+    return rc ? rc : spill_end(&s->spill, err);
 }
 
 struct sorting {
@@ -190,7 +222,8 @@ static int sort_row(struct sort_op *s, struct sorting *w, const struct chunk *c,
         return rc;
     row->seq = seq;
     row->order = s->arrived++;
-    return put(s, row, err);
+    rc = put(s, row, err);
+    return !rc && spill_due(r, s->own) ? spill_rows(s, err) : rc;
 }
 
 static int sort_push(struct op *o, const struct chunk *c, struct err *err)
@@ -248,10 +281,44 @@ static int hand_on_refs(struct sort_op *s, struct err *err)
     return rc;
 }
 
+/* the first `keep` references of all runs, some at a time */
+static int hand_on_spilled_refs(struct sort_op *s, struct err *err)
+{
+    enum { REFS = 4096 };
+    const struct pipe *p = s->op.pipe;
+    const struct schema *need = p->in ? p->in : refs_need(p->next);
+    struct rowref *v = mem_array(REFS, sizeof *v);
+    const struct kept *k;
+    uint64_t left = s->op.keep;
+    int rc = v ? spill_merge(&s->spill, err) : err_nomem(err), end = 0;
+    while (!rc && !end) {
+        uint32_t n = 0;
+        while (n < REFS && !(end = left ? spill_next(&s->spill, &k, err) : 1)) {
+            v[n++] = (struct rowref){ k->t, k->seq, k->ref, k->row };
+            left--;
+        }
+        rc = end < 0 ? end : refs_push(s->op.run, s->op.next, v, n, need, err);
+    }
+    mem_free(v);
+    return rc;
+}
+
+static int hand_on_spilled(struct sort_op *s, struct err *err)
+{
+    int rc = s->n ? spill_rows(s, err) : 0;
+    if (rc)
+        return rc;
+    return s->by_ref ? hand_on_spilled_refs(s, err)
+                     : spill_push(&s->spill, s->op.next, s->op.keep, err);
+}
+
 static int sort_finish(struct op *o, struct err *err)
 {
     struct sort_op *s = (struct sort_op *)o;
     size_t n = s->n;
+    /* an operator behind this one may need the room */
+    if (spill_used(&s->spill) || (o->next->pipe && spill_due(o->run, s->own)))
+        return hand_on_spilled(s, err);
     if (!n)
         return 0;
     qsort_r(s->rows, n, sizeof(struct kept *), rows_qsort, o->pipe->args);
@@ -267,6 +334,7 @@ static void sort_close(struct op *o)
     for (size_t i = 0; i < s->n; i++)
         kept_free(o->run, s->rows[i]);
     mem_free(s->rows);
+    spill_deinit(&s->spill);
 }
 
 static int sort_merge(struct op *o, struct op *from, struct err *err)
@@ -281,6 +349,7 @@ static int sort_merge(struct op *o, struct op *from, struct err *err)
             kept_free(from->run, k);
             continue;
         }
+        f->own -= k->bytes;
         from->run->kept_bytes -= k->bytes;
         o->run->kept_bytes += k->bytes;
         rc = put(s, k, err);

@@ -5,32 +5,10 @@
 #include <math.h>
 
 #include "base/mem.h"
-#include "query/agg.h"
-#include "query/group.h"
+#include "query/stats.h"
 
-#define AGGS_MAX 32
 #define VALUES_DEFAULT 100
 #define VALUES_MAX 10000
-
-struct stats_args {
-    struct agg aggs[AGGS_MAX];
-    uint32_t n;
-    struct by_args by;
-    int64_t step; /* of time() among the keys, 0 = none */
-};
-
-struct stats_op {
-    struct op op;
-    struct grouper g;
-    bool grouping; /* g was set up */
-    char *states[AGGS_MAX];
-    void *shared[AGGS_MAX];
-    uint32_t ready; /* groups that have states */
-    uint32_t cap;
-    ts_ns first, last; /* of all rows */
-    bool placed;
-    int64_t arrived; /* rows of tables have no time: their order stands for it */
-};
 
 /* ---- parsing ---- */
 
@@ -170,6 +148,7 @@ static int stats_open(struct op *o, struct err *err)
     s->first = TS_MAX;
     s->last = TS_MIN;
     s->grouping = true;
+    arena_init(&s->out, SIZE_MAX);
     return grouper_init(&s->g, o->run, "stats", a->by.keys, a->by.n, err);
 }
 
@@ -292,10 +271,10 @@ static int open_places(struct stats_op *s, const struct chunk *c, struct places 
     return rc;
 }
 
-static int stats_push(struct op *o, const struct chunk *c, struct err *err)
+static int add_chunk(struct stats_op *s, const struct chunk *c, struct err *err)
 {
-    struct stats_op *s = (struct stats_op *)o;
-    const struct stats_args *a = o->pipe->args;
+    const struct stats_args *a = s->op.pipe->args;
+    struct run *r = s->op.run;
     struct places pl;
     int rc = grouper_rows(&s->g, c, err);
     if (!rc)
@@ -306,8 +285,7 @@ static int stats_push(struct op *o, const struct chunk *c, struct err *err)
         uint64_t own[BLOCK_WORDS];
         const uint64_t *sel = c->sel;
         if (a->aggs[k].cond) {
-            rc = pred_eval(a->aggs[k].cond, c->b, c->sel, own, o->run->preds, &o->run->ctl->cancel,
-                           err);
+            rc = pred_eval(a->aggs[k].cond, c->b, c->sel, own, r->preds, &r->ctl->cancel, err);
             sel = own;
         }
         if (rc)
@@ -317,6 +295,32 @@ static int stats_push(struct op *o, const struct chunk *c, struct err *err)
         else
             rc = add_rows(s, k, c, sel, &pl, err);
     }
+    return rc;
+}
+
+/* bytes that a row may add at most, texts and long lists aside */
+static size_t row_bytes(const struct stats_args *a)
+{
+    size_t n = 200 + 100 * (size_t)a->by.n;
+    for (uint32_t k = 0; k < a->n; k++)
+        n += a->aggs[k].fn->size + 200 + (a->aggs[k].fn->clear ? 2 * sizeof(struct exact_big) : 0);
+    return n;
+}
+
+static int add_and_spill(void *arg, const struct chunk *c, struct err *err)
+{
+    struct stats_op *s = arg;
+    struct run *r = s->op.run;
+    size_t before = r->kept_bytes;
+    int rc = add_chunk(s, c, err);
+    s->own += r->kept_bytes - before;
+    return !rc && spill_due(r, s->own) ? stats_spill(s, err) : rc;
+}
+
+static int stats_push(struct op *o, const struct chunk *c, struct err *err)
+{
+    struct stats_op *s = (struct stats_op *)o;
+    int rc = spill_slices(o->run, c, row_bytes(o->pipe->args), add_and_spill, s, err);
     s->arrived += c->b->n;
     return rc;
 }
@@ -328,6 +332,7 @@ static int stats_merge(struct op *o, struct op *from, struct err *err)
     uint32_t *map = mem_array(f->g.n + 1, sizeof *map);
     if (!map)
         return err_nomem(err);
+    size_t before = o->run->kept_bytes;
     int rc = grouper_merge(&s->g, &f->g, map, err);
     if (!rc)
         rc = states_grow(s, err);
@@ -336,6 +341,7 @@ static int stats_merge(struct op *o, struct op *from, struct err *err)
         rc = a->aggs[k].fn->merge(&e, s->states[k], f->states[k], f->ready, map, f->shared[k], err);
         s->shared[k] = e.shared;
     }
+    s->own += o->run->kept_bytes - before;
     s->first = f->first < s->first ? f->first : s->first;
     s->last = f->last > s->last ? f->last : s->last;
     mem_free(map);
@@ -366,7 +372,9 @@ static int stats_row(struct stats_op *s, uint32_t group, double span, struct val
     for (uint32_t k = 0; k < a->by.n; k++)
         out[n++] = grouper_val(&s->g, group, k);
     for (uint32_t k = 0; k < a->n; k++) {
-        struct agg_env e = { .r = s->op.run, .agg = &a->aggs[k], .group = group, .seconds = span };
+        struct agg_env e = {
+            .r = s->op.run, .agg = &a->aggs[k], .group = group, .seconds = span, .out = &s->out
+        };
         int rc =
             a->aggs[k].fn->result(&e, s->states[k] + group * a->aggs[k].fn->size, &out[n++], err);
         if (rc)
@@ -375,13 +383,13 @@ static int stats_row(struct stats_op *s, uint32_t group, double span, struct val
     return 0;
 }
 
-static int stats_finish(struct op *o, struct err *err)
+/* all groups are here */
+static int hand_on(struct stats_op *s, double span, struct err *err)
 {
-    struct stats_op *s = (struct stats_op *)o;
+    struct op *o = &s->op;
     const struct schema *out = o->pipe->out;
     enum { ROWS = 256 };
     uint32_t *order = NULL;
-    double span = seconds(s);
     int rc = states_grow(s, err); /* one group even without a row when nothing is grouped */
     struct val *vals = mem_array((size_t)ROWS * out->n, sizeof *vals);
     if (!rc && !vals)
@@ -394,16 +402,27 @@ static int stats_finish(struct op *o, struct err *err)
             rc = stats_row(s, order[i + k], span, vals + (size_t)k * out->n, err);
         if (!rc)
             rc = table_push(o->run, o->next, out, vals, n, err);
+        arena_reset(&s->out);
     }
     mem_free(order);
     mem_free(vals);
     return rc;
 }
 
-static void stats_close(struct op *o)
+static int stats_finish(struct op *o, struct err *err)
 {
     struct stats_op *s = (struct stats_op *)o;
-    const struct stats_args *a = o->pipe->args;
+    double span = seconds(s);
+    /* an operator behind this one may need the room */
+    if (!spill_used(&s->spill) && !(o->next->pipe && spill_due(o->run, s->own)))
+        return hand_on(s, span, err);
+    int rc = stats_spill(s, err);
+    return rc ? rc : stats_join(s, span, err);
+}
+
+void stats_clear(struct stats_op *s)
+{
+    const struct stats_args *a = s->op.pipe->args;
     for (uint32_t k = 0; k < a->n; k++) {
         const struct agg_fn *fn = a->aggs[k].fn;
         for (uint32_t i = 0; i < s->ready && fn->clear; i++)
@@ -411,9 +430,20 @@ static void stats_close(struct op *o)
         if (fn->shared_free)
             fn->shared_free(s->shared[k]);
         mem_free(s->states[k]);
+        s->shared[k] = s->states[k] = NULL;
     }
+    s->ready = s->cap = 0;
     if (s->grouping)
         grouper_deinit(&s->g);
+    s->grouping = false;
+}
+
+static void stats_close(struct op *o)
+{
+    struct stats_op *s = (struct stats_op *)o;
+    stats_clear(s);
+    spill_deinit(&s->spill);
+    arena_deinit(&s->out);
 }
 
 static const struct op_ops stats_ops = {

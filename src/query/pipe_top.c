@@ -1,11 +1,16 @@
 /* pipe_top.c: `top n f [by g]` and `uniq f, ...`: values and how often they occur.
  *
  * top: the n most frequent values of f (in each group g), ties by value; rows without f do not
- * count. uniq: every distinct combination in rising order, null included. */
+ * count. uniq: every distinct combination in rising order, null included.
+ *
+ * Groups past the budget go to the disk in the order of their keys, with their counts (as the seq
+ * of a kept row), and are added up when the runs are merged; then only the best n of one group are
+ * held. */
 #include <stdlib.h>
 
 #include "base/mem.h"
 #include "query/group.h"
+#include "query/spill_sort.h"
 
 #define TOP_DEFAULT 10
 
@@ -21,6 +26,8 @@ struct top_op {
     bool grouping;
     uint64_t *counts;
     uint32_t cap;
+    size_t own; /* bytes the groups take */
+    struct spill spill;
 };
 
 static int out_schema(struct parser *p, struct pipe *pipe, const struct by_args *by)
@@ -105,18 +112,72 @@ static int counts_grow(struct top_op *t, struct err *err)
     return 0;
 }
 
-static int top_push(struct op *o, const struct chunk *c, struct err *err)
+static int spilled_cmp(const void *arg, const struct kept *x, const struct kept *y)
 {
-    struct top_op *t = (struct top_op *)o;
+    const struct top_args *a = arg;
+    int c = 0;
+    for (uint32_t k = 0; k < a->by.n && !c; k++)
+        c = spill_key_cmp(&x->key[k], &y->key[k]);
+    return c;
+}
+
+static void top_clear(struct top_op *t)
+{
+    if (t->grouping)
+        grouper_deinit(&t->g);
+    t->grouping = false;
+    mem_free(t->counts);
+    t->counts = NULL;
+    t->cap = 0;
+}
+
+/* all groups to the disk; none is left */
+static int spill_groups(struct top_op *t, struct err *err)
+{
+    const struct top_args *a = t->op.pipe->args;
+    struct run *r = t->op.run;
+    struct val keys[GROUP_KEYS_MAX];
+    uint32_t *order;
+    spill_init(&t->spill, r, t->op.pipe->def->name, a->by.n, spilled_cmp, a);
+    int rc = grouper_sorted(&t->g, &order, err);
+    if (rc)
+        return rc;
+    for (uint32_t i = 0; i < t->g.n && !rc; i++) {
+        for (uint32_t k = 0; k < a->by.n; k++)
+            keys[k] = grouper_val(&t->g, order[i], k);
+        rc = spill_put(&t->spill, &(struct kept){ .key = keys, .seq = t->counts[order[i]] }, err);
+    }
+    mem_free(order);
+    if (!rc)
+        rc = spill_end(&t->spill, err);
+    top_clear(t);
+    r->kept_bytes -= t->own;
+    t->own = 0;
+    return rc ? rc : top_open(&t->op, err);
+}
+
+static int add_chunk(void *arg, const struct chunk *c, struct err *err)
+{
+    struct top_op *t = arg;
+    struct run *r = t->op.run;
+    size_t before = r->kept_bytes;
     int rc = grouper_rows(&t->g, c, err);
     if (!rc)
         rc = counts_grow(t, err);
+    t->own += r->kept_bytes - before;
     if (rc)
         return rc;
     for (size_t w = 0; w < BITS_WORDS(c->b->n); w++)
         for (uint64_t m = c->sel[w]; m; m &= m - 1)
             t->counts[t->g.gid[w * 64 + (size_t)__builtin_ctzll(m)]]++;
-    return run_room(o->run, o->pipe->def->name, err);
+    rc = run_room(r, t->op.pipe->def->name, err);
+    return !rc && spill_due(r, t->own) ? spill_groups(t, err) : rc;
+}
+
+static int top_push(struct op *o, const struct chunk *c, struct err *err)
+{
+    const struct top_args *a = o->pipe->args;
+    return spill_slices(o->run, c, 200 + (size_t)a->by.n * 100, add_chunk, o, err);
 }
 
 static int top_merge(struct op *o, struct op *from, struct err *err)
@@ -125,9 +186,11 @@ static int top_merge(struct op *o, struct op *from, struct err *err)
     uint32_t *map = mem_array(f->g.n + 1, sizeof *map);
     if (!map)
         return err_nomem(err);
+    size_t before = o->run->kept_bytes;
     int rc = grouper_merge(&t->g, &f->g, map, err);
     if (!rc)
         rc = counts_grow(t, err);
+    t->own += o->run->kept_bytes - before;
     for (uint32_t i = 0; i < f->g.n && i < f->cap && !rc; i++)
         t->counts[map[i]] += f->counts[i];
     mem_free(map);
@@ -188,9 +251,264 @@ static int put_rows(struct top_op *t, const uint32_t *order, struct err *err)
     return rc;
 }
 
+/* ---- from the disk ---- */
+
+struct joining {
+    struct top_op *t;
+    struct kept *now;   /* the group whose counts are being added up */
+    struct kept **best; /* of the groups with its first keys: a heap, worst on top; uniq: a list */
+    uint32_t n, cap;
+    size_t own;        /* bytes of best */
+    struct spill more; /* the best of before, when so many are wanted that they do not fit */
+};
+
+static int best_cmp(const void *x, const void *y, void *arg)
+{
+    const struct kept *a = *(struct kept *const *)x, *b = *(struct kept *const *)y;
+    const uint32_t *last = arg;
+    if (a->seq != b->seq)
+        return a->seq > b->seq ? -1 : 1;
+    return val_cmp(&a->key[*last], &b->key[*last]);
+}
+
+static void best_sift_down(struct joining *j, uint32_t last)
+{
+    struct kept **v = j->best;
+    for (uint32_t i = 0, k; (k = 2 * i + 1) < j->n; i = k) {
+        if (k + 1 < j->n && best_cmp(&v[k], &v[k + 1], &last) < 0)
+            k++;
+        if (best_cmp(&v[i], &v[k], &last) >= 0)
+            return;
+        struct kept *t = v[i];
+        v[i] = v[k];
+        v[k] = t;
+    }
+}
+
+static void best_sift_up(struct joining *j, uint32_t last)
+{
+    struct kept **v = j->best;
+    for (uint32_t i = j->n - 1; i > 0 && best_cmp(&v[(i - 1) / 2], &v[i], &last) < 0;
+         i = (i - 1) / 2) {
+        struct kept *t = v[i];
+        v[i] = v[(i - 1) / 2];
+        v[(i - 1) / 2] = t;
+    }
+}
+
+static int more_cmp(const void *arg, const struct kept *x, const struct kept *y)
+{
+    const struct top_args *a = arg;
+    uint32_t last = a->by.n - 1;
+    return best_cmp(&x, &y, &last);
+}
+
+static void best_drop(struct joining *j)
+{
+    while (j->n)
+        kept_free(j->t->op.run, j->best[--j->n]);
+    j->own = 0;
+}
+
+static void best_sort(struct joining *j)
+{
+    const struct top_args *a = j->t->op.pipe->args;
+    uint32_t last = a->by.n - 1;
+    if (a->top && j->n)
+        qsort_r(j->best, j->n, sizeof(struct kept *), best_cmp, &last);
+}
+
+/* the best of this group so far to the disk */
+static int best_spill(struct joining *j, struct err *err)
+{
+    const struct top_op *t = j->t;
+    int rc = 0;
+    spill_init(&j->more, t->op.run, t->op.pipe->def->name, t->g.nkeys, more_cmp, t->op.pipe->args);
+    best_sort(j);
+    for (uint32_t i = 0; i < j->n && !rc; i++)
+        rc = spill_put(&j->more, j->best[i], err);
+    best_drop(j);
+    return rc ? rc : spill_end(&j->more, err);
+}
+
+enum { ROWS = 256 };
+
+static int rows_out(struct joining *j, struct kept *const *rows, uint32_t n, struct err *err)
+{
+    struct op *o = &j->t->op;
+    const struct top_args *a = o->pipe->args;
+    uint32_t nc = a->by.n + 1;
+    struct val *vals = mem_array((size_t)ROWS * nc, sizeof *vals);
+    int rc = vals ? 0 : err_nomem(err);
+    for (uint32_t i = 0; i < n && !rc; i += ROWS) {
+        uint32_t m = n - i < ROWS ? n - i : ROWS;
+        for (uint32_t k = 0; k < m; k++) {
+            const struct kept *row = rows[i + k];
+            memcpy(vals + (size_t)k * nc, row->key, a->by.n * sizeof *vals);
+            vals[(size_t)k * nc + a->by.n] = (struct val){ .t = V_I64, .i = (int64_t)row->seq };
+        }
+        rc = table_push(o->run, o->next, o->pipe->out, vals, m, err);
+    }
+    mem_free(vals);
+    return rc;
+}
+
+/* the first n of those on the disk */
+static int more_out(struct joining *j, struct err *err)
+{
+    const struct top_args *a = j->t->op.pipe->args;
+    struct run *r = j->t->op.run;
+    struct kept *rows[ROWS];
+    const struct kept *k;
+    uint64_t left = a->n;
+    int rc = best_spill(j, err), end = 0;
+    if (!rc)
+        rc = spill_merge(&j->more, err);
+    while (!rc && !end) {
+        uint32_t n = 0;
+        while (n < ROWS && !rc && !(end = left ? spill_next(&j->more, &k, err) : 1)) {
+            rc = kept_new_ref(&rows[n], r, 0, 0, k->key, a->by.n, err);
+            if (rc)
+                break;
+            rows[n++]->seq = k->seq;
+            left--;
+        }
+        if (!rc)
+            rc = end < 0 ? end : rows_out(j, rows, n, err);
+        while (n)
+            kept_free(r, rows[--n]);
+    }
+    spill_deinit(&j->more);
+    return rc;
+}
+
+static int best_out(struct joining *j, struct err *err)
+{
+    if (spill_used(&j->more))
+        return more_out(j, err);
+    best_sort(j);
+    int rc = rows_out(j, j->best, j->n, err);
+    best_drop(j);
+    return rc;
+}
+
+/* all but the last one, which tells what group it is */
+static int best_spill_but_one(struct joining *j, struct err *err)
+{
+    struct kept *one = j->best[--j->n];
+    int rc = best_spill(j, err);
+    j->best[j->n++] = one;
+    j->own = one->bytes;
+    return rc;
+}
+
+/* does k belong to another group than the best? */
+static bool other_group(const struct joining *j, const struct kept *k)
+{
+    const struct top_args *a = j->t->op.pipe->args;
+    for (uint32_t i = 0; i + 1 < a->by.n && j->n; i++)
+        if (spill_key_cmp(&k->key[i], &j->best[0]->key[i]) != 0)
+            return true;
+    return false;
+}
+
+static int best_room(struct joining *j, struct err *err)
+{
+    uint32_t cap = j->cap ? j->cap * 2 : 64;
+    struct kept **best = mem_realloc(j->best, cap * sizeof(struct kept *));
+    if (!best)
+        return err_nomem(err);
+    j->best = best;
+    j->cap = cap;
+    return 0;
+}
+
+static void best_put(struct joining *j, struct kept *k)
+{
+    const struct top_args *a = j->t->op.pipe->args;
+    uint32_t last = a->by.n - 1;
+    j->own += k->bytes;
+    if (j->n < a->n) {
+        j->best[j->n++] = k;
+        if (a->top)
+            best_sift_up(j, last);
+        return;
+    }
+    bool better = best_cmp(&k, &j->best[0], &last) < 0;
+    struct kept *out = better ? j->best[0] : k;
+    if (better)
+        j->best[0] = k;
+    j->own -= out->bytes;
+    kept_free(j->t->op.run, out);
+    best_sift_down(j, last);
+}
+
+/* takes j->now, whose count is known */
+static int offer(struct joining *j, struct err *err)
+{
+    const struct top_args *a = j->t->op.pipe->args;
+    struct run *r = j->t->op.run;
+    struct kept *k = j->now;
+    int rc = 0;
+    j->now = NULL;
+    if (a->top ? other_group(j, k) : j->n == ROWS)
+        rc = best_out(j, err);
+    if (!rc && j->n == j->cap && j->n < a->n)
+        rc = best_room(j, err);
+    if (rc || (a->top && (k->key[a->by.n - 1].t == V_NULL || !a->n))) {
+        kept_free(r, k);
+        return rc;
+    }
+    best_put(j, k);
+    /* one stays, to tell which group it is */
+    if (a->top && j->n > 1 && spill_due(r, j->own))
+        rc = best_spill_but_one(j, err);
+    return rc ? rc : run_room(r, j->t->op.pipe->def->name, err);
+}
+
+static int take_group(struct joining *j, const struct kept *k, struct err *err)
+{
+    const struct top_args *a = j->t->op.pipe->args;
+    if (j->now && spilled_cmp(a, j->now, k) == 0) {
+        j->now->seq += k->seq;
+        return 0;
+    }
+    int rc = j->now ? offer(j, err) : 0;
+    if (!rc)
+        rc = kept_new_ref(&j->now, j->t->op.run, 0, 0, k->key, a->by.n, err);
+    if (!rc)
+        j->now->seq = k->seq;
+    return rc;
+}
+
+static int hand_on_spilled(struct top_op *t, struct err *err)
+{
+    struct joining j = { .t = t };
+    const struct kept *k;
+    int rc = spill_groups(t, err), end = 0;
+    if (!rc)
+        rc = spill_merge(&t->spill, err);
+    while (!rc && !(end = spill_next(&t->spill, &k, err)))
+        rc = take_group(&j, k, err);
+    if (!rc && end < 0)
+        rc = end;
+    if (!rc && j.now)
+        rc = offer(&j, err);
+    if (!rc)
+        rc = best_out(&j, err);
+    kept_free(t->op.run, j.now);
+    best_drop(&j);
+    mem_free(j.best);
+    spill_deinit(&j.more);
+    return rc;
+}
+
 static int top_finish(struct op *o, struct err *err)
 {
     struct top_op *t = (struct top_op *)o;
+    /* an operator behind this one may need the room */
+    if (spill_used(&t->spill) || (o->next->pipe && spill_due(o->run, t->own)))
+        return hand_on_spilled(t, err);
     const struct top_args *a = o->pipe->args;
     uint32_t *order;
     int rc = 0;
@@ -212,9 +530,8 @@ static int top_finish(struct op *o, struct err *err)
 static void top_close(struct op *o)
 {
     struct top_op *t = (struct top_op *)o;
-    if (t->grouping)
-        grouper_deinit(&t->g);
-    mem_free(t->counts);
+    top_clear(t);
+    spill_deinit(&t->spill);
 }
 
 static const struct op_ops top_ops = {

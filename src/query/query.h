@@ -24,7 +24,8 @@
 #define QUERY_MEMORY_DEFAULT (64u << 20)
 
 struct query;
-struct turns; /* base/turns.h */
+struct turns;      /* base/turns.h */
+struct spill_area; /* query/spill.h */
 
 struct query_opts {
     ts_ns now;          /* fixes `now` */
@@ -77,6 +78,7 @@ struct query_ctl {
     int64_t deadline_ms; /* counted from the call of query_run; 0 = none; past it ERR_TIMEOUT */
     size_t memory_bytes; /* 0 = QUERY_MEMORY_DEFAULT; past it ERR_LIMIT naming the pipe */
     struct turns *turns; /* threads to share the work of a scan with; NULL = the caller's alone */
+    struct spill_area *spill; /* where to put what memory_bytes do not hold; NULL = nowhere */
 };
 struct query_result {
     uint64_t rows;  /* delivered */
@@ -84,6 +86,7 @@ struct query_result {
     bool total_known;
     bool truncated; /* a default limit cut the answer */
     struct scan_cost cost;
+    uint64_t spilled_bytes; /* written to the spill area, all passes */
     int64_t elapsed_ns;
     char *warnings[8]; /* sentences in q's arena: unknown fields, regex gave up ... */
     uint32_t nwarnings;

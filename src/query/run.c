@@ -39,8 +39,7 @@ static int over_budget(struct run *r, const char *pipe, struct err *err)
     return ERR_LIMIT;
 }
 
-/* bytes of the whole run, its other parts included */
-static size_t bytes_used(struct run *r)
+size_t run_used(struct run *r)
 {
     size_t mine = r->kept_bytes + r->arena.used;
     if (!r->whole)
@@ -52,7 +51,7 @@ static size_t bytes_used(struct run *r)
 
 int run_room(struct run *r, const char *pipe, struct err *err)
 {
-    return bytes_used(r) > r->budget ? over_budget(r, pipe, err) : 0;
+    return run_used(r) > r->budget ? over_budget(r, pipe, err) : 0;
 }
 
 int run_nomem(struct run *r, const char *pipe, struct err *err)

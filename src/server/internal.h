@@ -23,6 +23,7 @@
 #include "model/view.h"
 #include "net/net.h"
 #include "query/query.h"
+#include "query/spill.h"
 #include "server/metrics.h"
 #include "server/server.h"
 
@@ -115,9 +116,10 @@ struct server {
     struct live *live;
     struct store *store;
     struct net *net;
-    struct pool *queries;  /* and everything else that may read the disk */
-    struct turns *turns;   /* threads that share the scans of queries */
-    struct pool *decoders; /* big bodies */
+    struct pool *queries;     /* and everything else that may read the disk */
+    struct turns *turns;      /* threads that share the scans of queries */
+    struct spill_area *spill; /* where queries put what their memory does not hold */
+    struct pool *decoders;    /* big bodies */
     struct auth *auth;
     struct metrics metrics;
     struct tails *tails;

@@ -252,6 +252,7 @@ static struct job *job_new(struct call *c, job_fn fn, void *args)
     j->chunk_task.fn = send_chunk;
     j->ctl.memory_bytes = c->s->cfg.query_memory_bytes;
     j->ctl.turns = c->s->turns;
+    j->ctl.spill = c->s->spill;
     arena_init(&j->arena, JOB_ARENA);
     buf_init(&j->out, JOB_OUT);
     buf_init(&j->chunk, JOB_OUT);

@@ -109,6 +109,8 @@ static void put_queries(struct buf *b, struct server *s)
             metric_get(&m->pages_decoded));
     counter(b, "scan_pages_cached_total", "Pages of columns found decoded in the cache.",
             metric_get(&m->pages_cached));
+    counter(b, "query_spilled_bytes_total", "Bytes that queries wrote past their memory.",
+            spill_area_written(s->spill));
 }
 
 static void put_auth(struct buf *b, const struct metrics *m)

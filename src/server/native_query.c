@@ -142,8 +142,9 @@ static int flush(void *ctx, struct buf *out, struct err *err)
     return job_flush(a->j, err);
 }
 
-static void put_cost(struct buf *b, const struct scan_cost *c)
+static void put_cost(struct buf *b, const struct query_result *res)
 {
+    const struct scan_cost *c = &res->cost;
     bool first = true;
     buf_putc(b, '{');
     json_kv_u64(b, &first, "segments_total", c->segments_total);
@@ -162,6 +163,7 @@ static void put_cost(struct buf *b, const struct scan_cost *c)
     json_kv_u64(b, &first, "rows_matched", c->rows_matched);
     json_kv_u64(b, &first, "bytes_read", c->bytes_read);
     json_kv_u64(b, &first, "bytes_decoded", c->bytes_decoded);
+    json_kv_u64(b, &first, "spilled_bytes", res->spilled_bytes);
     buf_putc(b, '}');
 }
 
@@ -198,7 +200,7 @@ static void put_account(struct job *j, const struct request *r, const struct ans
     json_kv_f64(b, &first, "elapsed_ms", (double)elapsed_us / 1000.0);
     json_kv_u64(b, &first, "watermark", res->watermark);
     json_key(b, &first, "cost");
-    put_cost(b, &res->cost);
+    put_cost(b, res);
     buf_puts(b, "}\n");
 }
 

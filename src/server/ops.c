@@ -201,6 +201,8 @@ static void put_limits(struct buf *b, const struct server_config *cfg)
     json_kv_u64(b, &first, "connections", l->connections);
     json_kv_i64(b, &first, "query_timeout_ms", cfg->query_timeout_ms);
     json_kv_u64(b, &first, "query_memory_bytes", cfg->query_memory_bytes);
+    json_kv_u64(b, &first, "query_disk_bytes",
+                cfg->query_disk_bytes ? cfg->query_disk_bytes : SPILL_MAX_DEFAULT);
     json_kv_i64(b, &first, "retention_ns", cfg->store.retention_ns);
     json_kv_u64(b, &first, "max_disk_bytes", cfg->store.max_disk_bytes);
     buf_putc(b, '}');

@@ -268,6 +268,9 @@ static int start_parts(struct server *s, struct err *err)
     if (rc == 0)
         rc = turns_new(&s->turns, cores(), NICE_QUERIES, err);
     if (rc == 0)
+        rc = spill_area_open(&s->spill, s->io, s->cfg.store.reserve_bytes, s->cfg.query_disk_bytes,
+                             err);
+    if (rc == 0)
         rc = pool_new(&s->decoders, "decode", DECODERS, DECODER_QUEUE, 0, err);
     if (rc == 0)
         s->started_at = server_now(s);
@@ -310,6 +313,7 @@ void server_stop(struct server *s)
     pool_free(s->decoders);
     pool_free(s->queries);
     turns_free(s->turns);
+    spill_area_close(s->spill);
     if (s->store)
         store_close(s->store);
     live_free(s->live);

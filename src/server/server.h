@@ -30,6 +30,7 @@ struct server_config {
     uint32_t query_queue;           /* queries waiting for a thread, past it 503; 0 = 256 */
     int64_t query_timeout_ms;       /* longest a query may run; 0 = 60 s */
     size_t query_memory_bytes;      /* of one query; 0 = QUERY_MEMORY_DEFAULT */
+    uint64_t query_disk_bytes;      /* of one query, past its memory; 0 = SPILL_MAX_DEFAULT */
     const char *tls_cert, *tls_key; /* --tls-cert, --tls-key: PEM files, both or none */
     bool insecure_http; /* --insecure-http: an address other than loopback without TLS is
                            refused at start unless this is set (then it warns) */

@@ -28,7 +28,7 @@ MAY_USE = {
     "model": ["base", "codec"],
     "ingest": ["base", "codec", "model"],
     "store": ["base", "io", "codec", "model"],
-    "query": ["base", "codec", "model", "store/store.h"],
+    "query": ["base", "io", "codec", "model", "store/store.h"],
     "live": ["base", "codec", "model", "store/store.h", "query"],
     "insight": ["base", "codec", "model", "query", "store/store.h"],
     "meta": ["base", "io"],
