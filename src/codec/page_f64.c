@@ -22,6 +22,14 @@ static const double pow10_table[PLACES_MAX + 1] = { 1,    1e1,  1e2,  1e3,  1e4,
                                                     1e7,  1e8,  1e9,  1e10, 1e11, 1e12, 1e13,
                                                     1e14, 1e15, 1e16, 1e17, 1e18 };
 
+static inline bool same_bits(double x, double y)
+{
+    uint64_t a, b;
+    memcpy(&a, &x, sizeof a);
+    memcpy(&b, &y, sizeof b);
+    return a == b;
+}
+
 /* v == *ret / 10^k, to the bit: NaN, infinities and -0 never are */
 static inline bool decimal_of(double v, double scale, int64_t *ret)
 {
@@ -30,7 +38,7 @@ static inline bool decimal_of(double v, double scale, int64_t *ret)
         return false;
     *ret = (int64_t)(fabs(x) < 0x1p52 ? x + copysign(0.5, x) : x);
     double back = (double)*ret / scale;
-    return memcmp(&back, &v, sizeof v) == 0;
+    return same_bits(back, v);
 }
 
 /* the places with which most of a sample are decimals; -1: too few are */
@@ -100,7 +108,7 @@ static void put_planes(struct buf *out, const double *v, uint32_t n)
 uint8_t page_put_doubles(struct page_scratch *s, struct buf *out, const double *v, uint32_t n)
 {
     uint32_t i = 1;
-    while (i < n && memcmp(&v[i], &v[0], sizeof *v) == 0)
+    while (i < n && same_bits(v[i], v[0]))
         i++;
     if (i == n) {
         uint64_t bits;
