@@ -4,6 +4,8 @@
  * is stable. A joint of trees never changes them: a tree may be part of several others. */
 #include "model/pred.h"
 
+#include <string.h>
+
 #include "model/pred_int.h"
 
 static struct pred *node(struct arena *a, enum pred_kind kind)
@@ -38,22 +40,29 @@ static void sort_by_cost(struct pred **kids, uint32_t n)
     }
 }
 
-/* what AND keeps as it is and what decides it: OR is the same with the two swapped */
+/* what AND keeps as it is and what decides it: OR is the same with the two swapped. Kids of its own
+ * kind are replaced by theirs, so that all of them are put in order of cost. */
 static struct pred *join(struct arena *a, enum pred_kind kind, struct pred *const *kids, uint32_t n)
 {
     enum pred_kind neutral = kind == P_AND ? P_TRUE : P_FALSE;
     enum pred_kind decided = kind == P_AND ? P_FALSE : P_TRUE;
-    struct pred **keep = arena_array(a, n ? n : 1, sizeof *keep);
-    if (!keep)
-        return NULL;
-    uint32_t m = 0;
+    uint64_t most = 0;
     for (uint32_t i = 0; i < n; i++) {
         if (!kids[i])
             return NULL;
         if (kids[i]->kind == decided)
             return kids[i];
-        if (kids[i]->kind != neutral)
-            keep[m++] = kids[i];
+        most += kids[i]->kind == kind ? kids[i]->nkids : 1;
+    }
+    struct pred **keep = arena_array(a, most + 1, sizeof *keep);
+    if (!keep)
+        return NULL;
+    uint32_t m = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        struct pred *const *v = kids[i]->kind == kind ? kids[i]->kids : &kids[i];
+        uint32_t k = kids[i]->kind == kind ? kids[i]->nkids : kids[i]->kind != neutral;
+        memcpy(keep + m, v, k * sizeof *v);
+        m += k;
     }
     if (m == 0)
         return node(a, neutral);
