@@ -38,6 +38,7 @@ struct expr_prog {
     struct expr **fields; /* by slot */
     uint32_t nfields;
     bool marks;   /* reads a mark */
+    bool whole;   /* reads all of an entry */
     str text;     /* as written */
     uint32_t cap; /* of fields */
 };

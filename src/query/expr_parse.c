@@ -165,6 +165,7 @@ static int arguments(struct building *b, const struct qname *name, struct expr *
     }
     if (n < fn->min || n > fn->max)
         return wrong_number(p, fn, name->pos);
+    b->prog->whole |= str_eq(name->text, STR("sent"));
     return call(b, fn, arg, n, name->pos, ret);
 }
 

@@ -31,6 +31,7 @@ struct schema {
 struct query;
 struct run;
 struct parser;
+struct pipe;
 
 /* ---- syntax trees ---- */
 struct expr_prog;
@@ -160,6 +161,10 @@ int schema_computed(struct parser *p, str name, enum field field, struct qcol *r
  * the store or the order depends on. */
 int schema_set(struct parser *p, const struct qname *name, struct fieldref *ret);
 int schema_check(struct parser *p, const struct schema *s, int64_t pos); /* no name twice */
+/* What is looked at, as a list without names. false: out of memory. */
+bool schema_add(struct schema *s, struct arena *a, const struct fieldref *ref);
+/* pipe_eval.c: adds the fields of entries that it looks at; false: it may look at any */
+bool eval_reads(const struct pipe *p, struct arena *a, struct schema *to);
 
 /* ---- pipes ---- */
 struct chunk {
@@ -211,7 +216,6 @@ struct pipe_def {
     int (*parse)(struct parser *p, struct pipe *pipe);
     const struct op_ops *ops;
 };
-struct pipe;
 extern const struct pipe_def pipe_where, pipe_fields, pipe_drop, pipe_rename, pipe_sort, pipe_limit,
     pipe_head, pipe_offset, pipe_tail, pipe_stats, pipe_timeline, pipe_top, pipe_uniq, pipe_count,
     pipe_dedup, pipe_eval, pipe_lookup;

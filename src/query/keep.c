@@ -460,18 +460,26 @@ int kept_push(struct run *r, struct op *next, struct kept **rows, uint64_t n, st
 
 /* ---- tables ---- */
 
-static int table_row(struct run *r, const struct schema *s, const struct val *vals, struct kept *k,
-                     struct err *err)
+struct numbered {    /* the number of a table's column, as long as its values are of one type */
+    enum vtype type; /* V_NULL: none yet */
+    uint32_t number;
+};
+
+static int table_row(struct run *r, const struct schema *s, const struct val *vals,
+                     struct numbered *numbers, struct kept *k, struct err *err)
 {
     for (uint32_t c = 0; c < s->n; c++) {
         if (vals[c].t == V_NULL)
             continue;
         struct kept_cell *cell = &k->cells[k->ncells++];
         const struct fieldref *f = &s->cols[c].ref;
-        int rc = colkey_number(r->keys, f->key, f->hash, vals[c].t, &cell->col, err);
-        if (rc)
-            return rc;
-        cell->v = vals[c];
+        if (numbers[c].type != vals[c].t) {
+            int rc = colkey_number(r->keys, f->key, f->hash, vals[c].t, &numbers[c].number, err);
+            if (rc)
+                return rc;
+            numbers[c].type = vals[c].t;
+        }
+        *cell = (struct kept_cell){ numbers[c].number, vals[c] };
     }
     return 0;
 }
@@ -483,14 +491,15 @@ int table_push(struct run *r, struct op *next, const struct schema *s, const str
     struct kept *rows = mem_array(BATCH_ROWS, sizeof *rows);
     struct kept **ptrs = mem_array(BATCH_ROWS, sizeof *ptrs);
     struct kept_cell *cells = mem_array((size_t)BATCH_ROWS * s->n, sizeof *cells);
-    if (!rows || !ptrs || !cells)
+    struct numbered *numbers = mem_zarray(s->n + 1, sizeof *numbers);
+    if (!rows || !ptrs || !cells || !numbers)
         rc = err_nomem(err);
     for (uint64_t i = 0; i < n && !rc; i += BATCH_ROWS) {
         uint32_t m = n - i < BATCH_ROWS ? (uint32_t)(n - i) : BATCH_ROWS;
         for (uint32_t k = 0; k < m && !rc; k++) {
             rows[k] = (struct kept){ .cells = cells + (size_t)k * s->n, .seq = i + k };
             ptrs[k] = &rows[k];
-            rc = table_row(r, s, vals + (i + k) * s->n, &rows[k], err);
+            rc = table_row(r, s, vals + (i + k) * s->n, numbers, &rows[k], err);
         }
         if (!rc)
             rc = push_batch(r, next, ptrs, m, err);
@@ -498,5 +507,6 @@ int table_push(struct run *r, struct op *next, const struct schema *s, const str
     mem_free(rows);
     mem_free(ptrs);
     mem_free(cells);
+    mem_free(numbers);
     return rc;
 }

@@ -165,6 +165,20 @@ static void eval_close(struct op *o)
     arena_deinit(&((struct eval_op *)o)->arena);
 }
 
+bool eval_reads(const struct pipe *p, struct arena *a, struct schema *to)
+{
+    const struct eval_args *e = p->args;
+    for (uint32_t i = 0; i < e->n; i++) {
+        const struct expr_prog *prog = e->set[i].prog;
+        if (prog->whole)
+            return false;
+        for (uint32_t k = 0; k < prog->nfields; k++)
+            if (!schema_add(to, a, &prog->fields[k]->ref))
+                return false;
+    }
+    return true;
+}
+
 static const struct op_ops eval_ops = {
     sizeof(struct eval_op), eval_open, eval_push, NULL, eval_close, NULL
 };

@@ -276,7 +276,7 @@ static int hand_on_refs(struct sort_op *s, struct err *err)
         kept_free(r, s->rows[i]);
     }
     s->n = 0;
-    int rc = refs_push(r, s->op.next, v, n, p->in ? p->in : refs_need(p->next), err);
+    int rc = refs_push(r, s->op.next, v, n, p->in ? p->in : refs_need(r, p->next), err);
     mem_free(v);
     return rc;
 }
@@ -286,7 +286,7 @@ static int hand_on_spilled_refs(struct sort_op *s, struct err *err)
 {
     enum { REFS = 4096 };
     const struct pipe *p = s->op.pipe;
-    const struct schema *need = p->in ? p->in : refs_need(p->next);
+    const struct schema *need = p->in ? p->in : refs_need(s->op.run, p->next);
     struct rowref *v = mem_array(REFS, sizeof *v);
     const struct kept *k;
     uint64_t left = s->op.keep;

@@ -11,11 +11,26 @@
 
 /* ---- bringing rows back ---- */
 
-const struct schema *refs_need(const struct pipe *p)
+const struct schema *refs_need(struct run *r, const struct pipe *first)
 {
-    while (p && (p->def == &pipe_limit || p->def == &pipe_head || p->def == &pipe_offset))
-        p = p->next;
-    return p && p->def == &pipe_fields ? p->out : NULL;
+    const struct pipe *p = first;
+    bool evals = false;
+    for (; p && p->def != &pipe_fields; p = p->next) {
+        evals |= p->def == &pipe_eval;
+        if (p->def != &pipe_eval && p->def != &pipe_limit && p->def != &pipe_head &&
+            p->def != &pipe_offset)
+            return NULL;
+    }
+    if (!p || !evals)
+        return p ? p->out : NULL;
+    struct schema *s = arena_zalloc(&r->arena, sizeof *s);
+    for (const struct pipe *e = first; s && e != p; e = e->next)
+        if (e->def == &pipe_eval && !eval_reads(e, &r->arena, s))
+            return NULL;
+    for (uint32_t i = 0; s && i < p->out->n; i++)
+        if (!schema_add(s, &r->arena, &p->out->cols[i].ref))
+            return NULL;
+    return s;
 }
 
 static int by_block(const void *x, const void *y, void *arg)

@@ -20,8 +20,9 @@ struct rowref {
  * looked at, NULL = all. 0, OP_ENOUGH, < 0. */
 int refs_push(struct run *r, struct op *next, const struct rowref *v, uint64_t n,
               const struct schema *need, struct err *err);
-/* the columns that p and the pipes behind it look at; NULL: unknown, or whole entries */
-const struct schema *refs_need(const struct pipe *p);
+/* The columns that p and the pipes behind it look at, in the arena of the run; NULL: unknown, or
+ * whole entries. */
+const struct schema *refs_need(struct run *r, const struct pipe *p);
 
 /* ---- the first k rows in order of time ---- */
 struct topk {

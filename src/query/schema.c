@@ -136,3 +136,13 @@ int schema_check(struct parser *p, const struct schema *s, int64_t pos)
             }
     return 0;
 }
+
+bool schema_add(struct schema *s, struct arena *a, const struct fieldref *ref)
+{
+    struct qcol *cols = arena_grow(a, s->cols, s->n, s->n + 1, sizeof *cols);
+    if (!cols)
+        return false;
+    cols[s->n++] = (struct qcol){ .ref = *ref };
+    s->cols = cols;
+    return true;
+}

@@ -415,7 +415,7 @@ int source_run(struct run *r, const struct plan *plan, uint64_t need, struct err
     int rc = 0;
     s.count = q->want_total && plan->ordered;
     s.max_seq = q->paged ? q->page_max_seq : q->max_seq;
-    s.need = plan->ordered ? refs_need(q->first) : NULL;
+    s.need = plan->ordered ? refs_need(r, q->first) : NULL;
     if (q->paged) {
         s.after = true;
         s.from = (struct place){ q->page_time, q->page_seq };
