@@ -148,11 +148,18 @@ uint32_t utf8_upper_cp(uint32_t cp)
     return (uint32_t)utf8proc_toupper((utf8proc_int32_t)cp);
 }
 
+/* Ranges without case: punctuation, CJK, Hangul, full-width punctuation, emoji. Only for speed. */
+static bool caseless(uint32_t cp)
+{
+    return (cp >= 0x2000 && cp < 0x2126) || (cp >= 0x2e80 && cp < 0xa640) ||
+           (cp >= 0xac00 && cp < 0xfb00) || (cp >= 0xff00 && cp < 0xff21) || cp >= 0x1f000;
+}
+
 uint32_t utf8_fold_cp(uint32_t cp)
 {
     if (cp < 0x80)
         return cp >= 'A' && cp <= 'Z' ? cp + 32 : cp;
-    if (cp > 0x10ffff)
+    if (caseless(cp))
         return cp;
     /* utf8proc knows full folding (C and F of CaseFolding.txt). Where that gives several code
      * points, the simple folding (S) is the lower-case mapping. */

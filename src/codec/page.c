@@ -60,25 +60,26 @@ int page_corrupt(struct err *err, const char *what)
     return err_set(err, ERR_CORRUPT, "page: bad %s", what);
 }
 
-static inline __attribute__((always_inline)) void spread(char *p, size_t size, uint32_t n,
-                                                         uint32_t k, const uint64_t *present)
-{
-    for (uint32_t row = n; row-- > 0;) { /* from the end: a value never moves down */
-        bool has = bit_get(present, row);
-        k -= has;
-        if (!has)
-            memset(p + row * size, 0, size);
-        else
-            memmove(p + row * size, p + k * size, size);
+/* From the end, so that no value is overwritten before it has moved up; without a branch, since
+ * presence may be as good as random. A row without a value reads one that is there: k < n then. */
+#define SPREAD(T)                                                                                  \
+    static void spread_##T(T *v, uint32_t n, uint32_t k, const uint64_t *present)                  \
+    {                                                                                              \
+        for (uint32_t row = n; row-- > 0;) {                                                       \
+            bool has = bit_get(present, row);                                                      \
+            k -= has;                                                                              \
+            v[row] = v[k] & (T)(0 - (T)has);                                                       \
+        }                                                                                          \
     }
-}
+SPREAD(uint32_t)
+SPREAD(uint64_t)
 
 void page_spread(void *v, size_t size, uint32_t n, uint32_t k, const uint64_t *present)
 {
     if (present && size == 8)
-        spread(v, 8, n, k, present); /* one load and one store a row */
+        spread_uint64_t(v, n, k, present);
     else if (present)
-        spread(v, 4, n, k, present);
+        spread_uint32_t(v, n, k, present);
 }
 
 /* ---- booleans ---- */
@@ -165,7 +166,9 @@ int page_get_presence(struct rd *r, uint32_t n, uint32_t nvals, struct arena *a,
     if (!p)
         return page_corrupt(err, "presence");
     if (kind == 1) {
-        for (uint32_t i = 0; i < n; i++)
+        for (uint32_t i = 0; i < n / 64; i++)
+            w[i] = get_le64(p + 8 * (size_t)i);
+        for (uint32_t i = n / 64 * 64; i < n; i++)
             w[i / 64] |= (uint64_t)(p[i / 8] >> i % 8 & 1) << i % 64;
     } else {
         for (uint32_t i = 0; i < nvals; i++)
@@ -211,7 +214,7 @@ int page_encode(const struct page_in *in, int level, struct page_scratch *s, str
     ret->raw_n = (uint32_t)raw->n;
     if (ret->encoding == PE_FRAMES) {
         page_put_frames(buf_str(raw), raw->n - text_bytes(in),
-                        level < 3 ? FRAME_SHIFT_FAST : FRAME_SHIFT, level, out);
+                        level < 3 ? FRAMES_FAST : FRAMES_SMALL, level, out);
         return buf_ok(out) ? 0 : err_nomem(err);
     }
     size_t at = out->n, packed = raw->n >= ZSTD_WORTH ? zstd_pack(buf_str(raw), level, out) : 0;

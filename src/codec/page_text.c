@@ -21,9 +21,14 @@ static const uint32_t zero_codes[PAGE_ROWS_MAX + 1];
 
 void page_put_plain(struct page_scratch *s, struct buf *out, const str *v, uint32_t n)
 {
-    for (uint32_t i = 0; i < n; i++)
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < n; i++) {
         s->ints[i] = (int64_t)v[i].n;
+        bytes += v[i].n;
+    }
     ints_put(s, out, s->ints, n);
+    if (!buf_reserve(out, bytes))
+        return;
     for (uint32_t i = 0; i < n; i++)
         buf_putstr(out, v[i]);
 }

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <utf8proc.h>
 
 #include <errno.h>
 #include <math.h>
@@ -520,6 +521,11 @@ static void utf8_folding(void **state)
         char a[4], b[4];
         assert_int_equal(utf8_put(cp, a), utf8_put(f, b));
         assert_int_equal(utf8_fold_cp(f), f); /* folding twice changes nothing */
+        utf8proc_int32_t to[8], at = (utf8proc_int32_t)cp;
+        int boundary = 0;
+        bool one = utf8proc_decompose_char(at, to, 8, UTF8PROC_CASEFOLD, &boundary) == 1;
+        uint32_t full = (uint32_t)(one ? to[0] : utf8proc_tolower(at));
+        assert_int_equal(f, utf8_put(full, a) == utf8_put(cp, b) ? full : cp);
     }
 }
 

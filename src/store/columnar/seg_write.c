@@ -258,23 +258,22 @@ void seg_put_directory_entry(struct buf *dir, const struct seg_col *c, enum vtyp
 /* ---- columns ---- */
 
 /* Takes the values of one source column into the row-aligned arrays. */
-static void scatter(struct seg_writer *w, const struct rowref *rows, const uint32_t *at, uint32_t n,
-                    const struct colv *c)
+static void scatter(struct gathered *g, const struct taken *v, uint32_t n, const struct colv *c)
 {
-    struct gathered *g = w->g;
-    for (uint32_t k = 0; k < n; k++) {
-        uint32_t pos = at[k], row = rows[pos].row;
-        if (!colv_has(c, row))
-            continue;
-        bit_set(g->present, pos);
-        switch (c->type) {
-        case V_NULL: break;
-        case V_BOOL: g->b8[pos] = c->b8[row]; break;
-        case V_I64: g->i64[pos] = c->i64[row]; break;
-        case V_F64: g->f64[pos] = c->f64[row]; break;
-        default: g->text[pos] = colv_text(c, row);
+#define EACH_VALUE(put)                                                                            \
+    for (const struct taken *t = v; t < v + n; t++)                                                \
+        if (colv_has(c, t->row)) {                                                                 \
+            bit_set(g->present, t->pos);                                                           \
+            put;                                                                                   \
         }
+    switch (c->type) {
+    case V_NULL: EACH_VALUE(); break;
+    case V_BOOL: EACH_VALUE(g->b8[t->pos] = c->b8[t->row]); break;
+    case V_I64: EACH_VALUE(g->i64[t->pos] = c->i64[t->row]); break;
+    case V_F64: EACH_VALUE(g->f64[t->pos] = c->f64[t->row]); break;
+    default: EACH_VALUE(g->text[t->pos] = colv_text(c, t->row));
     }
+#undef EACH_VALUE
 }
 
 /* Row-aligned -> dense, remembering the rows. */
@@ -493,7 +492,7 @@ static int file_columns(struct seg_writer *w, const struct rowref *rows, uint32_
         starts[s + 2] += starts[s + 1];
     }
     for (uint32_t i = 0; i < n; i++)
-        w->order[starts[rows[i].src + 1]++] = i;
+        w->order[starts[rows[i].src + 1]++] = (struct taken){ (uint16_t)i, (uint16_t)rows[i].row };
     struct source_col *cols = arena_array(a, total + 1, sizeof *cols);
     if (!cols)
         return err_nomem(err);
@@ -515,9 +514,8 @@ static int file_columns(struct seg_writer *w, const struct rowref *rows, uint32_
     return 0;
 }
 
-static int gather(struct seg_writer *w, uint32_t key, const struct rowref *rows, uint32_t n,
-                  struct block *const *src, const uint32_t *starts, const struct source_col *cols,
-                  struct err *err)
+static int gather(struct seg_writer *w, uint32_t key, uint32_t n, struct block *const *src,
+                  const uint32_t *starts, const struct source_col *cols, struct err *err)
 {
     bits_zero(w->g->present, n);
     for (uint32_t i = w->heads[key]; i; i = cols[i - 1].next) {
@@ -526,7 +524,7 @@ static int gather(struct seg_writer *w, uint32_t key, const struct rowref *rows,
         int rc = block_load(src[sc->src], sc->col, &c, err);
         if (rc)
             return rc;
-        scatter(w, rows, w->order + starts[sc->src], starts[sc->src + 1] - starts[sc->src], c);
+        scatter(w->g, w->order + starts[sc->src], starts[sc->src + 1] - starts[sc->src], c);
     }
     compact(w->g, w->keys[key].type, n);
     return 0;
@@ -583,7 +581,7 @@ int seg_writer_add(struct seg_writer *w, const struct rowref *rows, uint32_t n,
         if (!w->heads[key])
             continue;
         const struct seg_key *k = &w->keys[key];
-        rc = gather(w, key, rows, n, src, starts, cols, err);
+        rc = gather(w, key, n, src, starts, cols, err);
         if (rc)
             return rc;
         if (!w->g->nvals)

@@ -25,6 +25,10 @@ struct gathered { /* one output column of the block being written */
     uint32_t nvals;
 };
 
+struct taken { /* a row of a source, and where it goes */
+    uint16_t pos, row;
+};
+
 struct source_col { /* one column of one source block, filed under its output column */
     uint32_t src, col;
     uint32_t next; /* index + 1 */
@@ -61,7 +65,7 @@ struct seg_writer {
     struct buf bundle;     /* small pages not yet stored */
     uint32_t bundle_index; /* which of the block's blob pages it will be */
     uint32_t *heads;       /* per key: first source_col + 1 */
-    uint32_t *order;       /* output positions by source */
+    struct taken *order;   /* the block's rows by source */
     uint32_t *tmpl_of;     /* per row: place among the templates; SEG_NO_MESSAGE: has none */
     struct arena tmp_arena;
 };
