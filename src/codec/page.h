@@ -99,6 +99,7 @@ struct page_frames {
     struct page_out out; /* its bytes are there for the rows that were needed so far, others not */
     uint32_t n, text_n;
     uint32_t shift, nframes; /* frames of 2^shift bytes of text */
+    bool alone;              /* each is unpacked without the first */
     const uint32_t *at;      /* nframes + 1 places in packed */
     const char *packed;
     char *text;

@@ -1,13 +1,14 @@
 /* page_frames.c: pages of large texts, packed in frames of which a reader unpacks those it needs.
  *
- *   page   = bytes of the head:u32  packed:u32  shift:u8  { packed:u32 } a frame  head  frames
+ *   page   = bytes of the head:u32  packed:u32  how:u8  { packed:u32 } a frame  head  frames
+ *   how    = shift, and FRAMES_ALONE
  *   head   = presence, stream(nvals) of lengths
  *   frame  = 2^shift bytes of the texts one behind the other; the last one what is left
  *
- * The head and frames are zstd when packed is less than their bytes. Frames after the first are
- * packed with the text of the first as prefix (ZSTD_CCtx_refPrefix: a dictionary of raw content),
- * so that small frames cost little: who reads any of them needs the first, once. Head and texts
- * together are the page as PE_TEXT. */
+ * The head and frames are zstd when packed is less than their bytes. Unless frames stand alone,
+ * those after the first are packed with the text of the first as prefix (ZSTD_CCtx_refPrefix: a
+ * dictionary of raw content): smaller by a fifteenth, but packing is a third slower, and who reads
+ * any of them needs the first, once. Head and texts together are the page as PE_TEXT. */
 #include "codec/page_impl.h"
 
 #include "codec/zip.h"
@@ -33,8 +34,9 @@ static uint32_t put_piece(str before, str in, int level, struct buf *out)
     return (uint32_t)(packed ? packed : in.n);
 }
 
-void page_put_frames(str raw, size_t head_n, unsigned shift, int level, struct buf *out)
+void page_put_frames(str raw, size_t head_n, unsigned how, int level, struct buf *out)
 {
+    unsigned shift = how & ~FRAMES_ALONE;
     str head = str_sub(raw, 0, head_n), text = str_skip(raw, head_n), first = STR_NULL;
     uint32_t nframes = frames_of((uint32_t)text.n, shift);
     size_t at = out->n, table = FRAMES_HEADER + (size_t)nframes * 4;
@@ -46,7 +48,7 @@ void page_put_frames(str raw, size_t head_n, unsigned shift, int level, struct b
         return;
     put_le32(out->p + at, (uint32_t)head_n);
     put_le32(out->p + at + 4, n);
-    out->p[at + 8] = (char)shift;
+    out->p[at + 8] = (char)how;
     for (uint32_t i = 0; i < nframes; i++) {
         str frame = str_skip(text, (size_t)i << shift);
         frame.n = frame.n < (size_t)1 << shift ? frame.n : (size_t)1 << shift;
@@ -54,7 +56,7 @@ void page_put_frames(str raw, size_t head_n, unsigned shift, int level, struct b
         if (!buf_ok(out))
             return;
         put_le32(out->p + at + FRAMES_HEADER + (size_t)i * 4, n);
-        if (i == 0)
+        if (i == 0 && how == shift)
             first = frame;
     }
 }
@@ -131,7 +133,10 @@ int page_frames_open(str page, uint32_t raw_n, uint32_t n, uint32_t nvals, size_
 {
     struct rd r = rd_of(page.p, page.n);
     uint32_t head_n = rd_le32(&r), head_packed = rd_le32(&r);
-    *ret = (struct page_frames){ .n = n, .shift = rd_u8(&r), .text_n = raw_n - head_n };
+    uint8_t how = rd_u8(&r);
+    *ret = (struct page_frames){
+        .n = n, .shift = how & ~FRAMES_ALONE, .alone = how & FRAMES_ALONE, .text_n = raw_n - head_n
+    };
     if (n == 0 || n > PAGE_ROWS_MAX || nvals == 0 || nvals > n || !rd_ok(&r) || head_n > raw_n ||
         raw_n > PAGE_BYTES_MAX || head_packed > head_n || ret->shift < SHIFT_MIN ||
         ret->shift > SHIFT_MAX)
@@ -152,7 +157,7 @@ static int unpack_frame(struct page_frames *pf, uint32_t i, struct err *err)
 {
     uint32_t from = i << pf->shift, n = frame_bytes(pf, i);
     str in = str_n(pf->packed + pf->at[i], pf->at[i + 1] - pf->at[i]);
-    str first = str_n(pf->text, i ? 1u << pf->shift : 0);
+    str first = str_n(pf->text, i && !pf->alone ? 1u << pf->shift : 0);
     int rc = 0;
     if (in.n == n)
         memcpy(pf->text + from, in.p, n);
@@ -192,7 +197,7 @@ int page_frames_need(struct page_frames *pf, const uint64_t *sel, struct err *er
         bits_fill(pf->wanted, pf->nframes);
     for (size_t i = bits_next(pf->wanted, 0, pf->nframes); i < pf->nframes && !rc;
          i = bits_next(pf->wanted, i + 1, pf->nframes)) {
-        if (i && !bit_get(pf->done, 0))
+        if (i && !pf->alone && !bit_get(pf->done, 0))
             rc = unpack_frame(pf, 0, err);
         if (!rc && !bit_get(pf->done, i))
             rc = unpack_frame(pf, (uint32_t)i, err);

@@ -57,10 +57,12 @@ int page_get_doubles(struct rd *r, uint8_t encoding, uint32_t n, double *v, stru
                      struct err *err);
 void page_put_text(const struct page_in *in, struct page_scratch *s, struct buf *out,
                    struct page_meta *m);
-/* Packs a PE_TEXT page, raw, whose text begins at head_n, in frames of 2^shift bytes. */
-#define FRAME_SHIFT_FAST 18 /* at zstd levels that look at little more than this anyway */
-#define FRAME_SHIFT 19      /* at level 3 and above, which lose more by each frame */
-void page_put_frames(str raw, size_t head_n, unsigned shift, int level, struct buf *out);
+/* Packs a PE_TEXT page, raw, whose text begins at head_n, in frames of 2^shift bytes; how: shift,
+ * and FRAMES_ALONE when each is to be unpacked without the first. */
+#define FRAMES_ALONE 0x80u
+#define FRAMES_FAST (18 | FRAMES_ALONE) /* at zstd levels that look at little more than this */
+#define FRAMES_SMALL 19                 /* at level 3 and above, which lose more by each frame */
+void page_put_frames(str raw, size_t head_n, unsigned how, int level, struct buf *out);
 int page_get_presence(struct rd *r, uint32_t n, uint32_t nvals, struct arena *a,
                       const uint64_t **ret, struct err *err);
 /* row-aligned; tmp: what is not needed once the page is read */

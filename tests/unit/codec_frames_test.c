@@ -1,7 +1,8 @@
 /* codec_frames_test.c: pages in frames: there and back around the sizes where they begin and end,
  * any rows alone as with all others, damage, and the bytes they are on disk.
  *
- * golden/frames.txt holds one page of known texts in frames of 4 KiB: bytes unpacked, hex.
+ * golden/frames.txt holds a page of known texts in frames of 4 KiB, a line for each way they are
+ * packed: bytes unpacked, hex.
  * FL_GOLDEN=1 prints it anew; zstd may write it otherwise, but must read it. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,9 +13,12 @@
 #include "codec/page_impl.h"
 #include "page_kit.h"
 
-#define FRAME ((size_t)1 << FRAME_SHIFT_FAST)
-#define SMALL_SHIFT 12
+#define FRAME ((size_t)1 << (FRAMES_FAST & ~FRAMES_ALONE))
+#define SMALL_SHIFT 12u
 #define GOLDEN_ROWS 40
+#define WAYS 2
+
+static const unsigned ways[WAYS] = { SMALL_SHIFT, SMALL_SHIFT | FRAMES_ALONE };
 
 static struct kit kit;
 static struct page_scratch *scratch;
@@ -72,7 +76,7 @@ static void make(struct made *x, int level)
 }
 
 /* in frames that no page_encode makes, so that a small page has several */
-static void make_small(struct made *x)
+static void make_small(struct made *x, unsigned how)
 {
     struct buf raw;
     size_t text = 0;
@@ -85,7 +89,7 @@ static void make_small(struct made *x)
     page_put_plain(scratch, &raw, kit.text, kit.in.nvals);
     for (uint32_t i = 0; i < kit.in.nvals; i++)
         text += kit.text[i].n;
-    page_put_frames(buf_str(&raw), raw.n - text, SMALL_SHIFT, 3, &x->page);
+    page_put_frames(buf_str(&raw), raw.n - text, how, 3, &x->page);
     x->m = (struct page_meta){ .encoding = PE_FRAMES, .raw_n = (uint32_t)raw.n };
     assert_true(buf_ok(&x->page));
     buf_deinit(&raw);
@@ -112,7 +116,7 @@ static void check_full(struct made *x)
 }
 
 /* Rows asked for step by step; after each step those asked for so far are as they went in, and no
- * frame was unpacked but theirs and the first. */
+ * frame was unpacked but theirs and, unless frames stand alone, the first. */
 static void check_rows(struct made *x, uint32_t steps, uint32_t rows)
 {
     struct page_frames pf;
@@ -137,7 +141,8 @@ static void check_rows(struct made *x, uint32_t steps, uint32_t rows)
             assert_int_equal(got.n, has ? kit.text[i].n : 0);
             if (bit_get(sel, r) && got.n) {
                 assert_true(str_eq(got, kit.text[i]));
-                bit_set(frames, 0);
+                if (!pf.alone)
+                    bit_set(frames, 0);
                 for (uint32_t f = pf.out.off[r] >> pf.shift; f < pf.nframes; f++)
                     if ((uint64_t)f << pf.shift < pf.out.off[r + 1])
                         bit_set(frames, f);
@@ -214,7 +219,7 @@ static void small_frames(void **state)
         struct made x;
         fill(1 + (uint32_t)seed * 3, 10, (size_t)((seed % 6 + 1) << SMALL_SHIFT) + seed % 3 - 1,
              seed % 4 ? 0 : 3000, seed);
-        make_small(&x);
+        make_small(&x, ways[seed % WAYS]);
         check_full(&x);
         check_rows(&x, 4, 2);
         done(&x);
@@ -222,13 +227,12 @@ static void small_frames(void **state)
 }
 
 /* Every cut is an error; a flipped bit an error or some texts, each within the page. */
-static void damaged(void **state)
+static void damage(unsigned how)
 {
-    (void)state;
     struct made x;
     struct page_out po;
     fill(30, 10, 9000, 0, 3);
-    make_small(&x);
+    make_small(&x, how);
     for (size_t n = 0; n < x.page.n; n++) {
         struct err e = ERR_INIT;
         char *cut = malloc(n + 1); /* so that a read past the end is seen */
@@ -258,7 +262,15 @@ static void damaged(void **state)
     done(&x);
 }
 
-static str golden_line(struct buf *b)
+static void damaged(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < WAYS; i++)
+        damage(ways[i]);
+}
+
+/* Line k of the file. */
+static str golden_line(struct buf *b, unsigned k)
 {
     char path[512];
     snprintf(path, sizeof path, "%s/tests/unit/golden/frames.txt", getenv("FLEETLOG_SOURCE"));
@@ -269,18 +281,20 @@ static str golden_line(struct buf *b)
     assert_non_null(room);
     buf_advance(b, fread(room, 1, 1u << 17, f));
     fclose(f);
-    return buf_str(b);
+    str s = buf_str(b), line = STR_NULL;
+    for (unsigned i = 0; i <= k; i++)
+        assert_true(str_split(&s, '\n', &line));
+    return line;
 }
 
-static void golden(void **state)
+static void golden_page(unsigned how, unsigned k)
 {
-    (void)state;
     struct made x;
     struct buf text, page;
     buf_init(&text, 1u << 20);
     buf_init(&page, 1u << 20);
     fill(GOLDEN_ROWS, 10, 10000, 0, 11);
-    make_small(&x);
+    make_small(&x, how);
     if (getenv("FL_GOLDEN")) {
         printf("%u ", x.m.raw_n);
         for (size_t i = 0; i < x.page.n; i++)
@@ -289,10 +303,10 @@ static void golden(void **state)
         done(&x);
         return;
     }
-    str line = golden_line(&text);
+    str line = golden_line(&text, k);
     char *end;
     x.m.raw_n = (uint32_t)strtoul(line.p, &end, 10);
-    for (const char *p = end + 1; p + 1 < line.p + line.n && *p != '\n'; p += 2) {
+    for (const char *p = end + 1; p + 1 < line.p + line.n; p += 2) {
         char two[3] = { p[0], p[1], 0 };
         buf_putc(&page, (char)strtoul(two, NULL, 16));
     }
@@ -303,6 +317,13 @@ static void golden(void **state)
     buf_deinit(&page);
     buf_deinit(&text);
     done(&x);
+}
+
+static void golden(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < WAYS; i++)
+        golden_page(ways[i], i);
 }
 
 static int setup(void **state)

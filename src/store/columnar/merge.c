@@ -3,14 +3,15 @@
  * A partition is a day of receipt and a class; only neighbours of one partition in order of seq are
  * joined, so ranges of seq in it stay disjoint.
  *
- *   flushed  --sorted anew, level MERGE-->  merged  --copied, tier by tier-->  up to ROWS_MAX
+ *   full blocks of a flush  --copied, tier by tier-->  merged, up to ROWS_MAX
+ *   small ones  --sorted anew, level MERGE-->  merged
  *   a day that is over  --sorted anew, level PACK, once-->  packed
  *   one with deleted rows  --written without them within the grace-->  as above
  *
- * A merge takes TIER neighbours of a size, or what fills a segment. Blocks are decoded and sorted
- * once after the flush, and again when they are not full; from then on they are copied as bytes.
- * So a row is encoded at most three times in its life (flush, merge, pack), and copied at most
- * log_TIER(ROWS_MAX / rows of a flush) times, which is 3.
+ * A merge takes TIER neighbours of a size, or what fills a segment. Full blocks are copied as
+ * bytes; only where segments hold less than a block's worth of rows, which is where little comes
+ * in, they are decoded and sorted anew. So under load a row is encoded twice in its life (flush,
+ * pack), and copied at most log_TIER(ROWS_MAX / rows of a flush) times, which is 3 (decision 023).
  *
  * Who yields to whom: the thread runs at a lower priority than those of ingest and queries, waits
  * while a memtable is being flushed as long as few segments are behind, and holds no lock while it
@@ -151,7 +152,7 @@ static int go_on(void *ctx, struct err *err)
  * copied, since its summary is taken over as a whole. */
 static bool copies_well(const struct seg *g, uint32_t pass)
 {
-    return g->m.pass >= pass && !g->m.dead &&
+    return (g->m.pass >= pass || pass == PASS_MERGED) && !g->m.dead &&
            (g->m.rows / g->m.nblocks >= FULL_ROWS || g->m.bytes / g->m.nblocks >= FULL_BYTES);
 }
 
