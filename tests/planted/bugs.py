@@ -45,10 +45,10 @@ BUGS = [
          "    if (!rc && all)\n        remove_wals(s, wal_from, wal_to);\n    if (rc)\n"
          "        segments_unlink(s, metas, nmetas);\n")),
     bug("segment-not-synced", "a segment's bytes are not synced before the manifest names it", "sim",
-        ("seg_write.c", "    if (!rc)\n        rc = w->f->io->ops->sync(w->f, err);\n    if (rc)\n        return rc;\n",
+        ("seg_finish.c", "    if (!rc)\n        rc = w->f->io->ops->sync(w->f, err);\n    if (rc)\n        return rc;\n",
          "    if (rc)\n        return rc;\n")),
     bug("segment-not-in-directory", "the directory is not synced after the rename", "sim",
-        ("seg_write.c", "        rc = io->ops->sync_dir(io, dir, err);\n    if (!rc)\n"
+        ("seg_finish.c", "        rc = io->ops->sync_dir(io, dir, err);\n    if (!rc)\n"
                         "        rc = io->ops->sync_dir(io, \"p\", err);\n    if (!rc)\n"
                         "        rc = io->ops->sync_dir(io, \".\", err);\n", "        rc = 0;\n")),
     bug("manifest-not-synced", "an edit counts once it is written", "sim",
@@ -62,15 +62,15 @@ BUGS = [
         ("flush.c", "    if (!rc && all)\n        rc = save_state(s, &state, err);\n", "    (void)save_state;\n")),
     # ---- merging, deleting ----
     bug("removed-first", "segments are unlinked before the manifest forgets them", "sim",
-        ("background.c", "    bool doubtful = false;\n    if (!rc)\n",
-         "    bool doubtful = false;\n    for (uint32_t i = 0; i < old->n && !rc; i++)\n"
+        ("background.c", "    int rc = news_make(&w, s, e, flushed, err);\n",
+         "    int rc = news_make(&w, s, e, flushed, err);\n    for (uint32_t i = 0; i < old->n && !rc; i++)\n"
          "        if (listed(e->remove, e->nremove, old->v[i]->m.id))\n"
-         "            segments_unlink(s, &old->v[i]->m, 1);\n    if (!rc)\n")),
+         "            segments_unlink(s, &old->v[i]->m, 1);\n")),
     bug("merge-in-two-edits", "merged rows are added by one edit, the old ones taken away by another", "sim",
-        ("background.c", "        rc = version_install(s, &(struct edit){ .add = &m, .nadd = 1, .remove = ids, .nremove = n },\n"
-                         "                             0, err);\n",
-         "        rc = version_install(s, &(struct edit){ .add = &m, .nadd = 1 }, 0, err);\n"
-         "        if (!rc)\n            rc = version_install(s, &(struct edit){ .remove = ids, .nremove = n }, 0, err);\n")),
+        ("merge.c", "        rc = version_install(\n            s, &(struct edit){ .add = m, .nadd = 1, .remove = ids, "
+                    ".nremove = r->n }, 0, err);\n",
+         "        rc = version_install(s, &(struct edit){ .add = m, .nadd = 1 }, 0, err);\n"
+         "        if (!rc)\n            rc = version_install(s, &(struct edit){ .remove = ids, .nremove = r->n }, 0, err);\n")),
     bug("delete-not-logged", "a deletion is not in the manifest", "sim",
         ("manifest.c", "    for (uint32_t i = 0; i < e->nremove; i++)\n        put_tag_u64(&b, TAG_REMOVE, e->remove[i]);\n", "")),
     # ---- starting ----
@@ -82,13 +82,14 @@ BUGS = [
          "        int rc = f.type != WAL_CLOCK && !frame_at(s, p, n, number, at + WAL_FRAME + f.length, &after)\n"
          "                     ? 0\n                     : replay_frame(s, &f, p + at + WAL_FRAME, rep, err);\n")),
     bug("torn-tail-read", "frames behind a torn one count, if they are whole", "sim",
-        ("wal.c", "            if (known <= at) { /* torn tail, or simply the end */\n",
-         "            if (known <= at && resync(s, p, n, number, at + 1, &f) == UINT64_MAX) {\n")),
+        ("wal.c", "            if (known <= at) {",
+         "            if (known <= at && resync(s, p, n, number, at + 1, &f) == UINT64_MAX) {")),
     bug("numbers-used-again", "after a torn tail numbers go on as if it had not been", "sim",
         ("columnar.c", "        s->next_seq += SEQ_SKIP;\n", "        (void)SEQ_SKIP;\n")),
     bug("old-log-written-on", "the old file's torn tail is written over by the next start", "sim",
-        ("columnar.c", "    uint64_t number = s->wal.number + 1 > s->mf.wal_min ? s->wal.number + 1 : s->mf.wal_min;\n",
-         "    uint64_t number = s->wal.number > s->mf.wal_min ? s->wal.number : s->mf.wal_min;\n")),
+        ("wal.c", "    return wal_create(s, s->wal.number + 1, s->wal.prev, s->wal.prev_end, &s->wal, err);\n",
+         "    uint64_t number = s->wal.number > s->mf.wal_min ? s->wal.number : s->mf.wal_min;\n"
+         "    return wal_create(s, number, s->wal.prev, s->wal.prev_end, &s->wal, err);\n")),
     bug("keys-not-read", "idempotency keys in the log are not read", "sim",
         ("wal.c", "    if (!idem)\n        return 0;\n", "    if (idem || !idem)\n        return 0;\n")),
     bug("marks-not-read", "marks in the log are not read", "sim",
@@ -108,7 +109,7 @@ BUGS = [
     bug("log-chain-unchecked", "a frame that does not follow the one before it counts", "tails",
         ("wal.c", "                  (skipped || f.prev_crc == prev);\n", "                  (skipped || prev == prev);\n")),
     bug("page-unchecked", "pages are not compared with their checksums", "flips",
-        ("segment.c", "    if (crc_differs(crc, addr_crc(sb->g->s, sb->g->m.id, off, p, n)))\n",
+        ("sblock.c", "    if (crc_differs(crc, addr_crc(sb->g->s, sb->g->m.id, off, p, n)))\n",
          "    if (crc == 0 && crc_differs(crc, addr_crc(sb->g->s, sb->g->m.id, off, p, n)))\n")),
     bug("state-unchecked", "STATE is not compared with its checksum", "flips",
         ("late.c", "        crc_differs(get_le32(p + n - 4), addr_crc(s, number, 0, p, n - 4))) {\n",

@@ -115,6 +115,14 @@ def plant(bug):
             put(path, text.encode())
 
 
+def check():
+    gone = ["%s: the text to change is there %d times in %s" % (b.name, n, file)
+            for b in bugs.BUGS for file, old, _ in b.changes
+            for n in [open(os.path.join(ROOT, file)).read().count(old)] if n != 1]
+    print("\n".join(gone) or "%d bugs can be planted" % len(bugs.BUGS))
+    return 1 if gone else 0
+
+
 def main():
     global options
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -123,12 +131,15 @@ def main():
     p.add_argument("--at-once", action="store_true",
                    help="without first showing that the judges are silent about the store as it is")
     p.add_argument("--list", action="store_true")
+    p.add_argument("--check", action="store_true", help="only: is each text to change still in the source?")
     options = p.parse_args()
     wanted = [b for b in bugs.BUGS if not options.name or b.name in options.name]
     if options.list:
         for b in bugs.BUGS:
             print("%-28s %-12s %s" % (b.name, ",".join(b.judges), b.what))
         return 0
+    if options.check:
+        return check()
     unknown = set(options.name) - {b.name for b in bugs.BUGS}
     if unknown:
         sys.exit("no bug called %s" % ", ".join(sorted(unknown)))
