@@ -5,6 +5,8 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include "store/columnar/impl.h"
+
 #define MAX 20000
 static uint8_t seen[MAX];
 
@@ -142,6 +144,36 @@ static void test_refused(void **state)
     io_free(mem);
 }
 
+/* Memory is full of large batches and no flush succeeds: single entries go on, to half a memtable
+ * more, and again once there was room. */
+static void test_small_go_on(void **state)
+{
+    (void)state;
+    struct io *mem = kit_disk(), *io = faulty(mem);
+    struct err err = ERR_INIT;
+    struct watch w;
+    struct store *s = open_watched(io, &w);
+    size_t n, one_n;
+    char *bytes = payload(0, 500, &n), *one = payload(0, 1, &one_n);
+    assert_true(n > SMALL_GROUP && one_n < 1000);
+    for (int round = 0; round < 2; round++) {
+        size_t more = 0;
+        io_faulty_set(io, IO_OP_RENAME, 1, ERR_IO, true);
+        while (append_copy(s, bytes, n, 500) == 0)
+            assert_true(w.most < 4 * MEMTABLE);
+        while (append_copy(s, one, one_n, 1) == 0)
+            more += one_n;
+        assert_true(more <= MEMTABLE / 2 && more > MEMTABLE / 2 - 2 * one_n);
+        io_faulty_set(io, IO_OP_RENAME, 0, 0, false);
+        kit_ok(store_flush(s, &err), &err);
+    }
+    store_close(s);
+    mem_free(bytes);
+    mem_free(one);
+    io_free(io);
+    io_free(mem);
+}
+
 /* ---- pieces ---- */
 
 struct sent {
@@ -258,6 +290,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bound),
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_small_go_on),
         cmocka_unit_test(test_cut_short),
         cmocka_unit_test(test_large_is_left),
     };

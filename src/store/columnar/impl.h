@@ -27,6 +27,7 @@
 #define GROUP_BYTES (4u << 20)        /* a commit group: payload bytes */
 #define QUEUE_BYTES (32u << 20)       /* batches waiting for the writer; past it ERR_BUSY */
 #define MEMORY_FACTOR 2               /* active and frozen together past so many memtables: wait */
+#define SMALL_GROUP (16u << 10)       /* smaller commit groups go on, to half a memtable beyond */
 #define FLUSH_PIECE ((size_t)8 << 20) /* most bytes of a memtable that are flushed at a time */
 #define SMALL_CHUNK_ROWS 256          /* chunks below are joined ... */
 #define SMALL_CHUNKS_MAX 512          /* ... when there are this many */
@@ -507,6 +508,7 @@ struct store {
     uint64_t big_trimmed; /* mlock: batch files up to this one are gone */
     struct wal wal;
     uint64_t next_seq; /* writer thread only, once started */
+    size_t squeezed;   /* bytes of small groups taken while memory was full; writer thread only */
     ts_ns last_received;
 
     pthread_mutex_t mlock;

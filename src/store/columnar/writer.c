@@ -443,6 +443,31 @@ static int freeze_overdue(struct store *s, struct err *err)
     return rc;
 }
 
+/* Bytes that come into memory with the group and were not let in before: those of a batch with a
+ * file of its own were, by writer_admits. */
+static size_t group_bytes(const struct group *g)
+{
+    size_t n = 0;
+    for (const struct append *a = g->head; a; a = a->next)
+        n += a->kind == KIND_BATCH && !a->big.number ? a->payload_n : 0;
+    return n;
+}
+
+/* A single entry is not to wait for the flush of somebody's 64 MiB. */
+static bool squeeze_in(struct store *s, const struct group *g)
+{
+    size_t n = group_bytes(g);
+    pthread_mutex_lock(&s->lock);
+    bool full = memory_full(s);
+    pthread_mutex_unlock(&s->lock);
+    if (!full)
+        s->squeezed = 0;
+    if (n > SMALL_GROUP || s->squeezed + n > s->cfg.memtable_bytes / 2)
+        return false;
+    s->squeezed += full ? n : 0;
+    return true;
+}
+
 /* Room in memory: waits for the flush, which gives it back piece by piece; that is what slows
  * senders down. A flush that fails, or stands still, is not waited for. */
 static int check_memory(struct store *s, struct err *err)
@@ -493,7 +518,7 @@ static int write_group(struct store *s, struct group *g, struct err *err)
         return 0;
     }
     rc = check_space(s, 0, err);
-    if (!rc)
+    if (!rc && !squeeze_in(s, g))
         rc = check_memory(s, err);
     if (!rc)
         rc = freeze_overdue(s, err);
