@@ -54,12 +54,20 @@ class Connection:
     def __init__(self, port, timeout=900):
         self.port, self.timeout, self.connection = port, timeout, None
 
-    def request(self, method, path, body=None, headers=None):
+    def _send(self, method, path, body, headers):
         if self.connection is None:
             self.connection = http.client.HTTPConnection("127.0.0.1", self.port,
                                                          timeout=self.timeout)
         self.connection.request(method, path, body, headers or {})
-        reply = self.connection.getresponse()
+        return self.connection.getresponse()
+
+    def request(self, method, path, body=None, headers=None):
+        try:
+            reply = self._send(method, path, body, headers)
+        except ConnectionError:  # idle for so long that the server has closed it
+            self.connection.close()
+            self.connection = None
+            reply = self._send(method, path, body, headers)
         data = reply.read()
         if reply.will_close:
             self.connection.close()
