@@ -288,10 +288,8 @@ static void test_large_is_left(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bound),
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_small_go_on),
-        cmocka_unit_test(test_cut_short),
+        cmocka_unit_test(test_bound),         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_small_go_on),   cmocka_unit_test(test_cut_short),
         cmocka_unit_test(test_large_is_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
