@@ -93,6 +93,15 @@ class TestQuery(Query):
         self.assertIsInstance(self.query("level:error | stats count() by agent",
                                          explain="true")["explain"], dict)
 
+    def test_tests_stand_in_order_of_cost(self):
+        """those of an inner group and of a where among the others"""
+        for q, want in (("message:/x.*y/ | where agent=a (level:error trace_id=t)",
+                         "(level>=error AND agent:is(a) AND trace_id:is(t) AND message:regex(x.*y))"),
+                        ("message:/x.*y/ OR (agent=a OR level:error)",
+                         "(level>=error OR agent:is(a) OR message:regex(x.*y))")):
+            with self.subTest(q=q):
+                self.assertEqual(want, self.query(q, explain="true")["explain"]["filter"])
+
     def test_timezone(self):
         for tz in ("+02", "+0200", " 02:00"):
             self.assertEqual(self.query("on:2023-11-15", tz=tz, limit=1)["rows"],
