@@ -150,7 +150,7 @@ struct seg_meta { /* what the manifest knows of a segment */
 /* How far a segment has come; in the manifest: never renumber. */
 enum seg_pass {
     PASS_FLUSHED = 0, /* as a flush or a deletion wrote it */
-    PASS_MERGED = 1,  /* sorted and compressed anew */
+    PASS_MERGED = 1,  /* joined: full blocks as they were, small ones sorted anew */
     PASS_PACKED = 2   /* compressed for good, its day being over */
 };
 
