@@ -29,8 +29,9 @@ struct expr {
     const struct expr_fn *fn;
     struct expr **arg;
     uint32_t narg;
-    bool time; /* its value, when it is an integer, is an instant */
-    bool rank; /* a level given as its rank, for comparisons */
+    bool time;                   /* its value, when it is an integer, is an instant */
+    bool rank;                   /* a level given as its rank, for comparisons */
+    const struct prices *prices; /* of cost() */
 };
 
 struct expr_prog {

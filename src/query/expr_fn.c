@@ -6,6 +6,7 @@
 
 #include "base/utf8.h"
 #include "codec/json.h"
+#include "model/price.h"
 #include "model/view.h"
 #include "query/expr_time.h"
 
@@ -500,11 +501,44 @@ static int fn_sent(struct expr_eval *x, const struct expr *e, uint32_t row, stru
     return rc || !found ? rc : expr_json(x, buf_str(&x->buf), ret, err);
 }
 
+/* ---- cost ---- */
+
+static int check_cost(struct parser *p, struct expr *e)
+{
+    e->prices = p->o->prices;
+    return 0;
+}
+
+/* what the sender reported, else tokens by the price table, else null */
+static int fn_cost(struct expr_eval *x, const struct expr *e, uint32_t row, struct val *ret,
+                   struct err *err)
+{
+    struct tokens tok = TOKENS_UNKNOWN;
+    struct val v[8];
+    double usd;
+    for (uint32_t i = 0; i < 8; i++) {
+        int rc = expr_arg(x, e->arg[i], row, &v[i], err);
+        if (rc)
+            return rc;
+    }
+    *ret = v[0];
+    if (v[0].t != V_BOOL && val_is_num(&v[0], &usd))
+        return 0;
+    for (int k = 0; k < TK__COUNT; k++)
+        if (v[3 + k].t == V_I64 && v[3 + k].i >= 0)
+            tok.n[k] = v[3 + k].i;
+    *ret = VAL_ABSENT;
+    if (v[1].t == V_STR && v[2].t == V_I64 && prices_cost(e->prices, v[1].s, v[2].i, &tok, &usd))
+        *ret = val_normal((struct val){ .t = V_F64, .d = usd });
+    return 0;
+}
+
 const struct expr_fn expr_functions[] = {
     { "abs", 1, 1, NULL, fn_round },
     { "ceil", 1, 1, NULL, fn_round },
     { "coalesce", 1, EXPR_ARGS_MAX, check_choice, fn_coalesce },
     { "concat", 1, EXPR_ARGS_MAX, NULL, fn_concat },
+    { "cost", 0, 0, check_cost, fn_cost },
     { "floor", 1, 1, NULL, fn_round },
     { "format_time", 2, 2, expr_check_format, expr_format_time },
     { "if", 2, 3, check_choice, fn_if },

@@ -139,6 +139,26 @@ static int sent_key(struct parser *p, struct expr **ret)
     return constant(p, (struct val){ .t = V_STR, .s = key.text }, key.pos, ret);
 }
 
+/* cost(): its arguments are the fields it looks at */
+static int cost_fields(struct building *b, const struct qname *name, struct expr **arg,
+                       uint32_t *ret_n)
+{
+    static const enum field fields[] = { F_COST_USD,          F_MODEL,
+                                         F_TIMESTAMP,         F_TOKENS_INPUT,
+                                         F_TOKENS_CACHE_READ, F_TOKENS_CACHE_WRITE,
+                                         F_TOKENS_OUTPUT,     F_TOKENS_REASONING };
+    for (*ret_n = 0; *ret_n < sizeof fields / sizeof *fields; ++*ret_n) {
+        struct qname n = { .text = field_table[fields[*ret_n]].name, .pos = name->pos };
+        int rc = field(b, &n, &arg[*ret_n]);
+        if (rc) {
+            err_hint(b->p->err, "cost() needs whole entries, or the columns cost_usd, model, "
+                                "timestamp and tokens.*");
+            return rc;
+        }
+    }
+    return 0;
+}
+
 /* behind `name`, at its parenthesis */
 static int arguments(struct building *b, const struct qname *name, struct expr **ret)
 {
@@ -166,6 +186,11 @@ static int arguments(struct building *b, const struct qname *name, struct expr *
     if (n < fn->min || n > fn->max)
         return wrong_number(p, fn, name->pos);
     b->prog->whole |= str_eq(name->text, STR("sent"));
+    if (str_eq(name->text, STR("cost"))) {
+        int rc = cost_fields(b, name, arg, &n);
+        if (rc)
+            return rc;
+    }
     return call(b, fn, arg, n, name->pos, ret);
 }
 

@@ -218,7 +218,7 @@ struct pipe_def {
 };
 extern const struct pipe_def pipe_where, pipe_fields, pipe_drop, pipe_rename, pipe_sort, pipe_limit,
     pipe_head, pipe_offset, pipe_tail, pipe_stats, pipe_timeline, pipe_top, pipe_uniq, pipe_count,
-    pipe_dedup, pipe_eval, pipe_lookup;
+    pipe_dedup, pipe_eval, pipe_lookup, pipe_usage;
 
 struct pipe {
     const struct pipe_def *def;

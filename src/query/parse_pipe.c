@@ -2,9 +2,9 @@
 #include "query/internal.h"
 
 static const struct pipe_def *const pipes[] = {
-    &pipe_where,    &pipe_fields, &pipe_drop,  &pipe_rename, &pipe_sort,  &pipe_limit,
-    &pipe_head,     &pipe_offset, &pipe_tail,  &pipe_stats,  &pipe_top,   &pipe_uniq,
-    &pipe_timeline, &pipe_count,  &pipe_dedup, &pipe_eval,   &pipe_lookup
+    &pipe_where,    &pipe_fields, &pipe_drop,  &pipe_rename, &pipe_sort,   &pipe_limit,
+    &pipe_head,     &pipe_offset, &pipe_tail,  &pipe_stats,  &pipe_top,    &pipe_uniq,
+    &pipe_timeline, &pipe_count,  &pipe_dedup, &pipe_eval,   &pipe_lookup, &pipe_usage
 };
 #define NPIPES (sizeof pipes / sizeof *pipes)
 

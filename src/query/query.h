@@ -26,6 +26,7 @@
 struct query;
 struct turns;      /* base/turns.h */
 struct spill_area; /* query/spill.h */
+struct prices;     /* model/price.h */
 
 struct query_opts {
     ts_ns now;          /* fixes `now` */
@@ -36,9 +37,11 @@ struct query_opts {
     uint32_t limit; /* 0 = the language's defaults; applies to the final rows when the text has no
                        limit/head/tail of its own; with one, the smaller counts */
     bool unlimited; /* export: no default limit at all */
-    bool oldest_first; /* order of plain filters */
-    uint32_t offset;   /* rows to skip of the final rows */
-    bool no_prune;     /* tests */
+    bool oldest_first;           /* order of plain filters */
+    uint32_t offset;             /* rows to skip of the final rows */
+    bool no_prune;               /* tests */
+    const struct prices *prices; /* of calls that report no cost; may be NULL. Must outlive the
+                                    query. */
 };
 void query_opts_default(struct query_opts *o);
 

@@ -2,9 +2,10 @@
 
     docs_examples.py QUERY_GOLDEN PAGE
 
-In the page, a ```rows block holds the entries, a ```query block a query and the ```answer block
-behind it what it answers. In tables that begin with | write | the code in the first column are
-queries too; they must find something. The queries become a golden file (its form: runner.c), which
+In the page, a ```rows block holds the entries that the queries behind it see, up to the next one
+(those in front of the first see it too); a ```query block holds a query and the ```answer block
+behind it what it answers. Costs are reckoned with the price table of runner.c. In tables that begin with | write | the code in the first column are
+queries too, on the first entries; they must find something. The queries become a golden file (its form: runner.c), which
 query-golden fills in.
 """
 import os
@@ -32,46 +33,53 @@ def table_queries(page):
 
 
 def examples(page):
-    """[(query, answer or None)] and the rows"""
-    rows, found = [], [(query, None) for query in table_queries(page)]
-    for kind, text in BLOCK.findall(page):
+    """[(query, answer or None, its rows)]"""
+    blocks = BLOCK.findall(page)
+    rows = next(text for kind, text in blocks if kind == "rows").splitlines()
+    found = [(query, None, rows) for query in table_queries(page)]
+    for kind, text in blocks:
         if kind == "rows":
-            rows += text.splitlines()
+            rows = text.splitlines()
         elif kind == "query":
-            found.append((text.strip(), ""))
+            found.append((text.strip(), "", rows))
         elif kind == "answer":
             assert found[-1][1] == "", "an answer without a query: " + text
-            found[-1] = (found[-1][0], text.strip())
-    return rows, found
+            found[-1] = (found[-1][0], text.strip(), rows)
+    return found
 
 
-def run(golden, rows, queries):
+def run(golden, found):
     """the answer of each query"""
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "docs.test")
         with open(path, "w", encoding="utf-8") as f:
-            f.write("".join("+ %s\n" % row for row in rows) + "\n")
-            for query in queries:
-                f.write("".join("? %s\n" % line for line in query.splitlines()) + "\n")
+            before = None
+            for query, _, rows in found:
+                if rows != before:
+                    f.write("".join("+ %s\n" % row for row in rows) + "\n")
+                before = rows
+                f.write("% prices\n" + "".join("? %s\n" % x for x in query.splitlines()) + "\n")
         done = subprocess.run([golden, "-w", path], capture_output=True, encoding="utf-8")
         if done.returncode:
             sys.exit("the states of a store disagree, or the page cannot be run:\n" +
                      done.stdout + done.stderr)
         with open(path, encoding="utf-8") as f:
-            cases = [case for case in f.read().split("\n\n") if case.startswith("?")]
-    return ["\n".join(line for line in case.splitlines() if not line.startswith("? ")).strip()
+            cases = [case for case in f.read().split("\n\n") if "? " in case and
+                     case.startswith("%")]
+    return ["\n".join(line for line in case.splitlines()
+                      if not line.startswith(("? ", "% "))).strip()
             for case in cases]
 
 
 def main():
     golden, page = sys.argv[1:]
     with open(page, encoding="utf-8") as f:
-        rows, found = examples(f.read())
-    answers = run(golden, rows, [query for query, _ in found])
+        found = examples(f.read())
+    answers = run(golden, found)
     if len(answers) != len(found) or len(found) < 50:
         sys.exit("%d queries, %d answers" % (len(found), len(answers)))
     failed = 0
-    for (query, want), got in zip(found, answers):
+    for (query, want, _), got in zip(found, answers):
         if want is None:
             bad = not got or got.startswith("error ") or got.startswith("!")
         else:

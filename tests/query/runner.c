@@ -20,7 +20,8 @@
  * Every case runs twice on each state: on one thread, and shared by three where its plan allows.
  *
  * Options: tz=+hh:mm limit=N offset=N oldest unlimited total start=T end=T memory=BYTES format=F
- * page=N (pages of N rows, asked for one after the other) agent=GLOB (a further condition).
+ * page=N (pages of N rows, asked for one after the other) agent=GLOB (a further condition) prices
+ * (the table below).
  *
  * `runner -w FILE` writes the answers into the file instead of comparing: for review, never
  * blindly. */
@@ -30,10 +31,18 @@
 #include "base/mem.h"
 #include "base/turns.h"
 #include "ingest/ingest.h"
+#include "model/price.h"
 #include "query/query.h"
 #include "query_states.h"
 
 #define NOW (1795262400ll * NS_PER_S) /* 2026-11-21T12:00:00Z */
+/* prices.test and docs/query-language.md reckon with these */
+static const char PRICES[] = "# model  from        input cache_read cache_write output reasoning\n"
+                             "gpt-4o   -           2.50  1.25       -           10\n"
+                             "sonnet*  2026-01-01  3     0.30       3.75        15     20\n"
+                             "sonnet*  2026-11-21  2     0.20       2.50        10     10\n"
+                             "free-*   -           0     0          0           0\n";
+
 #define FILE_MAX ((size_t)8 << 20)
 #define ANSWER_MAX ((size_t)64 << 20)
 
@@ -55,6 +64,7 @@ struct runner {
     bool ready; /* states hold the rows */
     bool write;
     struct turns *turns;
+    struct prices *prices;
     struct buf out; /* the file as it should be */
     unsigned cases, failed;
 };
@@ -239,6 +249,8 @@ static void option(struct runner *r, struct options *o, str word)
         o->q.oldest_first = true;
     else if (str_eq(name, STR("unlimited")))
         o->q.unlimited = true;
+    else if (str_eq(name, STR("prices")))
+        o->q.prices = r->prices;
     else if (str_eq(name, STR("total")))
         o->total = true;
     else if (str_eq(name, STR("agent")))
@@ -415,6 +427,8 @@ int main(int argc, char **argv)
     struct err err = ERR_INIT;
     if (turns_new(&r.turns, 3, 0, &err))
         fatal(&r, "no threads", err.msg);
+    if (prices_parse(&r.prices, str_c(PRICES), &err))
+        fatal(&r, "bad prices", err.msg);
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "-w") == 0)
             r.write = true;
@@ -422,6 +436,7 @@ int main(int argc, char **argv)
             one_file(&r, argv[i]);
     }
     turns_free(r.turns);
+    prices_unref(r.prices);
     printf("%u cases, %u failed\n", r.cases, r.failed);
     return r.failed || !r.cases;
 }
