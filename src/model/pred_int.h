@@ -107,6 +107,7 @@ struct pred_run {
     struct buf leaf; /* one unescaped string of a JSON value */
     uint64_t gave_up;
     void *match_data, *match_ctx, *jit_stack; /* PCRE2 */
+    void *group_data;                         /* with room for every group */
     const volatile int *cancel;
 };
 
@@ -175,6 +176,7 @@ int regex_new(struct regex **ret, struct arena *a, str pattern, str flags, struc
 /* weight: rows this value stands for, counted when the match limit is met */
 int regex_match(const struct pred *p, str s, uint32_t weight, struct pred_run *r, bool *ret,
                 struct err *err);
+int regex_run_prepare(struct pred_run *r, struct err *err);
 void regex_run_free(struct pred_run *r);
 
 /* ---- pred_num.c ---- */

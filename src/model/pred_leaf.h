@@ -73,6 +73,23 @@ int pred_ip(struct pred **ret, struct arena *a, const struct fieldref *f, str ra
 int pred_regex_in(struct pred **ret, struct arena *a, const struct pred_scope *sc, str pattern,
                   str flags, struct err *err);
 
+/* ---- named groups of a regular expression ---- */
+struct regex;
+struct regex_groups {
+    struct regex *re;
+    str *names; /* in the order they stand in the pattern */
+    uint16_t *numbers;
+    uint32_t n;
+    int64_t pos; /* of the pattern in the query text */
+};
+/* Refuses what tests refuse. ERR_INVALID with err->pos in the pattern. */
+int regex_groups_new(struct regex_groups **ret, struct arena *a, str pattern, str flags,
+                     struct err *err);
+/* ret[i]: what group i caught in the first match, .p NULL when it took no part. Under the limits of
+ * tests: a text that takes too many steps has no match and is counted. */
+int regex_groups_match(const struct regex_groups *g, str s, struct pred_run *r, str *ret,
+                       bool *ret_found, struct err *err);
+
 /* A text that begins with part, ends with it, or both: is it; case folded. */
 struct pred *pred_affix(struct arena *a, const struct fieldref *f, str part, bool start, bool end);
 

@@ -338,7 +338,7 @@ int regex_new(struct regex **ret, struct arena *a, str pattern, str flags, struc
 
 /* ---- matching ---- */
 
-static int run_prepare(struct pred_run *r, struct err *err)
+int regex_run_prepare(struct pred_run *r, struct err *err)
 {
     if (r->match_data)
         return 0;
@@ -367,18 +367,19 @@ static int run_prepare(struct pred_run *r, struct err *err)
 void regex_run_free(struct pred_run *r)
 {
     pcre2_match_data_free(r->match_data);
+    pcre2_match_data_free(r->group_data);
     pcre2_match_context_free(r->match_ctx);
     if (r->jit_stack)
         pcre2_jit_stack_free(r->jit_stack);
 }
 
-static int gave_up(const struct pred *p, uint32_t weight, struct pred_run *r, struct err *err)
+static int gave_up(int64_t pos, uint32_t weight, struct pred_run *r, struct err *err)
 {
     r->gave_up += weight;
     if (r->gave_up <= GAVE_UP_MAX)
         return 0;
-    err_at(err, ERR_INVALID, p->pos,
-           "the regular expression needs too many steps on over %d entries", GAVE_UP_MAX);
+    err_at(err, ERR_INVALID, pos, "the regular expression needs too many steps on over %d entries",
+           GAVE_UP_MAX);
     err_slug(err, "regex_too_complex");
     err_hint(err, "avoid nested repeats such as (a+)+ and anchor the pattern");
     return ERR_INVALID;
@@ -387,7 +388,7 @@ static int gave_up(const struct pred *p, uint32_t weight, struct pred_run *r, st
 int regex_match(const struct pred *p, str s, uint32_t weight, struct pred_run *r, bool *ret,
                 struct err *err)
 {
-    int rc = run_prepare(r, err);
+    int rc = regex_run_prepare(r, err);
     if (rc)
         return rc;
     int n = pcre2_match(p->test.re->code, (PCRE2_SPTR)(s.p ? s.p : ""), s.n, 0, 0, r->match_data,
@@ -397,5 +398,82 @@ int regex_match(const struct pred *p, str s, uint32_t weight, struct pred_run *r
         return 0;
     if (n == PCRE2_ERROR_NOMEMORY)
         return err_nomem(err);
-    return gave_up(p, weight, r, err);
+    return gave_up(p->pos, weight, r, err);
+}
+
+/* ---- named groups ---- */
+
+static bool names_of(const struct regex *re, struct arena *a, struct regex_groups *g)
+{
+    uint32_t n = 0, size = 0;
+    PCRE2_SPTR table = NULL;
+    pcre2_pattern_info(re->code, PCRE2_INFO_NAMECOUNT, &n);
+    pcre2_pattern_info(re->code, PCRE2_INFO_NAMEENTRYSIZE, &size);
+    pcre2_pattern_info(re->code, PCRE2_INFO_NAMETABLE, &table);
+    g->names = arena_array(a, n + 1, sizeof *g->names);
+    g->numbers = arena_array(a, n + 1, sizeof *g->numbers);
+    if (!g->names || !g->numbers)
+        return false;
+    for (uint32_t i = 0; i < n; i++, table += size) {
+        uint16_t number = (uint16_t)(table[0] << 8 | table[1]);
+        str name = arena_dup(a, str_c((const char *)table + 2));
+        uint32_t at = g->n++;
+        if (!name.p)
+            return false;
+        /* the table is in order of the names; they are wanted as they stand */
+        for (; at > 0 && g->numbers[at - 1] > number; at--) {
+            g->numbers[at] = g->numbers[at - 1];
+            g->names[at] = g->names[at - 1];
+        }
+        g->numbers[at] = number;
+        g->names[at] = name;
+    }
+    return true;
+}
+
+int regex_groups_new(struct regex_groups **ret, struct arena *a, str pattern, str flags,
+                     struct err *err)
+{
+    struct textpat literal;
+    struct regex_groups *g = arena_zalloc(a, sizeof *g);
+    if (!g)
+        return err_nomem(err);
+    int rc = regex_new(&g->re, a, pattern, flags, &literal, err);
+    if (!rc && !names_of(g->re, a, g))
+        rc = err_nomem(err);
+    *ret = g;
+    return rc;
+}
+
+static int groups_prepare(struct pred_run *r, struct err *err)
+{
+    int rc = regex_run_prepare(r, err);
+    if (rc || r->group_data)
+        return rc;
+    pcre2_general_context *g = pcre2_general_context_create(pcre_alloc, pcre_free, NULL);
+    r->group_data = g ? pcre2_match_data_create(PATTERN_MAX / 2 + 1, g) : NULL;
+    pcre2_general_context_free(g);
+    return r->group_data ? 0 : err_nomem(err);
+}
+
+int regex_groups_match(const struct regex_groups *g, str s, struct pred_run *r, str *ret,
+                       bool *ret_found, struct err *err)
+{
+    int rc = groups_prepare(r, err);
+    if (rc)
+        return rc;
+    int n = pcre2_match(g->re->code, (PCRE2_SPTR)(s.p ? s.p : ""), s.n, 0, 0, r->group_data,
+                        r->match_ctx);
+    *ret_found = n >= 0;
+    if (n == PCRE2_ERROR_NOMEMORY)
+        return err_nomem(err);
+    if (n < 0)
+        return n == PCRE2_ERROR_NOMATCH ? 0 : gave_up(g->pos, 1, r, err);
+    const PCRE2_SIZE *at = pcre2_get_ovector_pointer(r->group_data);
+    for (uint32_t i = 0; i < g->n; i++) {
+        uint32_t k = g->numbers[i];
+        bool caught = k < (uint32_t)n && at[2 * k] != PCRE2_UNSET && at[2 * k] <= at[2 * k + 1];
+        ret[i] = caught ? str_sub(s, at[2 * k], at[2 * k + 1] - at[2 * k]) : STR_NULL;
+    }
+    return 0;
 }
