@@ -67,6 +67,8 @@ struct expr_fn {
 int expr_parse(struct parser *p, struct expr_prog **ret);
 /* The call of a function whose name begins at p->pos. */
 int expr_parse_call(struct parser *p, struct expr_prog **ret);
+/* The expression that is this field alone. */
+int expr_parse_name(struct parser *p, const struct qname *name, struct expr_prog **ret);
 /* does `name(` begin a call that a filter behind a pipe takes? */
 bool expr_is_function(str name);
 

@@ -408,3 +408,13 @@ int expr_parse_call(struct parser *p, struct expr_prog **ret)
 {
     return whole(p, named, ret);
 }
+
+int expr_parse_name(struct parser *p, const struct qname *name, struct expr_prog **ret)
+{
+    struct building b = { p, arena_zalloc(p->a, sizeof *b.prog) };
+    if (!b.prog)
+        return err_nomem(p->err);
+    b.prog->text = name->text;
+    *ret = b.prog;
+    return field(&b, name, &b.prog->root);
+}

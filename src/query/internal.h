@@ -23,9 +23,11 @@ struct qcol {
     str name;            /* as the user sees and writes it */
     struct fieldref ref; /* where it is in the block; .field says how it is compared and shown */
 };
+struct parse_args;
 struct schema {
     struct qcol *cols;
     uint32_t n;
+    struct parse_args *open; /* a `parse` before it: a name it lacks is taken out of that text */
 };
 
 struct query;
@@ -98,6 +100,7 @@ struct parser {
     const struct query_opts *o;
     unsigned depth, inner;        /* inner: queries this one stands in */
     const struct schema *schema;  /* columns at this point; NULL = entries */
+    struct parse_args *open;      /* entries: the last `parse` before it */
     bool dropped;                 /* entries are no longer whole from here on */
     bool renamed;                 /* names from here on may be a rename's, not the store's */
     char tmp[QUERY_TEXT_MAX + 8]; /* a literal being unescaped */
@@ -131,10 +134,24 @@ int lex_number(struct parser *p, struct pred_bound *ret, const char *what);
 
 /* parse_filter.c: up to '|', ')' or the end */
 int parse_filter(struct parser *p, struct ast **ret);
-/* query.c: a query of its own at p->pos, up to the ')' that ends it. It sees what the outer one's
- * key may see, but not its start and end. The last pipe is `fields` of these columns of it. */
-int parse_inner(struct parser *p, struct query **ret);
-int parse_inner_end(struct parser *p, struct query *inner, const struct qname *cols, uint32_t n);
+/* query.c: where a parser stands: which query, and what its names mean */
+struct parse_place {
+    struct query *q;
+    const struct schema *schema;
+    struct parse_args *open;
+    bool dropped, renamed;
+};
+struct parse_place parse_place_get(const struct parser *p);
+void parse_place_set(struct parser *p, const struct parse_place *at);
+/* A query of its own in parentheses, after `what`, up to the ')' that ends it. It sees what the
+ * outer one's key may see, but not its start and end. Names mean those of the outer one again
+ * afterwards; *ret_end: those behind the inner one. */
+int parse_inner(struct parser *p, const char *what, struct query **ret,
+                struct parse_place *ret_end);
+/* With its end comes its filter. First the last pipe: `fields` of these columns of it. */
+int parse_inner_fields(struct parser *p, const struct parse_place *end, const struct qname *cols,
+                       uint32_t n);
+int parse_inner_end(struct parser *p, struct query *inner);
 /* parse_pipe.c */
 int parse_pipes(struct parser *p);
 int parse_name_list(struct parser *p, struct qname **ret, uint32_t *ret_n, const char *what);
@@ -161,10 +178,19 @@ int schema_computed(struct parser *p, str name, enum field field, struct qcol *r
  * the store or the order depends on. */
 int schema_set(struct parser *p, const struct qname *name, struct fieldref *ret);
 int schema_check(struct parser *p, const struct schema *s, int64_t pos); /* no name twice */
+bool schema_fixed(enum field f); /* what an entry's place in the store depends on */
+/* pipe_parse.c: a name that is not known may be one of a text taken apart before. Of a table it
+ * becomes a column; false: out of memory. */
+bool open_note_entry(struct parse_args *open, struct arena *a, const struct fieldref *f);
+int open_note_column(struct parser *p, const struct qname *n, struct fieldref *ret);
+void open_whole(struct parse_args *open); /* all of it is looked at */
 /* What is looked at, as a list without names. false: out of memory. */
 bool schema_add(struct schema *s, struct arena *a, const struct fieldref *ref);
 /* pipe_eval.c: adds the fields of entries that it looks at; false: it may look at any */
 bool eval_reads(const struct pipe *p, struct arena *a, struct schema *to);
+/* the same of extract (pipe_extract.c) and parse (pipe_parse.c) */
+bool extract_reads(const struct pipe *p, struct arena *a, struct schema *to);
+bool parse_reads(const struct pipe *p, struct arena *a, struct schema *to);
 
 /* ---- pipes ---- */
 struct chunk {
@@ -219,6 +245,7 @@ struct pipe_def {
 extern const struct pipe_def pipe_where, pipe_fields, pipe_drop, pipe_rename, pipe_sort, pipe_limit,
     pipe_head, pipe_offset, pipe_tail, pipe_stats, pipe_timeline, pipe_top, pipe_uniq, pipe_count,
     pipe_dedup, pipe_eval, pipe_lookup, pipe_usage;
+extern const struct pipe_def pipe_extract, pipe_parse;
 
 struct pipe {
     const struct pipe_def *def;
@@ -241,6 +268,7 @@ struct where_args {
 struct query {
     struct arena arena;
     str text;
+    size_t from; /* where it begins in the whole text */
     struct query_opts o;
     struct pred *own;    /* the text's filter with leading `where`s */
     struct pred *filter; /* own AND also AND start/end */

@@ -363,6 +363,7 @@ static int lower_field(struct parser *p, const struct ast *n, struct pred **ret)
 static int make_scope(struct parser *p, const struct scope_text *t, struct pred_scope *ret)
 {
     if (t->any && !p->schema) {
+        open_whole(p->open);
         *ret = (struct pred_scope){ .any = true };
         return 0;
     }
@@ -450,5 +451,8 @@ int lower_filter(struct parser *p, const struct ast *ast, struct pred **ret)
     } else if (!pred_default_scope(p->a, &sc)) {
         return err_nomem(p->err);
     }
+    for (uint32_t i = 0; p->open && !p->schema && i < sc.n; i++)
+        if (!open_note_entry(p->open, p->a, &sc.fields[i]))
+            return err_nomem(p->err);
     return lower(p, ast, &sc, ret);
 }

@@ -2,16 +2,35 @@
 #include "query/internal.h"
 
 static const struct pipe_def *const pipes[] = {
-    &pipe_where,    &pipe_fields, &pipe_drop,  &pipe_rename, &pipe_sort,   &pipe_limit,
-    &pipe_head,     &pipe_offset, &pipe_tail,  &pipe_stats,  &pipe_top,    &pipe_uniq,
-    &pipe_timeline, &pipe_count,  &pipe_dedup, &pipe_eval,   &pipe_lookup, &pipe_usage
+/* clang-format off: a line each */
+    &pipe_where,
+    &pipe_fields,
+    &pipe_drop,
+    &pipe_rename,
+    &pipe_sort,
+    &pipe_limit,
+    &pipe_head,
+    &pipe_offset,
+    &pipe_tail,
+    &pipe_stats,
+    &pipe_top,
+    &pipe_uniq,
+    &pipe_timeline,
+    &pipe_count,
+    &pipe_dedup,
+    &pipe_eval,
+    &pipe_lookup,
+    &pipe_extract,
+    &pipe_parse,
+    &pipe_usage,
+    /* clang-format on */
 };
 #define NPIPES (sizeof pipes / sizeof *pipes)
 
 /* in the language, not in this version */
-static const char *const later[] = { "extract", "parse",    "rare",      "values", "facets",
-                                     "sample",  "patterns", "context",   "trace",  "sessions",
-                                     "join",    "union",    "anomalies", "compare" };
+static const char *const later[] = { "rare",     "values",  "facets",    "sample",
+                                     "patterns", "context", "trace",     "sessions",
+                                     "join",     "union",   "anomalies", "compare" };
 #define NLATER (sizeof later / sizeof *later)
 
 int parse_name_list(struct parser *p, struct qname **ret, uint32_t *ret_n, const char *what)
@@ -50,6 +69,21 @@ static int unknown_pipe(struct parser *p, const struct qname *name)
     return ERR_INVALID;
 }
 
+/* Do its arguments name every field of an entry that it looks at? */
+static bool names_fields(const struct pipe_def *def)
+{
+    static const struct pipe_def *const all[] = {
+        &pipe_where, &pipe_fields, &pipe_drop,  &pipe_rename,   &pipe_sort,    &pipe_limit,
+        &pipe_head,  &pipe_offset, &pipe_tail,  &pipe_stats,    &pipe_top,     &pipe_uniq,
+        &pipe_count, &pipe_dedup,  &pipe_eval,  &pipe_timeline, &pipe_extract, &pipe_parse,
+        &pipe_lookup
+    };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i] == def)
+            return true;
+    return false;
+}
+
 static int parse_pipe(struct parser *p, struct pipe **ret)
 {
     struct qname name;
@@ -68,6 +102,8 @@ static int parse_pipe(struct parser *p, struct pipe **ret)
     pipe->def = def;
     pipe->pos = name.pos;
     pipe->in = pipe->out = p->schema;
+    if (!p->schema && !names_fields(def))
+        open_whole(p->open);
     rc = def->parse(p, pipe);
     if (rc)
         return rc;

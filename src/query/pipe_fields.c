@@ -59,7 +59,7 @@ static int drop_parse(struct parser *p, struct pipe *pipe)
     if (rc)
         return rc;
     struct fieldref *refs = arena_zalloc(p->a, n * sizeof *refs);
-    struct schema *s = p->schema ? new_schema(p, p->schema->n) : NULL;
+    struct schema *s = p->schema ? new_schema(p, p->schema->n + n) : NULL;
     if (!a || !refs || (p->schema && !s))
         return err_nomem(p->err);
     for (uint32_t i = 0; i < n && !rc; i++)
@@ -70,6 +70,8 @@ static int drop_parse(struct parser *p, struct pipe *pipe)
     a->ndrop = n;
     pipe->args = a;
     p->dropped = true;
+    if (s)
+        s->open = p->schema->open;
     for (uint32_t c = 0; s && c < p->schema->n; c++) {
         bool gone = false;
         for (uint32_t i = 0; i < n; i++)
@@ -85,6 +87,7 @@ static int rename_one(struct parser *p, struct columns_args *a, struct schema *s
 {
     struct qname from, to;
     struct fieldref ref, target;
+    bool found = false;
     int rc = lex_name(p, &from, "a field name");
     if (!rc && !lex_word(p, "as"))
         rc = parse_error(p, (int64_t)p->pos, "expected `as` and the new name");
@@ -97,7 +100,15 @@ static int rename_one(struct parser *p, struct columns_args *a, struct schema *s
     if (s) {
         for (uint32_t c = 0; c < s->n; c++)
             if (str_eq(s->cols[c].ref.key, ref.key))
-                s->cols[c].name = to.text;
+                s->cols[c].name = to.text, found = true;
+        /* else taken out of a text just now (`parse`) */
+        struct qcol *more =
+            found ? s->cols : arena_grow(p->a, s->cols, s->n, s->n + 1, sizeof *more);
+        if (!more)
+            return err_nomem(p->err);
+        s->cols = more;
+        if (!found)
+            s->cols[s->n++] = (struct qcol){ to.text, ref };
         return 0;
     }
     if (!fieldref_make(p->a, to.text, to.backticks, &target))

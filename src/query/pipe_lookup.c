@@ -68,24 +68,11 @@ static int parse_items(struct parser *p, struct qname *cols, struct qname *as, u
 /* from (query) on a = b; cols[0] becomes b */
 static int parse_source(struct parser *p, struct lookup_args *a, struct qname *cols, uint32_t n)
 {
-    struct query *outer = p->q;
-    const struct schema *schema = p->schema;
-    bool renamed = p->renamed, dropped = p->dropped;
+    struct parse_place end;
     struct qname key;
     if (!lex_word(p, "from"))
         return parse_error(p, (int64_t)p->pos, "expected `from (query)` behind the columns");
-    int rc = lex_expect(p, '(', "behind from");
-    int64_t open = (int64_t)p->pos - 1;
-    if (!rc)
-        rc = parse_inner(p, &a->other);
-    if (!rc && !lex_char(p, ')'))
-        rc = parse_error(p, open, "the parenthesis is never closed");
-    const struct schema *inner_schema = p->schema;
-    bool inner_renamed = p->renamed;
-    p->q = outer;
-    p->schema = schema;
-    p->renamed = renamed;
-    p->dropped = dropped;
+    int rc = parse_inner(p, "behind from", &a->other, &end);
     if (!rc && !lex_word(p, "on"))
         rc = parse_error(p, (int64_t)p->pos, "expected `on` and the fields that are equal");
     if (!rc)
@@ -96,16 +83,9 @@ static int parse_source(struct parser *p, struct lookup_args *a, struct qname *c
         rc = lex_expect(p, '=', "between the fields that are equal");
     if (!rc)
         rc = lex_name(p, &cols[0], "a field of the other rows");
-    if (rc)
-        return rc;
-    p->q = a->other;
-    p->schema = inner_schema;
-    p->renamed = inner_renamed;
-    rc = parse_inner_end(p, a->other, cols, n + 1);
-    p->q = outer;
-    p->schema = schema;
-    p->renamed = renamed;
-    return rc;
+    if (!rc)
+        rc = parse_inner_fields(p, &end, cols, n + 1);
+    return rc ? rc : parse_inner_end(p, a->other);
 }
 
 static int lookup_parse(struct parser *p, struct pipe *pipe)

@@ -54,26 +54,6 @@ static int join_filter(struct query *q, struct err *err)
     return q->filter ? 0 : err_nomem(err);
 }
 
-static int parse_text(struct query *q, struct err *err)
-{
-    struct parser *p = mem_zalloc(sizeof *p);
-    struct ast *ast;
-    if (!p)
-        return err_nomem(err);
-    p->text = q->text;
-    p->a = &q->arena;
-    p->err = err;
-    p->q = q;
-    p->o = &q->o;
-    int rc = parse_filter(p, &ast);
-    if (!rc)
-        rc = lower_filter(p, ast, &q->own);
-    if (!rc)
-        rc = parse_pipes(p);
-    mem_free(p);
-    return rc ? rc : join_filter(q, err);
-}
-
 /* ---- queries within queries ---- */
 
 #define INNER_MAX 4
@@ -83,42 +63,80 @@ static void inner_release(void *what)
     arena_deinit(&((struct query *)what)->arena);
 }
 
-int parse_inner(struct parser *p, struct query **ret)
+struct parse_place parse_place_get(const struct parser *p)
 {
-    struct query *outer = p->q, *q = arena_zalloc(p->a, sizeof *q);
+    return (struct parse_place){ p->q, p->schema, p->open, p->dropped, p->renamed };
+}
+
+void parse_place_set(struct parser *p, const struct parse_place *at)
+{
+    p->q = at->q;
+    p->schema = at->schema;
+    p->open = at->open;
+    p->dropped = at->dropped;
+    p->renamed = at->renamed;
+}
+
+static int parse_query(struct parser *p, struct query *q)
+{
     struct ast *ast;
-    if (!q)
-        return err_nomem(p->err);
-    if (p->inner == INNER_MAX)
-        return parse_error(p, (int64_t)p->pos, "more than %d queries in one another", INNER_MAX);
-    arena_init(&q->arena, QUERY_ARENA_MAX);
-    if (!arena_own(p->a, inner_release, q))
-        return err_nomem(p->err);
-    q->o = outer->o;
-    q->o.start = TS_MIN;
-    q->o.end = TS_MAX;
-    q->o.limit = q->o.offset = 0;
-    q->o.unlimited = true;
-    q->o.oldest_first = false;
-    size_t from = p->pos;
-    p->q = q;
-    p->schema = NULL;
-    p->renamed = p->dropped = false;
-    p->inner++;
+    q->from = p->pos;
     int rc = parse_filter(p, &ast);
     if (!rc)
         rc = lower_filter(p, ast, &q->own);
     if (!rc)
         rc = parse_pipes(p);
+    q->text = str_sub(p->text, q->from, p->pos - q->from);
+    return rc;
+}
+
+/* a query in the arena of the outer one; its own arena is given back with that */
+static int inner_new(struct parser *p, const struct query *outer, struct query **ret)
+{
+    struct query *q = arena_zalloc(p->a, sizeof *q);
+    if (!q)
+        return err_nomem(p->err);
+    arena_init(&q->arena, QUERY_ARENA_MAX);
+    if (!arena_own(p->a, inner_release, q))
+        return err_nomem(p->err);
+    q->o = outer->o;
+    q->o.limit = q->o.offset = 0;
+    q->o.unlimited = true;
+    q->o.oldest_first = false;
+    *ret = q;
+    return 0;
+}
+
+int parse_inner(struct parser *p, const char *what, struct query **ret, struct parse_place *ret_end)
+{
+    struct parse_place outer = parse_place_get(p);
+    struct query *q = NULL;
+    int rc = lex_expect(p, '(', what);
+    int64_t open = (int64_t)p->pos - 1;
+    if (rc)
+        return rc;
+    if (p->inner == INNER_MAX)
+        return parse_error(p, (int64_t)p->pos, "more than %d queries in one another", INNER_MAX);
+    rc = inner_new(p, outer.q, &q);
+    if (rc)
+        return rc;
+    q->o.start = TS_MIN;
+    q->o.end = TS_MAX;
+    parse_place_set(p, &(struct parse_place){ .q = q });
+    p->inner++;
+    rc = parse_query(p, q);
     p->inner--;
-    q->text = str_sub(p->text, from, p->pos - from);
+    *ret_end = parse_place_get(p);
+    parse_place_set(p, &outer);
+    if (!rc && !lex_char(p, ')'))
+        rc = parse_error(p, open, "the parenthesis is never closed");
     *ret = q;
     return rc;
 }
 
-int parse_inner_end(struct parser *p, struct query *inner, const struct qname *cols, uint32_t n)
+static int fields_pipe(struct parser *p, struct query *q, const struct qname *cols, uint32_t n)
 {
-    struct pipe *pipe = arena_zalloc(p->a, sizeof *pipe), **tail = &inner->pipes;
+    struct pipe *pipe = arena_zalloc(p->a, sizeof *pipe), **tail = &q->pipes;
     struct schema *s = arena_zalloc(p->a, sizeof *s);
     if (!pipe || !s || !(s->cols = arena_zalloc(p->a, n * sizeof *s->cols)))
         return err_nomem(p->err);
@@ -136,7 +154,37 @@ int parse_inner_end(struct parser *p, struct query *inner, const struct qname *c
     pipe->out = s;
     pipe->text = STR("fields");
     *tail = pipe;
+    return 0;
+}
+
+int parse_inner_fields(struct parser *p, const struct parse_place *end, const struct qname *cols,
+                       uint32_t n)
+{
+    struct parse_place outer = parse_place_get(p);
+    parse_place_set(p, end);
+    int rc = fields_pipe(p, end->q, cols, n);
+    parse_place_set(p, &outer);
+    return rc;
+}
+
+int parse_inner_end(struct parser *p, struct query *inner)
+{
     return join_filter(inner, p->err);
+}
+
+static int parse_text(struct query *q, struct err *err)
+{
+    struct parser *p = mem_zalloc(sizeof *p);
+    if (!p)
+        return err_nomem(err);
+    p->text = q->text;
+    p->a = &q->arena;
+    p->err = err;
+    p->q = q;
+    p->o = &q->o;
+    int rc = parse_query(p, q);
+    mem_free(p);
+    return rc ? rc : join_filter(q, err);
 }
 
 int query_parse(struct query **ret, str text, const struct query_opts *o, struct err *err)

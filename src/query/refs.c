@@ -11,21 +11,32 @@
 
 /* ---- bringing rows back ---- */
 
+static bool computes(const struct pipe *p)
+{
+    return p->def == &pipe_eval || p->def == &pipe_extract || p->def == &pipe_parse;
+}
+
+static bool reads(const struct pipe *p, struct arena *a, struct schema *to)
+{
+    return p->def == &pipe_eval      ? eval_reads(p, a, to)
+           : p->def == &pipe_extract ? extract_reads(p, a, to)
+                                     : parse_reads(p, a, to);
+}
+
 const struct schema *refs_need(struct run *r, const struct pipe *first)
 {
     const struct pipe *p = first;
     bool evals = false;
     for (; p && p->def != &pipe_fields; p = p->next) {
-        evals |= p->def == &pipe_eval;
-        if (p->def != &pipe_eval && p->def != &pipe_limit && p->def != &pipe_head &&
-            p->def != &pipe_offset)
+        evals |= computes(p);
+        if (!computes(p) && p->def != &pipe_limit && p->def != &pipe_head && p->def != &pipe_offset)
             return NULL;
     }
     if (!p || !evals)
         return p ? p->out : NULL;
     struct schema *s = arena_zalloc(&r->arena, sizeof *s);
     for (const struct pipe *e = first; s && e != p; e = e->next)
-        if (e->def == &pipe_eval && !eval_reads(e, &r->arena, s))
+        if (computes(e) && !reads(e, &r->arena, s))
             return NULL;
     for (uint32_t i = 0; s && i < p->out->n; i++)
         if (!schema_add(s, &r->arena, &p->out->cols[i].ref))

@@ -33,7 +33,8 @@ int schema_resolve(struct parser *p, const struct qname *n, struct fieldref *ret
     if (!fieldref_make(p->a, n->text, n->backticks, ret))
         return err_nomem(p->err);
     if (!p->schema)
-        return note_ref(p, ret, n->pos);
+        return p->open && !open_note_entry(p->open, p->a, ret) ? err_nomem(p->err)
+                                                               : note_ref(p, ret, n->pos);
     struct qcol *c = schema_find(p->schema, n->text);
     for (uint32_t i = 0; i < p->schema->n && !c; i++)
         if (str_eq(p->schema->cols[i].ref.key, ret->key))
@@ -42,6 +43,8 @@ int schema_resolve(struct parser *p, const struct qname *n, struct fieldref *ret
         *ret = c->ref;
         return 0;
     }
+    if (p->schema->open)
+        return open_note_column(p, n, ret);
     const char *names[64];
     uint32_t k = 0;
     for (; k < p->schema->n && k < 64; k++)
@@ -62,7 +65,7 @@ int schema_computed(struct parser *p, str name, enum field field, struct qcol *r
 }
 
 /* fields the store, its order or its marks depend on */
-static bool fixed(enum field f)
+bool schema_fixed(enum field f)
 {
     return f == F_SEQ || f == F_ID || f == F_LEVEL || f == F_KEY_ID ||
            (f != F_NONE && field_table[f].flags & (FF_TIME | FF_VIRTUAL | FF_INTERNAL));
@@ -72,7 +75,7 @@ static int entry_target(struct parser *p, const struct qname *name, struct field
 {
     if (!fieldref_make(p->a, name->text, name->backticks, ret))
         return err_nomem(p->err);
-    if (!fixed(ret->field))
+    if (!schema_fixed(ret->field))
         return 0;
     parse_error(p, name->pos, "an entry's '%.*s' cannot be computed", STR_FMT(name->text));
     err_hint(p->err, "give it another name, or pick columns with `fields` first");
@@ -99,6 +102,7 @@ static int table_target(struct parser *p, str name, struct fieldref *ret)
         return err_nomem(p->err);
     memcpy(s->cols, p->schema->cols, p->schema->n * sizeof *s->cols);
     s->n = p->schema->n;
+    s->open = p->schema->open;
     old = schema_find(s, name);
     int rc = schema_computed(p, key, F_NONE, &col);
     /* a renamed column may lie under this name still */
