@@ -245,7 +245,8 @@ struct pipe_def {
 extern const struct pipe_def pipe_where, pipe_fields, pipe_drop, pipe_rename, pipe_sort, pipe_limit,
     pipe_head, pipe_offset, pipe_tail, pipe_stats, pipe_timeline, pipe_top, pipe_uniq, pipe_count,
     pipe_dedup, pipe_eval, pipe_lookup, pipe_usage;
-extern const struct pipe_def pipe_extract, pipe_parse;
+extern const struct pipe_def pipe_extract, pipe_parse, pipe_rare, pipe_values, pipe_sample,
+    pipe_facets;
 
 struct pipe {
     const struct pipe_def *def;

@@ -2,34 +2,17 @@
 #include "query/internal.h"
 
 static const struct pipe_def *const pipes[] = {
-/* clang-format off: a line each */
-    &pipe_where,
-    &pipe_fields,
-    &pipe_drop,
-    &pipe_rename,
-    &pipe_sort,
-    &pipe_limit,
-    &pipe_head,
-    &pipe_offset,
-    &pipe_tail,
-    &pipe_stats,
-    &pipe_top,
-    &pipe_uniq,
-    &pipe_timeline,
-    &pipe_count,
-    &pipe_dedup,
-    &pipe_eval,
-    &pipe_lookup,
-    &pipe_extract,
-    &pipe_parse,
-    &pipe_usage,
+    /* clang-format off: a line each */
+    &pipe_where,    &pipe_fields, &pipe_drop,   &pipe_rename, &pipe_sort,   &pipe_limit,
+    &pipe_head,     &pipe_offset, &pipe_tail,   &pipe_stats,  &pipe_top,    &pipe_uniq,
+    &pipe_timeline, &pipe_count,  &pipe_dedup,  &pipe_eval,   &pipe_lookup, &pipe_extract,
+    &pipe_parse,    &pipe_rare,   &pipe_values, &pipe_sample, &pipe_facets, &pipe_usage,
     /* clang-format on */
 };
 #define NPIPES (sizeof pipes / sizeof *pipes)
 
 /* in the language, not in this version */
-static const char *const later[] = { "rare",     "values",  "facets",    "sample",
-                                     "patterns", "context", "trace",     "sessions",
+static const char *const later[] = { "patterns", "context", "trace",     "sessions",
                                      "join",     "union",   "anomalies", "compare" };
 #define NLATER (sizeof later / sizeof *later)
 
@@ -73,10 +56,10 @@ static int unknown_pipe(struct parser *p, const struct qname *name)
 static bool names_fields(const struct pipe_def *def)
 {
     static const struct pipe_def *const all[] = {
-        &pipe_where, &pipe_fields, &pipe_drop,  &pipe_rename,   &pipe_sort,    &pipe_limit,
-        &pipe_head,  &pipe_offset, &pipe_tail,  &pipe_stats,    &pipe_top,     &pipe_uniq,
-        &pipe_count, &pipe_dedup,  &pipe_eval,  &pipe_timeline, &pipe_extract, &pipe_parse,
-        &pipe_lookup
+        &pipe_where,  &pipe_fields, &pipe_drop,   &pipe_rename,   &pipe_sort,    &pipe_limit,
+        &pipe_head,   &pipe_offset, &pipe_tail,   &pipe_stats,    &pipe_top,     &pipe_uniq,
+        &pipe_count,  &pipe_dedup,  &pipe_eval,   &pipe_timeline, &pipe_extract, &pipe_parse,
+        &pipe_lookup, &pipe_rare,   &pipe_values, &pipe_sample
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (all[i] == def)

@@ -38,8 +38,11 @@ struct op *parts_collector(struct run *r)
 {
     bool named = true; /* rows that reach it can be named by reference */
     for (struct op *o = r->ops; o && o->pipe; o = o->next) {
+        if (o->pipe->def == &pipe_sort && o->keep == UINT64_MAX)
+            return NULL;
+        bool rows = o->pipe->def == &pipe_sort || o->pipe->def == &pipe_sample;
         if (o->ops->merge) /* copied rows know their columns by the numbers of their own run */
-            return o->pipe->def == &pipe_sort && (o->keep == UINT64_MAX || !named) ? NULL : o;
+            return rows && !named ? NULL : o;
         if (o->ops->finish) /* it holds rows back (lookup), and a part is never finished */
             return NULL;
         if (o->pipe->def != &pipe_where && !(o->pipe->def->flags & PIPE_ROWWISE))

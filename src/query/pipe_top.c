@@ -1,7 +1,9 @@
-/* pipe_top.c: `top n f [by g]` and `uniq f, ...`: values and how often they occur.
+/* pipe_top.c: `top n f [by g]`, `rare n f [by g]`, `uniq f, ...` and `values f, ...`: values and
+ * how often they occur.
  *
- * top: the n most frequent values of f (in each group g), ties by value; rows without f do not
- * count. uniq: every distinct combination in rising order, null included.
+ * top: the n most frequent values of f (in each group g), rare: the n least frequent, ties by
+ * value; rows without f do not count. uniq: every distinct combination in rising order, null
+ * included. values: the same without the counts, and without the row in which all is null.
  *
  * Groups past the budget go to the disk in the order of their keys, with their counts (as the seq
  * of a kept row), and are added up when the runs are merged; then only the best n of one group are
@@ -16,8 +18,10 @@
 
 struct top_args {
     struct by_args by; /* the groups, then the field */
-    uint64_t n;        /* rows a group; UINT64_MAX for uniq */
-    bool top;
+    uint64_t n;        /* rows a group; UINT64_MAX for uniq and values */
+    bool top;          /* or rare */
+    bool rare;
+    bool counted; /* with a column of counts */
 };
 
 struct top_op {
@@ -37,7 +41,8 @@ static int out_schema(struct parser *p, struct pipe *pipe, const struct by_args 
         return err_nomem(p->err);
     for (uint32_t i = 0; i < by->n; i++)
         out->cols[out->n++] = by->cols[i];
-    int rc = schema_computed(p, STR("count"), F_NONE, &out->cols[out->n++]);
+    const struct top_args *t = pipe->args;
+    int rc = t->counted ? schema_computed(p, STR("count"), F_NONE, &out->cols[out->n++]) : 0;
     pipe->out = out;
     return rc ? rc : schema_check(p, out, pipe->pos);
 }
@@ -50,7 +55,8 @@ static int top_parse(struct parser *p, struct pipe *pipe)
     if (!t)
         return err_nomem(p->err);
     pipe->args = t;
-    t->top = true;
+    t->top = t->counted = true;
+    t->rare = str_eq(str_c(pipe->def->name), STR("rare"));
     t->n = TOP_DEFAULT;
     lex_blank(p);
     char c = lex_peek(p, 0);
@@ -82,6 +88,7 @@ static int uniq_parse(struct parser *p, struct pipe *pipe)
         return err_nomem(p->err);
     pipe->args = t;
     t->n = UINT64_MAX;
+    t->counted = str_eq(str_c(pipe->def->name), STR("uniq"));
     lex_word(p, "by");
     int rc = parse_by(p, &t->by);
     return rc ? rc : out_schema(p, pipe, &t->by);
@@ -216,30 +223,43 @@ static int top_cmp(const void *x, const void *y, void *arg)
     int c = cmp_prefix(&t->g, i, k);
     if (c)
         return c;
+    const struct top_args *args = t->op.pipe->args;
     if (t->counts[i] != t->counts[k])
-        return t->counts[i] > t->counts[k] ? -1 : 1;
+        return (t->counts[i] > t->counts[k]) != args->rare ? -1 : 1;
     struct val a = grouper_val(&t->g, i, t->g.nkeys - 1), b = grouper_val(&t->g, k, t->g.nkeys - 1);
     return val_cmp(&a, &b);
+}
+
+/* is the row shown at all? */
+static bool shown(const struct top_args *a, const struct val *keys)
+{
+    if (a->top)
+        return keys[a->by.n - 1].t != V_NULL;
+    for (uint32_t k = 0; k < a->by.n && !a->counted; k++)
+        if (keys[k].t != V_NULL)
+            return true;
+    return a->counted;
 }
 
 static int put_rows(struct top_op *t, const uint32_t *order, struct err *err)
 {
     const struct top_args *a = t->op.pipe->args;
     enum { ROWS = 256 };
-    uint32_t nc = t->g.nkeys + 1, n = 0;
+    uint32_t nk = t->g.nkeys, nc = t->op.pipe->out->n, n = 0;
     struct val *vals = mem_array((size_t)ROWS * nc, sizeof *vals);
     uint64_t in_group = 0;
     int rc = vals ? 0 : err_nomem(err);
     for (uint32_t i = 0; i < t->g.n && !rc; i++) {
         if (i && cmp_prefix(&t->g, order[i - 1], order[i]) != 0)
             in_group = 0;
-        if (a->top && (grouper_val(&t->g, order[i], nc - 2).t == V_NULL || in_group >= a->n))
+        struct val *row = vals + (size_t)n * nc;
+        for (uint32_t k = 0; k < nk; k++)
+            row[k] = grouper_val(&t->g, order[i], k);
+        if (!shown(a, row) || (a->top && in_group >= a->n))
             continue;
         in_group++;
-        for (uint32_t k = 0; k < nc - 1; k++)
-            vals[(size_t)n * nc + k] = grouper_val(&t->g, order[i], k);
-        vals[(size_t)n * nc + nc - 1] =
-            (struct val){ .t = V_I64, .i = (int64_t)t->counts[order[i]] };
+        if (a->counted)
+            row[nk] = (struct val){ .t = V_I64, .i = (int64_t)t->counts[order[i]] };
         if (++n == ROWS) {
             rc = table_push(t->op.run, t->op.next, t->op.pipe->out, vals, n, err);
             n = 0;
@@ -265,19 +285,21 @@ struct joining {
 static int best_cmp(const void *x, const void *y, void *arg)
 {
     const struct kept *a = *(struct kept *const *)x, *b = *(struct kept *const *)y;
-    const uint32_t *last = arg;
+    const struct top_args *args = arg;
+    uint32_t last = args->by.n - 1;
     if (a->seq != b->seq)
-        return a->seq > b->seq ? -1 : 1;
-    return val_cmp(&a->key[*last], &b->key[*last]);
+        return (a->seq > b->seq) != args->rare ? -1 : 1;
+    return val_cmp(&a->key[last], &b->key[last]);
 }
 
-static void best_sift_down(struct joining *j, uint32_t last)
+static void best_sift_down(struct joining *j)
 {
     struct kept **v = j->best;
+    void *args = j->t->op.pipe->args;
     for (uint32_t i = 0, k; (k = 2 * i + 1) < j->n; i = k) {
-        if (k + 1 < j->n && best_cmp(&v[k], &v[k + 1], &last) < 0)
+        if (k + 1 < j->n && best_cmp(&v[k], &v[k + 1], args) < 0)
             k++;
-        if (best_cmp(&v[i], &v[k], &last) >= 0)
+        if (best_cmp(&v[i], &v[k], args) >= 0)
             return;
         struct kept *t = v[i];
         v[i] = v[k];
@@ -285,10 +307,11 @@ static void best_sift_down(struct joining *j, uint32_t last)
     }
 }
 
-static void best_sift_up(struct joining *j, uint32_t last)
+static void best_sift_up(struct joining *j)
 {
     struct kept **v = j->best;
-    for (uint32_t i = j->n - 1; i > 0 && best_cmp(&v[(i - 1) / 2], &v[i], &last) < 0;
+    void *args = j->t->op.pipe->args;
+    for (uint32_t i = j->n - 1; i > 0 && best_cmp(&v[(i - 1) / 2], &v[i], args) < 0;
          i = (i - 1) / 2) {
         struct kept *t = v[i];
         v[i] = v[(i - 1) / 2];
@@ -298,9 +321,7 @@ static void best_sift_up(struct joining *j, uint32_t last)
 
 static int more_cmp(const void *arg, const struct kept *x, const struct kept *y)
 {
-    const struct top_args *a = arg;
-    uint32_t last = a->by.n - 1;
-    return best_cmp(&x, &y, &last);
+    return best_cmp(&x, &y, (void *)(uintptr_t)arg);
 }
 
 static void best_drop(struct joining *j)
@@ -312,10 +333,9 @@ static void best_drop(struct joining *j)
 
 static void best_sort(struct joining *j)
 {
-    const struct top_args *a = j->t->op.pipe->args;
-    uint32_t last = a->by.n - 1;
+    struct top_args *a = j->t->op.pipe->args;
     if (a->top && j->n)
-        qsort_r(j->best, j->n, sizeof(struct kept *), best_cmp, &last);
+        qsort_r(j->best, j->n, sizeof(struct kept *), best_cmp, a);
 }
 
 /* the best of this group so far to the disk */
@@ -337,7 +357,7 @@ static int rows_out(struct joining *j, struct kept *const *rows, uint32_t n, str
 {
     struct op *o = &j->t->op;
     const struct top_args *a = o->pipe->args;
-    uint32_t nc = a->by.n + 1;
+    uint32_t nc = o->pipe->out->n;
     struct val *vals = mem_array((size_t)ROWS * nc, sizeof *vals);
     int rc = vals ? 0 : err_nomem(err);
     for (uint32_t i = 0; i < n && !rc; i += ROWS) {
@@ -345,7 +365,8 @@ static int rows_out(struct joining *j, struct kept *const *rows, uint32_t n, str
         for (uint32_t k = 0; k < m; k++) {
             const struct kept *row = rows[i + k];
             memcpy(vals + (size_t)k * nc, row->key, a->by.n * sizeof *vals);
-            vals[(size_t)k * nc + a->by.n] = (struct val){ .t = V_I64, .i = (int64_t)row->seq };
+            if (a->counted)
+                vals[(size_t)k * nc + a->by.n] = (struct val){ .t = V_I64, .i = (int64_t)row->seq };
         }
         rc = table_push(o->run, o->next, o->pipe->out, vals, m, err);
     }
@@ -425,22 +446,22 @@ static int best_room(struct joining *j, struct err *err)
 
 static void best_put(struct joining *j, struct kept *k)
 {
-    const struct top_args *a = j->t->op.pipe->args;
-    uint32_t last = a->by.n - 1;
+    void *args = j->t->op.pipe->args;
+    const struct top_args *a = args;
     j->own += k->bytes;
     if (j->n < a->n) {
         j->best[j->n++] = k;
         if (a->top)
-            best_sift_up(j, last);
+            best_sift_up(j);
         return;
     }
-    bool better = best_cmp(&k, &j->best[0], &last) < 0;
+    bool better = best_cmp(&k, &j->best[0], args) < 0;
     struct kept *out = better ? j->best[0] : k;
     if (better)
         j->best[0] = k;
     j->own -= out->bytes;
     kept_free(j->t->op.run, out);
-    best_sift_down(j, last);
+    best_sift_down(j);
 }
 
 /* takes j->now, whose count is known */
@@ -455,7 +476,7 @@ static int offer(struct joining *j, struct err *err)
         rc = best_out(j, err);
     if (!rc && j->n == j->cap && j->n < a->n)
         rc = best_room(j, err);
-    if (rc || (a->top && (k->key[a->by.n - 1].t == V_NULL || !a->n))) {
+    if (rc || !shown(a, k->key) || (a->top && !a->n)) {
         kept_free(r, k);
         return rc;
     }
@@ -538,4 +559,6 @@ static const struct op_ops top_ops = {
     sizeof(struct top_op), top_open, top_push, top_finish, top_close, top_merge
 };
 const struct pipe_def pipe_top = { "top", PIPE_GROUPS, top_parse, &top_ops };
+const struct pipe_def pipe_rare = { "rare", PIPE_GROUPS, top_parse, &top_ops };
 const struct pipe_def pipe_uniq = { "uniq", PIPE_GROUPS, uniq_parse, &top_ops };
+const struct pipe_def pipe_values = { "values", PIPE_GROUPS, uniq_parse, &top_ops };
