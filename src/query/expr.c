@@ -230,7 +230,6 @@ static int eval_neg(struct expr_eval *x, const struct expr *e, uint32_t row, str
 static int check_times(struct parser *p, struct expr *time, struct expr *other)
 {
     ts_ns from, to;
-    (void)time;
     if (other->time || (other->kind == X_CONST && other->v.t == V_NULL))
         return 0;
     if (!expr_is_const_text(other)) {
@@ -240,6 +239,9 @@ static int check_times(struct parser *p, struct expr *time, struct expr *other)
     }
     if (!time_expr(other->v.s, p->o, &from, &to))
         return parse_error(p, other->pos, "'%.*s' is not a time", STR_FMT(other->v.s));
+    if (time->kind == X_FIELD && time->ref.field == F_TIMESTAMP &&
+        __builtin_sub_overflow(from, p->shift, &from))
+        from = TS_MIN;
     other->v = (struct val){ .t = V_I64, .i = from };
     other->time = true;
     return 0;

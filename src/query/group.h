@@ -59,5 +59,10 @@ struct by_args {
 /* after `by`: a list of keys */
 int parse_by(struct parser *p, struct by_args *ret);
 int parse_by_one(struct parser *p, struct group_key *key, struct qcol *col);
+/* pipe_timeline.c: its step, 0 = chosen while it runs, and what else it groups by */
+int64_t timeline_step(const struct pipe *p, const struct by_args **ret_by);
+/* pipe_top.c (top, rare, uniq): what it groups by; it is to give every value */
+const struct by_args *top_by(const struct pipe *p);
+void top_all(struct pipe *p);
 
 #endif

@@ -98,7 +98,9 @@ struct parser {
     struct err *err;
     struct query *q;
     const struct query_opts *o;
-    unsigned depth, inner;        /* inner: queries this one stands in */
+    unsigned depth, inner; /* inner: queries this one stands in */
+    size_t bar;            /* the '|' before the pipe being read */
+    int64_t shift; /* ns that instants compared with an entry's time are moved back (compare) */
     const struct schema *schema;  /* columns at this point; NULL = entries */
     struct parse_args *open;      /* entries: the last `parse` before it */
     bool dropped;                 /* entries are no longer whole from here on */
@@ -152,6 +154,9 @@ int parse_inner(struct parser *p, const char *what, struct query **ret,
 int parse_inner_fields(struct parser *p, const struct parse_place *end, const struct qname *cols,
                        uint32_t n);
 int parse_inner_end(struct parser *p, struct query *inner);
+/* The query so far, up to the pipe being read, as one of its own over times `shift` ns earlier; its
+ * end is no later than now, moved likewise. */
+int parse_earlier(struct parser *p, int64_t shift, struct query **ret);
 /* parse_pipe.c */
 int parse_pipes(struct parser *p);
 int parse_name_list(struct parser *p, struct qname **ret, uint32_t *ret_n, const char *what);
@@ -246,7 +251,7 @@ extern const struct pipe_def pipe_where, pipe_fields, pipe_drop, pipe_rename, pi
     pipe_head, pipe_offset, pipe_tail, pipe_stats, pipe_timeline, pipe_top, pipe_uniq, pipe_count,
     pipe_dedup, pipe_eval, pipe_lookup, pipe_usage;
 extern const struct pipe_def pipe_extract, pipe_parse, pipe_rare, pipe_values, pipe_sample,
-    pipe_facets;
+    pipe_facets, pipe_union, pipe_join, pipe_compare;
 
 struct pipe {
     const struct pipe_def *def;

@@ -110,7 +110,16 @@ static struct pred *instants(struct parser *p, const struct fieldref *f, ts_ns f
     return pred_range(p->a, f, &lo, &hi);
 }
 
-static int time_bound(struct parser *p, const struct bound_text *b, struct pred_bound *ret)
+/* an instant that is compared with f; for an entry's time it may be moved (compare) */
+static ts_ns moved(const struct parser *p, const struct fieldref *f, ts_ns t)
+{
+    ts_ns to;
+    bool moves = f->field == F_TIMESTAMP && t != TS_MIN && t != TS_MAX;
+    return !moves || __builtin_sub_overflow(t, p->shift, &to) ? t : to;
+}
+
+static int time_bound(struct parser *p, const struct bound_text *b, const struct fieldref *f,
+                      struct pred_bound *ret)
 {
     ts_ns from, to;
     *ret = (struct pred_bound){ .open = b->open, .inclusive = b->inclusive, .integral = true };
@@ -118,7 +127,7 @@ static int time_bound(struct parser *p, const struct bound_text *b, struct pred_
         return 0;
     if (!time_expr(b->s, p->o, &from, &to))
         return bad_time(p, b->pos, b->s);
-    ret->i = from;
+    ret->i = moved(p, f, from);
     return 0;
 }
 
@@ -127,9 +136,9 @@ static int lower_time(struct parser *p, const struct ast *n, const struct fieldr
 {
     if (n->kind == A_RANGE) {
         struct pred_bound lo, hi;
-        int rc = time_bound(p, &n->lo, &lo);
+        int rc = time_bound(p, &n->lo, f, &lo);
         if (!rc)
-            rc = time_bound(p, &n->hi, &hi);
+            rc = time_bound(p, &n->hi, f, &hi);
         return rc ? rc : done(p, pred_range(p->a, f, &lo, &hi), n->pos, ret);
     }
     if (n->kind != A_MATCH && n->kind != A_EQ && n->kind != A_NE)
@@ -139,7 +148,8 @@ static int lower_time(struct parser *p, const struct ast *n, const struct fieldr
     ts_ns from, to;
     if (n->value.nparts != 1 || !time_expr(n->value.part[0], p->o, &from, &to))
         return bad_time(p, n->value_pos, n->value.nparts == 1 ? n->value.part[0] : STR("*"));
-    struct pred *x = instants(p, f, from, n->kind == A_MATCH ? to : from);
+    from = moved(p, f, from);
+    struct pred *x = instants(p, f, from, n->kind == A_MATCH ? moved(p, f, to) : from);
     if (n->kind == A_NE)
         x = pred_and(p->a, pred_exists(p->a, f), pred_not(p->a, x));
     return done(p, x, n->pos, ret);
@@ -403,7 +413,8 @@ static int lower_on(struct parser *p, const struct ast *n, struct pred **ret)
     struct fieldref f;
     struct qname name = { .text = field_table[F_TIMESTAMP].name, .pos = n->pos };
     int rc = schema_resolve(p, &name, &f);
-    return rc ? rc : done(p, instants(p, &f, n->from, n->to), n->pos, ret);
+    return rc ? rc
+              : done(p, instants(p, &f, moved(p, &f, n->from), moved(p, &f, n->to)), n->pos, ret);
 }
 
 static int lower(struct parser *p, const struct ast *n, const struct pred_scope *sc,

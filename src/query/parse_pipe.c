@@ -1,19 +1,41 @@
 /* parse_pipe.c: the pipes behind a filter: one table of those there are, one of those to come. */
 #include "query/internal.h"
 
+/* clang-format off */ /* a line each */
 static const struct pipe_def *const pipes[] = {
-    /* clang-format off: a line each */
-    &pipe_where,    &pipe_fields, &pipe_drop,   &pipe_rename, &pipe_sort,   &pipe_limit,
-    &pipe_head,     &pipe_offset, &pipe_tail,   &pipe_stats,  &pipe_top,    &pipe_uniq,
-    &pipe_timeline, &pipe_count,  &pipe_dedup,  &pipe_eval,   &pipe_lookup, &pipe_extract,
-    &pipe_parse,    &pipe_rare,   &pipe_values, &pipe_sample, &pipe_facets, &pipe_usage,
-    /* clang-format on */
+    &pipe_where,
+    &pipe_fields,
+    &pipe_drop,
+    &pipe_rename,
+    &pipe_sort,
+    &pipe_limit,
+    &pipe_head,
+    &pipe_offset,
+    &pipe_tail,
+    &pipe_stats,
+    &pipe_top,
+    &pipe_uniq,
+    &pipe_timeline,
+    &pipe_count,
+    &pipe_dedup,
+    &pipe_eval,
+    &pipe_lookup,
+    &pipe_extract,
+    &pipe_parse,
+    &pipe_rare,
+    &pipe_values,
+    &pipe_sample,
+    &pipe_facets,
+    &pipe_usage,
+    &pipe_union,
+    &pipe_join,
+    &pipe_compare,
 };
+/* clang-format on */
 #define NPIPES (sizeof pipes / sizeof *pipes)
 
 /* in the language, not in this version */
-static const char *const later[] = { "patterns", "context", "trace",     "sessions",
-                                     "join",     "union",   "anomalies", "compare" };
+static const char *const later[] = { "patterns", "context", "trace", "sessions", "anomalies" };
 #define NLATER (sizeof later / sizeof *later)
 
 int parse_name_list(struct parser *p, struct qname **ret, uint32_t *ret_n, const char *what)
@@ -87,7 +109,9 @@ static int parse_pipe(struct parser *p, struct pipe **ret)
     pipe->in = pipe->out = p->schema;
     if (!p->schema && !names_fields(def))
         open_whole(p->open);
+    size_t bar = p->bar;
     rc = def->parse(p, pipe);
+    p->bar = bar;
     if (rc)
         return rc;
     pipe->text = str_sub(p->text, (size_t)name.pos, p->pos - (size_t)name.pos);
@@ -107,7 +131,7 @@ int parse_pipes(struct parser *p)
             return parse_error(p, (int64_t)p->pos,
                                lex_peek(p, 0) == ')' ? "a ')' without its '('"
                                                      : "expected '|' or the end here");
-        p->pos++;
+        p->bar = p->pos++;
         if (++p->q->npipes > QUERY_PIPES_MAX)
             return parse_error(p, (int64_t)p->pos, "more than %d pipes", QUERY_PIPES_MAX);
         int rc = parse_pipe(p, tail);

@@ -1,8 +1,10 @@
-/* pipe_lookup.c: `lookup f [as g], ... from (query) on a = b`: columns of other rows beside these.
+/* pipe_lookup.c: `lookup f [as g], ... from (query) on a = b`, and `join` of the same form: columns
+ * of other rows beside these.
  *
  * To each row whose a is the b of a row of the other query the columns of that row are added: of
  * several the one that the other query gives first. Rows without one get nulls; none is lost, none
- * is doubled, and the order stays.
+ * is doubled, and the order stays. `join` gives a row for each row of the other query that fits, in
+ * its order, JOIN_MAX at most of one key, and none for rows that find nothing.
  *
  *   rows ──keep──► 2048 of them ──their new keys──► other query AND b in (keys) ──► key -> columns
  *                       └──────────────────────────────────────────────────────────────► on
@@ -18,6 +20,7 @@
 #define BATCH_ROWS 2048
 #define BATCH_BYTES ((size_t)8 << 20)
 #define PIECE_ROWS 512
+#define JOIN_MAX 1000
 
 struct lookup_args {
     struct query *other;
@@ -26,6 +29,12 @@ struct lookup_args {
     struct fieldref *set;      /* what the columns become */
     uint32_t n;
     bool narrow; /* the keys can be asked for */
+    bool join;
+};
+
+struct found {
+    uint32_t first, last; /* rows of vals, plus 1; 0 = none */
+    uint32_t n;
 };
 
 struct lookup_op {
@@ -34,13 +43,15 @@ struct lookup_op {
     uint32_t n;
     size_t bytes;
     struct intern keys;
-    bool keyed;      /* keys is set up */
-    uint32_t *found; /* by key: its row of vals, plus 1; 0 = none */
+    bool keyed;          /* keys is set up */
+    struct found *found; /* by key */
     uint32_t cap;
     uint32_t asked;    /* keys below it have been looked up */
     bool whole;        /* the other query was run as a whole */
     struct val **vals; /* of each row found */
+    uint32_t *next;    /* join: the next one of its key, plus 1 */
     uint32_t nvals, cap_vals;
+    bool cut; /* a key had more than JOIN_MAX */
     struct arena batch;
     struct scan_cost cost;
 };
@@ -108,6 +119,7 @@ static int lookup_parse(struct parser *p, struct pipe *pipe)
     a->narrow = a->other->first && !a->other->first->next;
     if (a->narrow)
         a->other_key = a->other->first->out->cols[0].ref;
+    a->join = pipe->def == &pipe_join;
     pipe->args = a;
     pipe->out = p->schema;
     p->renamed = true;
@@ -133,7 +145,7 @@ static int key_number(struct lookup_op *l, struct val v, uint32_t *ret, struct e
     uint32_t cap = l->cap ? l->cap * 2 : 256;
     while (cap < l->keys.n)
         cap *= 2;
-    uint32_t *found = mem_realloc(l->found, cap * sizeof *found);
+    struct found *found = mem_realloc(l->found, cap * sizeof *found);
     if (!found)
         return err_nomem(err);
     memset(found + l->cap, 0, (cap - l->cap) * sizeof *found);
@@ -157,33 +169,49 @@ static int own_val(struct lookup_op *l, const struct query_cell *c, struct val *
     if (ret->t < V_STR || !ret->s.n)
         return 0;
     ret->s = arena_dup(&r->arena, ret->s);
-    return ret->s.p ? run_room(r, "lookup", err) : run_nomem(r, "lookup", err);
+    return ret->s.p ? run_room(r, l->op.pipe->def->name, err)
+                    : run_nomem(r, l->op.pipe->def->name, err);
 }
 
 static int take_row(void *ctx, const struct query_row *row, struct err *err)
 {
     struct lookup_op *l = ctx;
     struct run *r = l->op.run;
+    const struct lookup_args *a = l->op.pipe->args;
     uint32_t id, n = row->ncells - 1;
     int rc = key_number(l, row->cells[0].v, &id, err);
-    if (rc || id == UINT32_MAX || l->found[id])
+    if (rc || id == UINT32_MAX)
         return rc;
+    struct found *found = &l->found[id];
+    if (found->n >= (a->join ? JOIN_MAX : 1)) {
+        l->cut |= a->join;
+        return 0;
+    }
     if (l->nvals == l->cap_vals) {
         uint32_t cap = l->cap_vals ? l->cap_vals * 2 : 256;
         struct val **vals = mem_realloc(l->vals, cap * sizeof(struct val *));
-        if (!vals)
+        if (vals)
+            l->vals = vals;
+        uint32_t *next = mem_realloc(l->next, cap * sizeof *next);
+        if (next)
+            l->next = next;
+        if (!vals || !next)
             return err_nomem(err);
-        r->kept_bytes += (cap - l->cap_vals) * sizeof(struct val *);
-        l->vals = vals;
+        r->kept_bytes += (cap - l->cap_vals) * (sizeof(struct val *) + sizeof *next);
         l->cap_vals = cap;
     }
     struct val *own = arena_array(&r->arena, n, sizeof *own);
     if (!own)
-        return run_nomem(r, "lookup", err);
+        return run_nomem(r, l->op.pipe->def->name, err);
     for (uint32_t i = 0; i < n && !rc; i++)
         rc = own_val(l, &row->cells[i + 1], &own[i], err);
+    l->next[l->nvals] = 0;
     l->vals[l->nvals++] = own;
-    l->found[id] = l->nvals;
+    if (found->n++)
+        l->next[found->last - 1] = l->nvals;
+    else
+        found->first = l->nvals;
+    found->last = l->nvals;
     return rc;
 }
 
@@ -222,23 +250,11 @@ static int keys_filter(struct lookup_op *l, struct arena *a, uint32_t from, stru
 static int run_other(struct lookup_op *l, const struct pred *filter, bool first, struct err *err)
 {
     const struct lookup_args *a = l->op.pipe->args;
-    struct run *r = l->op.run;
-    struct query q = *a->other; /* a run changes nothing but what hangs on it here */
+    struct query q = *a->other;
     struct query_sink sink = { .ctx = l, .row = take_row };
-    struct query_result res;
-    q.max_seq = r->res->watermark;
-    q.o.no_prune = r->q->o.no_prune;
-    arena_init(&q.arena, (size_t)1 << 20);
     if (filter)
         q.filter = (struct pred *)(uintptr_t)filter; /* only read */
-    int rc = query_run(&q, r->store, &sink, r->ctl, &res, err);
-    if (!rc)
-        cost_add(&l->cost, &res.cost);
-    r->res->spilled_bytes += res.spilled_bytes;
-    for (uint32_t i = 0; i < res.nwarnings && !rc && first; i++)
-        run_warn(r, "%s", res.warnings[i]);
-    arena_deinit(&q.arena);
-    return rc;
+    return run_inner(l->op.run, &q, &sink, &l->cost, first, err);
 }
 
 /* looks up the keys that are new */
@@ -270,57 +286,82 @@ static int lookup_open(struct op *o, struct err *err)
 {
     struct lookup_op *l = (struct lookup_op *)o;
     arena_init(&l->batch, (size_t)1 << 30);
-    intern_init(&l->keys, o->run, "lookup");
+    intern_init(&l->keys, o->run, o->pipe->def->name);
     l->keyed = true;
     l->rows = mem_array(BATCH_ROWS, sizeof(struct kept *));
     return l->rows ? 0 : err_nomem(err);
 }
 
-/* the columns found for rows [0, n) of a block, laid over it and handed on */
-static int push_piece(struct lookup_op *l, struct kept *const *rows, uint32_t n, struct err *err)
+/* the columns found (.. may be NULL: none) laid over n rows, and these handed on */
+static int push_rows(struct lookup_op *l, struct kept *const *rows, struct val *const *found,
+                     uint32_t n, struct err *err)
 {
     const struct lookup_args *a = l->op.pipe->args;
     struct arena *m = &l->batch;
     struct overlay_col cols[OVERLAY_COLS_MAX];
     uint64_t sel[BLOCK_WORDS];
     struct chunk c = { .sel = sel, .nsel = n };
-    struct access key;
     arena_reset(m);
     bits_fill(sel, n);
     int rc = kept_block(l->op.run, m, rows, n, &c.b, err);
     struct val *vals = arena_array(m, (size_t)n * a->n, sizeof *vals);
     if (!rc && !vals)
         rc = err_nomem(err);
-    if (!rc)
-        rc = access_open(&key, c.b, &a->key, err);
-    for (uint32_t i = 0; i < n && !rc; i++) {
-        struct val v;
-        uint32_t id;
-        rc = access_get(&key, i, &v, err);
-        if (!rc)
-            rc = key_number(l, v, &id, err);
-        if (rc)
-            return rc;
-        const struct val *row =
-            id == UINT32_MAX || !l->found[id] ? NULL : l->vals[l->found[id] - 1];
-        for (uint32_t k = 0; k < a->n; k++)
-            vals[(size_t)k * n + i] = row && row[k].t != V_NULL ? row[k] : VAL_ABSENT;
-    }
-    for (uint32_t k = 0; k < a->n && !rc; k++)
+    for (uint32_t k = 0; k < a->n && !rc; k++) {
+        for (uint32_t i = 0; i < n; i++)
+            vals[(size_t)k * n + i] =
+                found[i] && found[i][k].t != V_NULL ? found[i][k] : VAL_ABSENT;
         cols[k] = (struct overlay_col){ a->set[k], vals + (size_t)k * n };
+    }
     if (!rc)
         rc = overlay_make(m, c.b, sel, cols, a->n, &c.b, err);
     return rc ? rc : op_push(l->op.next, &c, err);
 }
 
+static uint32_t first_found(const struct lookup_op *l, const struct kept *row)
+{
+    return row->order == UINT32_MAX ? 0 : l->found[row->order].first;
+}
+
+static int push_piece(struct lookup_op *l, struct kept *const *rows, uint32_t n, struct err *err)
+{
+    struct val *found[PIECE_ROWS];
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t at = first_found(l, rows[i]);
+        found[i] = at ? l->vals[at - 1] : NULL;
+    }
+    return push_rows(l, rows, found, n, err);
+}
+
+/* the same for join: each row as often as it finds one */
+static int push_joined(struct lookup_op *l, struct kept *const *rows, uint32_t n, struct err *err)
+{
+    struct val *found[PIECE_ROWS];
+    struct kept *again[PIECE_ROWS];
+    uint32_t m = 0;
+    int rc = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        for (uint32_t at = first_found(l, rows[i]); at && !rc; at = l->next[at - 1]) {
+            again[m] = rows[i];
+            found[m++] = l->vals[at - 1];
+            if (m < PIECE_ROWS)
+                continue;
+            rc = push_rows(l, again, found, m, err);
+            m = 0;
+        }
+    }
+    return rc || !m ? rc : push_rows(l, again, found, m, err);
+}
+
 /* the rows kept so far, with their columns; all are freed in any case */
 static int flush(struct lookup_op *l, struct err *err)
 {
+    const struct lookup_args *a = l->op.pipe->args;
     int rc = look_up(l, err);
     for (uint32_t i = 0; i < l->n; i += PIECE_ROWS) {
         uint32_t n = l->n - i < PIECE_ROWS ? l->n - i : PIECE_ROWS;
         if (!rc)
-            rc = push_piece(l, l->rows + i, n, err);
+            rc = (a->join ? push_joined : push_piece)(l, l->rows + i, n, err);
         for (uint32_t k = 0; k < n; k++)
             kept_free(l->op.run, l->rows[i + k]);
     }
@@ -361,6 +402,7 @@ static int lookup_push(struct op *o, const struct chunk *c, struct err *err)
             break;
         row->t = access_time(&ta, (uint32_t)i);
         row->seq = (uint64_t)access_time(&sa, (uint32_t)i);
+        row->order = id;
         l->bytes += row->bytes;
         l->rows[l->n++] = row;
         if (l->n == BATCH_ROWS || l->bytes > BATCH_BYTES) {
@@ -368,7 +410,7 @@ static int lookup_push(struct op *o, const struct chunk *c, struct err *err)
             attached = false; /* others may have attached their blocks */
         }
         if (!rc)
-            rc = run_room(o->run, "lookup", err);
+            rc = run_room(o->run, o->pipe->def->name, err);
     }
     return rc;
 }
@@ -377,6 +419,10 @@ static int lookup_finish(struct op *o, struct err *err)
 {
     struct lookup_op *l = (struct lookup_op *)o;
     int rc = flush(l, err);
+    if (l->cut)
+        run_warn(o->run,
+                 "join_cut: a value has more than %d rows in the other query, the first are joined",
+                 JOIN_MAX);
     cost_add(&o->run->res->cost, &l->cost);
     return rc < 0 ? rc : 0;
 }
@@ -391,6 +437,7 @@ static void lookup_close(struct op *o)
         intern_deinit(&l->keys);
     mem_free(l->found);
     mem_free(l->vals);
+    mem_free(l->next);
     arena_deinit(&l->batch);
 }
 
@@ -398,3 +445,4 @@ static const struct op_ops lookup_ops = {
     sizeof(struct lookup_op), lookup_open, lookup_push, lookup_finish, lookup_close, NULL
 };
 const struct pipe_def pipe_lookup = { "lookup", PIPE_ROWWISE, lookup_parse, &lookup_ops };
+const struct pipe_def pipe_join = { "join", 0, lookup_parse, &lookup_ops };

@@ -80,6 +80,13 @@ static int timeline_parse(struct parser *p, struct pipe *pipe)
     return rc ? rc : schema_check(p, out, pipe->pos);
 }
 
+int64_t timeline_step(const struct pipe *p, const struct by_args **ret_by)
+{
+    const struct timeline_args *t = p->args;
+    *ret_by = &t->by;
+    return t->step;
+}
+
 static int timeline_open(struct op *o, struct err *err)
 {
     struct timeline_op *t = (struct timeline_op *)o;

@@ -94,6 +94,16 @@ static int uniq_parse(struct parser *p, struct pipe *pipe)
     return rc ? rc : out_schema(p, pipe, &t->by);
 }
 
+const struct by_args *top_by(const struct pipe *p)
+{
+    return &((const struct top_args *)p->args)->by;
+}
+
+void top_all(struct pipe *p)
+{
+    ((struct top_args *)p->args)->n = UINT64_MAX;
+}
+
 static int top_open(struct op *o, struct err *err)
 {
     struct top_op *t = (struct top_op *)o;

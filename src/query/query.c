@@ -134,6 +134,38 @@ int parse_inner(struct parser *p, const char *what, struct query **ret, struct p
     return rc;
 }
 
+static ts_ns earlier(ts_ns t, int64_t shift)
+{
+    ts_ns to;
+    return t == TS_MIN || t == TS_MAX || __builtin_sub_overflow(t, shift, &to) ? t : to;
+}
+
+int parse_earlier(struct parser *p, int64_t shift, struct query **ret)
+{
+    struct parser *sub = mem_zalloc(sizeof *sub);
+    struct query *q = NULL;
+    int rc = sub ? inner_new(p, p->q, &q) : err_nomem(p->err);
+    if (!rc) {
+        sub->text = str_sub(p->text, 0, p->bar);
+        sub->pos = p->q->from;
+        sub->a = p->a;
+        sub->err = p->err;
+        sub->q = q;
+        sub->o = p->o;
+        sub->inner = p->inner;
+        sub->depth = p->depth;
+        sub->shift = p->shift + shift;
+        q->o.oldest_first = p->q->o.oldest_first;
+        q->o.start = earlier(p->q->o.start, shift);
+        ts_ns end = p->q->o.end, now = p->o->now;
+        q->o.end = earlier(end == TS_MAX && now < TS_MAX - 1 ? now + 1 : end, shift);
+        rc = parse_query(sub, q);
+    }
+    mem_free(sub);
+    *ret = q;
+    return rc ? rc : join_filter(q, p->err);
+}
+
 static int fields_pipe(struct parser *p, struct query *q, const struct qname *cols, uint32_t n)
 {
     struct pipe *pipe = arena_zalloc(p->a, sizeof *pipe), **tail = &q->pipes;

@@ -189,6 +189,8 @@ static uint64_t input_need(const struct pipe *p, uint64_t need)
     }
     if (p->def == &pipe_offset)
         return add_sat(need, ((const struct limit_args *)p->args)->n);
+    if (p->def == &pipe_union) /* adds rows behind those it gets */
+        return need;
     return p->def->flags & PIPE_ROWWISE ? need : UINT64_MAX;
 }
 
@@ -208,7 +210,11 @@ struct plan plan_order(const struct query *q)
 {
     struct plan plan = { .ordered = true, .oldest = q->o.oldest_first, .keep = UINT64_MAX };
     bool plain = true; /* columns are the store's, so time and seq are where they should be */
+    bool more = false; /* rows that are not the scan's may be among them */
     for (const struct pipe *p = q->first; p; p = p->next) {
+        more |= p->def == &pipe_union || p->def == &pipe_join;
+        if (more && (p->def == &pipe_dedup || p->def == &pipe_tail))
+            return plan;
         if (p->def == &pipe_dedup && plain) {
             plan.ordered = false;
             plan.dedup = true;
@@ -225,7 +231,7 @@ struct plan plan_order(const struct query *q)
             return plan;
         if (p->def->flags & (PIPE_GROUPS | PIPE_SORTS)) {
             plan.ordered = false;
-            plan.sorted = !plan.renamed && sort_by_time(p, &plan.oldest);
+            plan.sorted = !plan.renamed && !more && sort_by_time(p, &plan.oldest);
             return plan;
         }
         plan.renamed |= p->def != &pipe_where;
@@ -363,6 +369,24 @@ static void note_gave_up(struct run *r)
     if (!c->incomplete)
         snprintf(c->incomplete_why, sizeof c->incomplete_why, "a regular expression gave up");
     c->incomplete = true;
+}
+
+int run_inner(struct run *r, const struct query *q, struct query_sink *sink, struct scan_cost *cost,
+              bool say, struct err *err)
+{
+    struct query own = *q; /* a run changes nothing but what hangs on it here */
+    struct query_result res;
+    own.max_seq = r->res->watermark;
+    own.o.no_prune = r->q->o.no_prune;
+    arena_init(&own.arena, (size_t)1 << 20);
+    int rc = query_run(&own, r->store, sink, r->ctl, &res, err);
+    if (!rc)
+        cost_add(cost, &res.cost);
+    r->res->spilled_bytes += res.spilled_bytes;
+    for (uint32_t i = 0; i < res.nwarnings && !rc && say; i++)
+        run_warn(r, "%s", res.warnings[i]);
+    arena_deinit(&own.arena);
+    return rc;
 }
 
 int query_run(struct query *q, struct store *s, struct query_sink *sink, struct query_ctl *ctl,

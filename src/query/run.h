@@ -23,6 +23,9 @@ uint64_t final_limit(const struct query *q, bool *ret_default);
 int source_run(struct run *r, const struct plan *plan, uint64_t need, struct err *err);
 /* what a further scan read, to the account of the first one */
 void cost_add(struct scan_cost *to, const struct scan_cost *c);
+/* A query that stands in this one, at the moment of its scan. say: its warnings are told. */
+int run_inner(struct run *r, const struct query *q, struct query_sink *sink, struct scan_cost *cost,
+              bool say, struct err *err);
 /* New operators for the same pipes as first .. last, opened, without a next one behind. */
 int ops_chain(struct run *r, const struct op *first, const struct op *last, struct op **ret,
               struct err *err);
