@@ -215,7 +215,13 @@ struct pipe_def {
     /* reads the arguments, sets pipe->args and pipe->out */
     int (*parse)(struct parser *p, struct pipe *pipe);
     const struct op_ops *ops;
+    /* How it is written, for people and for completion, which follows it (complete.h has the
+     * grammar): "sort [by] FIELD [asc|desc], ..." */
+    const char *syntax;
+    const char *help; /* what it does, on one line, without a full stop */
 };
+extern const struct pipe_def *const pipe_table[]; /* parse_pipe.c; the frequent ones first */
+extern const uint32_t pipe_count_all;
 extern const struct pipe_def pipe_where, pipe_fields, pipe_drop, pipe_rename, pipe_sort, pipe_limit,
     pipe_head, pipe_offset, pipe_tail, pipe_stats, pipe_timeline, pipe_top, pipe_uniq, pipe_count,
     pipe_dedup, pipe_eval, pipe_lookup, pipe_usage;

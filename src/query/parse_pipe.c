@@ -1,12 +1,13 @@
 /* parse_pipe.c: the pipes behind a filter: one table of those there are, one of those to come. */
 #include "query/internal.h"
 
-static const struct pipe_def *const pipes[] = {
+const struct pipe_def *const pipe_table[] = {
     &pipe_where,    &pipe_fields, &pipe_drop,  &pipe_rename, &pipe_sort,   &pipe_limit,
     &pipe_head,     &pipe_offset, &pipe_tail,  &pipe_stats,  &pipe_top,    &pipe_uniq,
     &pipe_timeline, &pipe_count,  &pipe_dedup, &pipe_eval,   &pipe_lookup, &pipe_usage
 };
-#define NPIPES (sizeof pipes / sizeof *pipes)
+#define NPIPES (sizeof pipe_table / sizeof *pipe_table)
+const uint32_t pipe_count_all = NPIPES;
 
 /* in the language, not in this version */
 static const char *const later[] = { "extract", "parse",    "rare",      "values", "facets",
@@ -43,7 +44,7 @@ static int unknown_pipe(struct parser *p, const struct qname *name)
         }
     }
     for (size_t i = 0; i < NPIPES; i++)
-        names[i] = pipes[i]->name;
+        names[i] = pipe_table[i]->name;
     parse_error(p, name->pos, "there is no pipe '%.*s'", STR_FMT(name->text));
     err_hint(p->err, "a '|' in text must be quoted");
     parse_hint_near(p, name->text, names, NPIPES);
@@ -58,8 +59,8 @@ static int parse_pipe(struct parser *p, struct pipe **ret)
         return rc;
     const struct pipe_def *def = NULL;
     for (size_t i = 0; i < NPIPES && !name.backticks; i++)
-        if (str_eq(name.text, str_c(pipes[i]->name)))
-            def = pipes[i];
+        if (str_eq(name.text, str_c(pipe_table[i]->name)))
+            def = pipe_table[i];
     if (!def)
         return unknown_pipe(p, &name);
     struct pipe *pipe = arena_zalloc(p->a, sizeof *pipe);

@@ -537,5 +537,15 @@ static void top_close(struct op *o)
 static const struct op_ops top_ops = {
     sizeof(struct top_op), top_open, top_push, top_finish, top_close, top_merge
 };
-const struct pipe_def pipe_top = { "top", PIPE_GROUPS, top_parse, &top_ops };
-const struct pipe_def pipe_uniq = { "uniq", PIPE_GROUPS, uniq_parse, &top_ops };
+const struct pipe_def pipe_top = { "top",
+                                   PIPE_GROUPS,
+                                   top_parse,
+                                   &top_ops,
+                                   "top [N] GROUP [as NAME] [by GROUP [as NAME], ...]",
+                                   "the most frequent values, 10 when N is not given" };
+const struct pipe_def pipe_uniq = { "uniq",
+                                    PIPE_GROUPS,
+                                    uniq_parse,
+                                    &top_ops,
+                                    "uniq [by] GROUP [as NAME], ...",
+                                    "every different value and how often it occurs" };
