@@ -137,6 +137,8 @@ int parse_inner(struct parser *p, struct query **ret);
 int parse_inner_end(struct parser *p, struct query *inner, const struct qname *cols, uint32_t n);
 /* parse_pipe.c */
 int parse_pipes(struct parser *p);
+/* for pipes that need entries as they are stored: an error when columns were made before */
+int parse_whole(struct parser *p, const struct pipe *pipe);
 int parse_name_list(struct parser *p, struct qname **ret, uint32_t *ret_n, const char *what);
 
 /* calc.c: the leaves of x, made of n with its field a computation, test what that one gives */
@@ -224,7 +226,7 @@ extern const struct pipe_def *const pipe_table[]; /* parse_pipe.c; the frequent 
 extern const uint32_t pipe_count_all;
 extern const struct pipe_def pipe_where, pipe_fields, pipe_drop, pipe_rename, pipe_sort, pipe_limit,
     pipe_head, pipe_offset, pipe_tail, pipe_stats, pipe_timeline, pipe_top, pipe_uniq, pipe_count,
-    pipe_dedup, pipe_eval, pipe_lookup, pipe_usage;
+    pipe_dedup, pipe_eval, pipe_lookup, pipe_usage, pipe_issues;
 
 struct pipe {
     const struct pipe_def *def;

@@ -4,7 +4,8 @@
 const struct pipe_def *const pipe_table[] = {
     &pipe_where,    &pipe_fields, &pipe_drop,  &pipe_rename, &pipe_sort,   &pipe_limit,
     &pipe_head,     &pipe_offset, &pipe_tail,  &pipe_stats,  &pipe_top,    &pipe_uniq,
-    &pipe_timeline, &pipe_count,  &pipe_dedup, &pipe_eval,   &pipe_lookup, &pipe_usage
+    &pipe_timeline, &pipe_count,  &pipe_dedup, &pipe_eval,   &pipe_lookup, &pipe_usage,
+    &pipe_issues
 };
 #define NPIPES (sizeof pipe_table / sizeof *pipe_table)
 const uint32_t pipe_count_all = NPIPES;
@@ -32,6 +33,15 @@ int parse_name_list(struct parser *p, struct qname **ret, uint32_t *ret_n, const
     *ret = names;
     *ret_n = n;
     return 0;
+}
+
+int parse_whole(struct parser *p, const struct pipe *pipe)
+{
+    if (!p->schema)
+        return 0;
+    parse_error(p, pipe->pos, "'%s' looks at whole entries, and here are columns", pipe->def->name);
+    err_hint(p->err, "put it in front of the pipes that make columns");
+    return ERR_INVALID;
 }
 
 static int unknown_pipe(struct parser *p, const struct qname *name)
