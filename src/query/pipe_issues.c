@@ -239,9 +239,7 @@ static void issues_close(struct op *o)
 static const struct op_ops issues_ops = {
     sizeof(struct issues_op), issues_open, issues_push, issues_finish, issues_close, issues_merge
 };
-const struct pipe_def pipe_issues = { "issues",
-                                      PIPE_GROUPS,
-                                      issues_parse,
-                                      &issues_ops,
-                                      "issues [N] [all]",
-                                      "errors gathered into issues, most frequent first" };
+const struct pipe_def pipe_issues = {
+    "issues",    PIPE_GROUPS,        issues_parse,
+    &issues_ops, "issues [N] [all]", "errors gathered into issues, most frequent first"
+};
