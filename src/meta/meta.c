@@ -28,37 +28,15 @@
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <sqlite3.h>
 
 #include "base/mem.h"
+#include "meta/internal.h"
 
-#define META_VERSION 1
 #define META_APP_ID 1718382439 /* "flog" */
-#define HASH_N 32
-#define STATIC_MAX 8
 #define KEYS_MAX 100000
 #define SECRET_N 49 /* flk_ + 12 + _ + 32 */
 #define PREFIX_N 12
 #define RECHECK_NS NS_PER_S
-
-struct entry {
-    struct api_key key;
-    uint8_t hash[HASH_N];
-};
-
-struct meta {
-    sqlite3 *db;
-    bool read_only;
-    EVP_MD *sha256;
-    pthread_mutex_t db_lock; /* all use of db; held across I/O */
-    pthread_rwlock_t lock;   /* what follows; never held across I/O */
-    struct entry *snap;      /* sorted by key.prefix */
-    uint32_t nsnap;
-    struct entry fixed[STATIC_MAX];
-    uint32_t nfixed;
-    int64_t version;            /* data_version of the snapshot */
-    _Atomic int64_t checked_at; /* monotonic */
-};
 
 static const char schema[] =
     "CREATE TABLE IF NOT EXISTS keys("
@@ -67,7 +45,7 @@ static const char schema[] =
     "scopes INTEGER NOT NULL, agent TEXT NOT NULL, rate INTEGER NOT NULL,"
     "created INTEGER NOT NULL, expires INTEGER NOT NULL, revoked INTEGER NOT NULL) STRICT;";
 
-static int db_err(struct meta *m, int rc, struct err *err, const char *what)
+int db_err(struct meta *m, int rc, struct err *err, const char *what)
 {
     int code = ERR_IO;
     switch (rc & 0xff) {
@@ -82,7 +60,7 @@ static int db_err(struct meta *m, int rc, struct err *err, const char *what)
     case SQLITE_AUTH: code = ERR_DENIED; break;
     default: break;
     }
-    return err_set(err, code, "cannot %s in the key database: %s", what,
+    return err_set(err, code, "cannot %s in meta.db: %s", what,
                    m->db ? sqlite3_errmsg(m->db) : sqlite3_errstr(rc));
 }
 
@@ -269,7 +247,7 @@ static void recheck(struct meta *m)
 
 /* ---- opening ---- */
 
-static int exec(struct meta *m, const char *sql, struct err *err, const char *what)
+int db_exec(struct meta *m, const char *sql, struct err *err, const char *what)
 {
     int rc = sqlite3_exec(m->db, sql, NULL, NULL, NULL);
     return rc == SQLITE_OK ? 0 : db_err(m, rc, err, what);
@@ -300,16 +278,18 @@ static int prepare_schema(struct meta *m, const char *path, struct err *err)
                        path, (long long)version);
     if (version && app != META_APP_ID)
         return err_set(err, ERR_CORRUPT, "%s is not a fleetlog key database", path);
-    if (version == META_VERSION)
+    if (version == META_VERSION || (version && m->read_only))
         return 0;
     if (m->read_only)
         return err_set(err, ERR_NOTFOUND, "%s holds no keys yet", path);
-    rc = exec(m, "BEGIN IMMEDIATE", err, "create tables");
+    rc = db_exec(m, "BEGIN IMMEDIATE", err, "create tables");
     if (rc == 0)
-        rc = exec(m, schema, err, "create tables");
+        rc = db_exec(m, schema, err, "create tables");
     if (rc == 0)
-        rc = exec(m, "PRAGMA application_id = 1718382439; PRAGMA user_version = 1; COMMIT", err,
-                  "create tables");
+        rc = db_exec(m, issues_schema, err, "create tables");
+    if (rc == 0)
+        rc = db_exec(m, "PRAGMA application_id = 1718382439; PRAGMA user_version = 2; COMMIT", err,
+                     "create tables");
     return rc;
 }
 
@@ -340,7 +320,7 @@ static int open_db(struct meta *m, const char *path, struct err *err)
     int on = 0;
     (void)sqlite3_db_config(m->db, SQLITE_DBCONFIG_DEFENSIVE, 1, &on);
     (void)sqlite3_db_config(m->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, &on);
-    int r = exec(m, "PRAGMA synchronous = FULL; PRAGMA cache_size = -256", err, "set options");
+    int r = db_exec(m, "PRAGMA synchronous = FULL; PRAGMA cache_size = -256", err, "set options");
     return r < 0 ? r : prepare_schema(m, path, err);
 }
 

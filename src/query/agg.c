@@ -330,38 +330,49 @@ static int held_result(struct agg_env *e, void *state, struct val *ret, struct e
 
 /* ---- the table ---- */
 
-static const struct agg_fn functions[] = {
+const struct agg_fn agg_table[] = {
     { "count", AGG_OPTIONAL, sizeof(uint64_t), count_add, count_result, NULL, NULL, count_merge,
-      count_column, count_save, count_load, NULL, NULL, NULL },
+      count_column, count_save, count_load, NULL, NULL, NULL, "count([FIELD])",
+      "rows, or those that have the field" },
     { "count_distinct", 0, sizeof(uint64_t), distinct_add, count_result, NULL, distinct_free,
       distinct_merge, distinct_column, count_save, count_load, distinct_list, distinct_take,
-      distinct_listed },
+      distinct_listed, "count_distinct(FIELD)", "different values" },
     { "sum", 0, sizeof(struct exact_sum), sum_add, sum_result, sum_clear, NULL, sum_merge,
-      sum_column, sum_save, sum_load, NULL, NULL, NULL },
+      sum_column, sum_save, sum_load, NULL, NULL, NULL, "sum(FIELD)",
+      "the sum, exact for decimals" },
     { "avg", 0, sizeof(struct exact_sum), sum_add, avg_result, sum_clear, NULL, sum_merge,
-      sum_column, sum_save, sum_load, NULL, NULL, NULL },
+      sum_column, sum_save, sum_load, NULL, NULL, NULL, "avg(FIELD)", "the mean" },
     { "min", AGG_TYPED, sizeof(struct held), min_add, held_result, held_clear, NULL, held_merge,
-      min_column, held_save, held_load, NULL, NULL, NULL },
+      min_column, held_save, held_load, NULL, NULL, NULL, "min(FIELD)", "the least value" },
     { "max", AGG_TYPED, sizeof(struct held), max_add, held_result, held_clear, NULL, held_merge,
-      max_column, held_save, held_load, NULL, NULL, NULL },
+      max_column, held_save, held_load, NULL, NULL, NULL, "max(FIELD)", "the greatest value" },
     { "median", AGG_TYPED, sizeof(struct numbers), numbers_add, numbers_result, numbers_clear, NULL,
-      numbers_merge, NULL, numbers_save, numbers_load, numbers_list, numbers_take, numbers_listed },
+      numbers_merge, NULL, numbers_save, numbers_load, numbers_list, numbers_take, numbers_listed,
+      "median(FIELD)", "the value in the middle" },
     { "percentile", AGG_TYPED, sizeof(struct numbers), numbers_add, numbers_result, numbers_clear,
       NULL, numbers_merge, NULL, numbers_save, numbers_load, numbers_list, numbers_take,
-      numbers_listed },
+      numbers_listed, "percentile(FIELD, N)",
+      "the value that N percent do not exceed; p50 to p999 for short" },
     { "stddev", 0, sizeof(struct spread), spread_add, spread_result, spread_clear, NULL,
-      spread_merge, NULL, spread_save, spread_load, NULL, NULL, NULL },
+      spread_merge, NULL, spread_save, spread_load, NULL, NULL, NULL, "stddev(FIELD)",
+      "the standard deviation" },
     { "first", AGG_TYPED | AGG_PLACED, sizeof(struct held), first_add, held_result, held_clear,
-      NULL, held_merge, NULL, held_save, held_load, NULL, NULL, NULL },
+      NULL, held_merge, NULL, held_save, held_load, NULL, NULL, NULL, "first(FIELD)",
+      "the earliest value in time" },
     { "last", AGG_TYPED | AGG_PLACED, sizeof(struct held), last_add, held_result, held_clear, NULL,
-      held_merge, NULL, held_save, held_load, NULL, NULL, NULL },
+      held_merge, NULL, held_save, held_load, NULL, NULL, NULL, "last(FIELD)",
+      "the latest value in time" },
     { "any", AGG_TYPED | AGG_PLACED, sizeof(struct held), first_add, held_result, held_clear, NULL,
-      held_merge, NULL, held_save, held_load, NULL, NULL, NULL },
+      held_merge, NULL, held_save, held_load, NULL, NULL, NULL, "any(FIELD)",
+      "one of the values, always the same" },
     { "values", 0, sizeof(struct sample), sample_add, sample_result, sample_clear, NULL,
-      sample_merge, NULL, sample_save, sample_load, NULL, NULL, NULL },
+      sample_merge, NULL, sample_save, sample_load, NULL, NULL, NULL, "values(FIELD [, N])",
+      "an array of different values, the first N in order" },
     { "rate", AGG_OPTIONAL, sizeof(struct exact_sum), sum_add, rate_result, sum_clear, NULL,
-      sum_merge, sum_column, sum_save, sum_load, NULL, NULL, NULL },
+      sum_merge, sum_column, sum_save, sum_load, NULL, NULL, NULL, "rate([FIELD])",
+      "rows a second" },
 };
+const uint32_t agg_count = sizeof agg_table / sizeof *agg_table;
 
 const char *const agg_names[] = { "count",  "count_distinct",
                                   "sum",    "avg",
@@ -377,9 +388,9 @@ const uint32_t agg_nnames = sizeof agg_names / sizeof *agg_names;
 
 static const struct agg_fn *named(str name)
 {
-    for (size_t i = 0; i < sizeof functions / sizeof *functions; i++)
-        if (str_eq(name, str_c(functions[i].name)))
-            return &functions[i];
+    for (size_t i = 0; i < agg_count; i++)
+        if (str_eq(name, str_c(agg_table[i].name)))
+            return &agg_table[i];
     return NULL;
 }
 

@@ -90,8 +90,12 @@ struct agg_fn {
     int (*take)(struct agg_env *e, void *state, struct listed *l, const struct val *v,
                 struct err *err);
     int (*listed)(struct agg_env *e, const void *state, const struct listed *l, struct val *ret);
+    const char *syntax; /* "values(FIELD [, N])" */
+    const char *help;   /* what it gives, on one line */
 };
 
+extern const struct agg_fn agg_table[];
+extern const uint32_t agg_count;
 /* by name; the q of p50 .. p999 goes into *ret_q. NULL = unknown */
 const struct agg_fn *agg_find(str name, uint64_t *ret_q);
 extern const char *const agg_names[];

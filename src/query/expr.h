@@ -61,6 +61,8 @@ struct expr_fn {
     int (*check)(struct parser *p, struct expr *e);
     int (*eval)(struct expr_eval *x, const struct expr *e, uint32_t row, struct val *ret,
                 struct err *err);
+    const char *syntax; /* of functions: "substr(x, from [, n])" */
+    const char *help;   /* what it gives, on one line */
 };
 
 /* An expression at p->pos, up to what cannot belong to it. */

@@ -159,6 +159,8 @@ int parse_inner_end(struct parser *p, struct query *inner);
 int parse_earlier(struct parser *p, int64_t shift, struct query **ret);
 /* parse_pipe.c */
 int parse_pipes(struct parser *p);
+/* for pipes that need entries as they are stored: an error when columns were made before */
+int parse_whole(struct parser *p, const struct pipe *pipe);
 int parse_name_list(struct parser *p, struct qname **ret, uint32_t *ret_n, const char *what);
 
 /* calc.c: the leaves of x, made of n with its field a computation, test what that one gives */
@@ -246,12 +248,27 @@ struct pipe_def {
     /* reads the arguments, sets pipe->args and pipe->out */
     int (*parse)(struct parser *p, struct pipe *pipe);
     const struct op_ops *ops;
+    /* How it is written, for people and for completion, which follows it (complete.h has the
+     * grammar): "sort [by] FIELD [asc|desc], ..." */
+    const char *syntax;
+    const char *help; /* what it does, on one line, without a full stop */
 };
+extern const struct pipe_def *const pipe_table[]; /* parse_pipe.c; the frequent ones first */
+extern const uint32_t pipe_count_all;
 extern const struct pipe_def pipe_where, pipe_fields, pipe_drop, pipe_rename, pipe_sort, pipe_limit,
     pipe_head, pipe_offset, pipe_tail, pipe_stats, pipe_timeline, pipe_top, pipe_uniq, pipe_count,
-    pipe_dedup, pipe_eval, pipe_lookup, pipe_usage;
-extern const struct pipe_def pipe_extract, pipe_parse, pipe_rare, pipe_values, pipe_sample,
-    pipe_facets, pipe_union, pipe_join, pipe_compare;
+    pipe_dedup, pipe_eval, pipe_lookup, pipe_usage, pipe_issues, pipe_trace, pipe_sessions,
+    pipe_traces, pipe_context;
+/* a line each, so that many can add one */
+extern const struct pipe_def pipe_extract;
+extern const struct pipe_def pipe_parse;
+extern const struct pipe_def pipe_rare;
+extern const struct pipe_def pipe_values;
+extern const struct pipe_def pipe_sample;
+extern const struct pipe_def pipe_facets;
+extern const struct pipe_def pipe_union;
+extern const struct pipe_def pipe_join;
+extern const struct pipe_def pipe_compare;
 
 struct pipe {
     const struct pipe_def *def;

@@ -1,8 +1,8 @@
 /* parse_pipe.c: the pipes behind a filter: one table of those there are, one of those to come. */
 #include "query/internal.h"
 
-/* clang-format off */ /* a line each */
-static const struct pipe_def *const pipes[] = {
+/* clang-format off */ /* a line each, so that many can add one */
+const struct pipe_def *const pipe_table[] = {
     &pipe_where,
     &pipe_fields,
     &pipe_drop,
@@ -26,16 +26,22 @@ static const struct pipe_def *const pipes[] = {
     &pipe_values,
     &pipe_sample,
     &pipe_facets,
-    &pipe_usage,
     &pipe_union,
     &pipe_join,
     &pipe_compare,
+    &pipe_usage,
+    &pipe_issues,
+    &pipe_trace,
+    &pipe_sessions,
+    &pipe_traces,
+    &pipe_context,
 };
 /* clang-format on */
-#define NPIPES (sizeof pipes / sizeof *pipes)
+#define NPIPES (sizeof pipe_table / sizeof *pipe_table)
+const uint32_t pipe_count_all = NPIPES;
 
 /* in the language, not in this version */
-static const char *const later[] = { "patterns", "context", "trace", "sessions", "anomalies" };
+static const char *const later[] = { "patterns", "anomalies" };
 #define NLATER (sizeof later / sizeof *later)
 
 int parse_name_list(struct parser *p, struct qname **ret, uint32_t *ret_n, const char *what)
@@ -57,6 +63,15 @@ int parse_name_list(struct parser *p, struct qname **ret, uint32_t *ret_n, const
     return 0;
 }
 
+int parse_whole(struct parser *p, const struct pipe *pipe)
+{
+    if (!p->schema)
+        return 0;
+    parse_error(p, pipe->pos, "'%s' looks at whole entries, and here are columns", pipe->def->name);
+    err_hint(p->err, "put it in front of the pipes that make columns");
+    return ERR_INVALID;
+}
+
 static int unknown_pipe(struct parser *p, const struct qname *name)
 {
     const char *names[NPIPES + NLATER];
@@ -67,7 +82,7 @@ static int unknown_pipe(struct parser *p, const struct qname *name)
         }
     }
     for (size_t i = 0; i < NPIPES; i++)
-        names[i] = pipes[i]->name;
+        names[i] = pipe_table[i]->name;
     parse_error(p, name->pos, "there is no pipe '%.*s'", STR_FMT(name->text));
     err_hint(p->err, "a '|' in text must be quoted");
     parse_hint_near(p, name->text, names, NPIPES);
@@ -81,7 +96,7 @@ static bool names_fields(const struct pipe_def *def)
         &pipe_where,  &pipe_fields, &pipe_drop,   &pipe_rename,   &pipe_sort,    &pipe_limit,
         &pipe_head,   &pipe_offset, &pipe_tail,   &pipe_stats,    &pipe_top,     &pipe_uniq,
         &pipe_count,  &pipe_dedup,  &pipe_eval,   &pipe_timeline, &pipe_extract, &pipe_parse,
-        &pipe_lookup, &pipe_rare,   &pipe_values, &pipe_sample
+        &pipe_lookup, &pipe_rare,   &pipe_values, &pipe_sample,   &pipe_union,   &pipe_join
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (all[i] == def)
@@ -97,8 +112,8 @@ static int parse_pipe(struct parser *p, struct pipe **ret)
         return rc;
     const struct pipe_def *def = NULL;
     for (size_t i = 0; i < NPIPES && !name.backticks; i++)
-        if (str_eq(name.text, str_c(pipes[i]->name)))
-            def = pipes[i];
+        if (str_eq(name.text, str_c(pipe_table[i]->name)))
+            def = pipe_table[i];
     if (!def)
         return unknown_pipe(p, &name);
     struct pipe *pipe = arena_zalloc(p->a, sizeof *pipe);

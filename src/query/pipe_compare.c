@@ -377,4 +377,7 @@ static void compare_close(struct op *o)
 static const struct op_ops compare_ops = {
     sizeof(struct compare_op), compare_open, compare_push, compare_finish, compare_close, NULL
 };
-const struct pipe_def pipe_compare = { "compare", PIPE_GROUPS, compare_parse, &compare_ops };
+const struct pipe_def pipe_compare = {
+    "compare",    PIPE_GROUPS,           compare_parse,
+    &compare_ops, "compare offset=SPAN", "the table before it beside the same one of earlier"
+};

@@ -44,4 +44,5 @@ static int count_merge(struct op *o, struct op *from, struct err *err)
 static const struct op_ops count_ops = {
     sizeof(struct count_op), NULL, count_push, count_finish, NULL, count_merge
 };
-const struct pipe_def pipe_count = { "count", PIPE_GROUPS, count_parse, &count_ops };
+const struct pipe_def pipe_count = { "count",    PIPE_GROUPS, count_parse,
+                                     &count_ops, "count",     "how many rows there are" };

@@ -179,4 +179,9 @@ static void dedup_close(struct op *o)
 static const struct op_ops dedup_ops = {
     sizeof(struct dedup_op), dedup_open, dedup_push, dedup_finish, dedup_close, NULL
 };
-const struct pipe_def pipe_dedup = { "dedup", PIPE_ORDERED, dedup_parse, &dedup_ops };
+const struct pipe_def pipe_dedup = { "dedup",
+                                     PIPE_ORDERED,
+                                     dedup_parse,
+                                     &dedup_ops,
+                                     "dedup [by] GROUP, ...",
+                                     "the first row of each value" };

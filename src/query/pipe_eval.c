@@ -182,4 +182,9 @@ bool eval_reads(const struct pipe *p, struct arena *a, struct schema *to)
 static const struct op_ops eval_ops = {
     sizeof(struct eval_op), eval_open, eval_push, NULL, eval_close, NULL
 };
-const struct pipe_def pipe_eval = { "eval", PIPE_ROWWISE, eval_parse, &eval_ops };
+const struct pipe_def pipe_eval = { "eval",
+                                    PIPE_ROWWISE,
+                                    eval_parse,
+                                    &eval_ops,
+                                    "eval NAME = EXPR, ...",
+                                    "columns computed from others" };

@@ -165,4 +165,11 @@ bool extract_reads(const struct pipe *p, struct arena *a, struct schema *to)
 static const struct op_ops extract_ops = {
     sizeof(struct pull_op), pull_open, extract_push, NULL, pull_close, NULL
 };
-const struct pipe_def pipe_extract = { "extract", PIPE_ROWWISE, extract_parse, &extract_ops };
+const struct pipe_def pipe_extract = {
+    "extract",
+    PIPE_ROWWISE,
+    extract_parse,
+    &extract_ops,
+    "extract TEXT [from EXPR]",
+    "columns out of a text: a template with <name>s, or /(?<name>...)/"
+};

@@ -449,4 +449,7 @@ static void facets_close(struct op *o)
 static const struct op_ops facets_ops = {
     sizeof(struct facets_op), facets_open, facets_push, facets_finish, facets_close, facets_merge
 };
-const struct pipe_def pipe_facets = { "facets", PIPE_GROUPS, facets_parse, &facets_ops };
+const struct pipe_def pipe_facets = {
+    "facets",    PIPE_GROUPS,  facets_parse,
+    &facets_ops, "facets [N]", "the N most frequent values of every field that has few"
+};

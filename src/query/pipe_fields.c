@@ -262,6 +262,17 @@ static void columns_close(struct op *o)
 static const struct op_ops columns_ops = {
     sizeof(struct columns_op), columns_open, columns_push, NULL, columns_close, NULL
 };
-const struct pipe_def pipe_fields = { "fields", PIPE_ROWWISE, fields_parse, &columns_ops };
-const struct pipe_def pipe_drop = { "drop", PIPE_ROWWISE, drop_parse, &columns_ops };
-const struct pipe_def pipe_rename = { "rename", PIPE_ROWWISE, rename_parse, &columns_ops };
+const struct pipe_def pipe_fields = { "fields",
+                                      PIPE_ROWWISE,
+                                      fields_parse,
+                                      &columns_ops,
+                                      "fields FIELD [as NAME], ...",
+                                      "only these columns, in this order" };
+const struct pipe_def pipe_drop = { "drop",       PIPE_ROWWISE,      drop_parse,
+                                    &columns_ops, "drop FIELD, ...", "all but these columns" };
+const struct pipe_def pipe_rename = { "rename",
+                                      PIPE_ROWWISE,
+                                      rename_parse,
+                                      &columns_ops,
+                                      "rename FIELD as NAME, ...",
+                                      "other names for columns" };

@@ -70,6 +70,9 @@ static const struct op_ops limit_ops = {
 static const struct op_ops offset_ops = {
     sizeof(struct limit_op), limit_open, offset_push, NULL, NULL, NULL
 };
-const struct pipe_def pipe_limit = { "limit", PIPE_ORDERED, limit_parse, &limit_ops };
-const struct pipe_def pipe_head = { "head", PIPE_ORDERED, limit_parse, &limit_ops };
-const struct pipe_def pipe_offset = { "offset", PIPE_ORDERED, limit_parse, &offset_ops };
+const struct pipe_def pipe_limit = { "limit",    PIPE_ORDERED, limit_parse,
+                                     &limit_ops, "limit N",    "the first N rows" };
+const struct pipe_def pipe_head = { "head",     PIPE_ORDERED, limit_parse,
+                                    &limit_ops, "head N",     "the first N rows" };
+const struct pipe_def pipe_offset = { "offset",    PIPE_ORDERED, limit_parse,
+                                      &offset_ops, "offset N",   "all but the first N rows" };

@@ -444,5 +444,15 @@ static void lookup_close(struct op *o)
 static const struct op_ops lookup_ops = {
     sizeof(struct lookup_op), lookup_open, lookup_push, lookup_finish, lookup_close, NULL
 };
-const struct pipe_def pipe_lookup = { "lookup", PIPE_ROWWISE, lookup_parse, &lookup_ops };
-const struct pipe_def pipe_join = { "join", 0, lookup_parse, &lookup_ops };
+const struct pipe_def pipe_lookup = { "lookup",
+                                      PIPE_ROWWISE,
+                                      lookup_parse,
+                                      &lookup_ops,
+                                      "lookup FIELD [as NAME], ... from (QUERY) on FIELD = FIELD",
+                                      "fields of the rows of another query beside these" };
+const struct pipe_def pipe_join = { "join",
+                                    0,
+                                    lookup_parse,
+                                    &lookup_ops,
+                                    "join FIELD [as NAME], ... from (QUERY) on FIELD = FIELD",
+                                    "a row for every row of another query that fits" };

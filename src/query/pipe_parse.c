@@ -486,4 +486,9 @@ bool parse_reads(const struct pipe *p, struct arena *a, struct schema *to)
 static const struct op_ops parse_ops = {
     sizeof(struct pull_op), parse_open, parse_push, NULL, parse_close, NULL
 };
-const struct pipe_def pipe_parse = { "parse", PIPE_ROWWISE, parse_parse, &parse_ops };
+const struct pipe_def pipe_parse = { "parse",
+                                     PIPE_ROWWISE,
+                                     parse_parse,
+                                     &parse_ops,
+                                     "parse json|logfmt|kv [from EXPR]",
+                                     "the keys and values in a text as columns" };

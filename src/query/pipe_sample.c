@@ -129,7 +129,7 @@ static int share_push(struct op *o, const struct chunk *c, struct err *err)
 static const struct op_ops share_ops = {
     sizeof(struct share_op), share_open, share_push, NULL, NULL, NULL
 };
-static const struct pipe_def pipe_share = { "sample", 0, sample_parse, &share_ops };
+static const struct pipe_def pipe_share = { "sample", 0, sample_parse, &share_ops, NULL, NULL };
 
 /* ---- a number of rows ---- */
 
@@ -322,4 +322,6 @@ static void sample_close(struct op *o)
 static const struct op_ops sample_ops = {
     sizeof(struct sample_op), sample_open, sample_push, sample_finish, sample_close, sample_merge
 };
-const struct pipe_def pipe_sample = { "sample", PIPE_SORTS, sample_parse, &sample_ops };
+const struct pipe_def pipe_sample = { "sample",      PIPE_SORTS,
+                                      sample_parse,  &sample_ops,
+                                      "sample N[%]", "N rows at random, or N percent of them" };

@@ -360,4 +360,9 @@ static int sort_merge(struct op *o, struct op *from, struct err *err)
 static const struct op_ops sort_ops = {
     sizeof(struct sort_op), NULL, sort_push, sort_finish, sort_close, sort_merge
 };
-const struct pipe_def pipe_sort = { "sort", PIPE_SORTS, sort_parse, &sort_ops };
+const struct pipe_def pipe_sort = { "sort",
+                                    PIPE_SORTS,
+                                    sort_parse,
+                                    &sort_ops,
+                                    "sort [by] FIELD [asc|desc], ...",
+                                    "rows in the order of fields" };

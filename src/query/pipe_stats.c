@@ -449,4 +449,11 @@ static void stats_close(struct op *o)
 static const struct op_ops stats_ops = {
     sizeof(struct stats_op), stats_open, stats_push, stats_finish, stats_close, stats_merge
 };
-const struct pipe_def pipe_stats = { "stats", PIPE_GROUPS, stats_parse, &stats_ops };
+const struct pipe_def pipe_stats = {
+    "stats",
+    PIPE_GROUPS,
+    stats_parse,
+    &stats_ops,
+    "stats STAT [if (FILTER)] [as NAME], ... [by GROUP [as NAME], ...]",
+    "functions over all rows, or over each group of them"
+};

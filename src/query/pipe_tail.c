@@ -136,4 +136,5 @@ static void tail_close(struct op *o)
 static const struct op_ops tail_ops = {
     sizeof(struct tail_op), tail_open, tail_push, tail_finish, tail_close, NULL
 };
-const struct pipe_def pipe_tail = { "tail", PIPE_ORDERED, tail_parse, &tail_ops };
+const struct pipe_def pipe_tail = { "tail",    PIPE_ORDERED, tail_parse,
+                                    &tail_ops, "tail N",     "the last N in time, oldest first" };

@@ -302,4 +302,9 @@ static const struct op_ops timeline_ops = { sizeof(struct timeline_op),
                                             timeline_finish,
                                             timeline_close,
                                             timeline_merge };
-const struct pipe_def pipe_timeline = { "timeline", PIPE_GROUPS, timeline_parse, &timeline_ops };
+const struct pipe_def pipe_timeline = { "timeline",
+                                        PIPE_GROUPS,
+                                        timeline_parse,
+                                        &timeline_ops,
+                                        "timeline [STEP] [by GROUP [as NAME], ...]",
+                                        "counts a step of time, without gaps" };

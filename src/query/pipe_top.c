@@ -568,7 +568,25 @@ static void top_close(struct op *o)
 static const struct op_ops top_ops = {
     sizeof(struct top_op), top_open, top_push, top_finish, top_close, top_merge
 };
-const struct pipe_def pipe_top = { "top", PIPE_GROUPS, top_parse, &top_ops };
-const struct pipe_def pipe_rare = { "rare", PIPE_GROUPS, top_parse, &top_ops };
-const struct pipe_def pipe_uniq = { "uniq", PIPE_GROUPS, uniq_parse, &top_ops };
-const struct pipe_def pipe_values = { "values", PIPE_GROUPS, uniq_parse, &top_ops };
+const struct pipe_def pipe_top = { "top",
+                                   PIPE_GROUPS,
+                                   top_parse,
+                                   &top_ops,
+                                   "top [N] GROUP [as NAME] [by GROUP [as NAME], ...]",
+                                   "the most frequent values, 10 when N is not given" };
+const struct pipe_def pipe_uniq = { "uniq",
+                                    PIPE_GROUPS,
+                                    uniq_parse,
+                                    &top_ops,
+                                    "uniq [by] GROUP [as NAME], ...",
+                                    "every different value and how often it occurs" };
+const struct pipe_def pipe_rare = { "rare",
+                                    PIPE_GROUPS,
+                                    top_parse,
+                                    &top_ops,
+                                    "rare [N] GROUP [by GROUP, ...]",
+                                    "the N least frequent values" };
+const struct pipe_def pipe_values = {
+    "values", PIPE_GROUPS,         uniq_parse,
+    &top_ops, "values GROUP, ...", "the different values, without counts"
+};

@@ -231,4 +231,6 @@ static void union_close(struct op *o)
 static const struct op_ops union_ops = {
     sizeof(struct union_op), union_open, union_push, union_finish, union_close, NULL
 };
-const struct pipe_def pipe_union = { "union", 0, union_parse, &union_ops };
+const struct pipe_def pipe_union = { "union",         0,
+                                     union_parse,     &union_ops,
+                                     "union (QUERY)", "the rows of another query behind these" };

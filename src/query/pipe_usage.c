@@ -235,4 +235,9 @@ static void usage_close(struct op *o)
 static const struct op_ops usage_ops = {
     sizeof(struct usage_op), usage_start, usage_push, usage_finish, usage_close, usage_merge_op
 };
-const struct pipe_def pipe_usage = { "usage", PIPE_GROUPS, usage_parse, &usage_ops };
+const struct pipe_def pipe_usage = { "usage",
+                                     PIPE_GROUPS,
+                                     usage_parse,
+                                     &usage_ops,
+                                     "usage [by GROUP [as NAME], ...]",
+                                     "calls, tokens and cost; a call counts once" };

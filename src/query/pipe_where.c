@@ -34,4 +34,8 @@ static int where_push(struct op *o, const struct chunk *c, struct err *err)
 }
 
 static const struct op_ops where_ops = { sizeof(struct op), NULL, where_push, NULL, NULL, NULL };
-const struct pipe_def pipe_where = { "where", 0, where_parse, &where_ops };
+const struct pipe_def pipe_where = {
+    "where",        0,
+    where_parse,    &where_ops,
+    "where FILTER", "a further filter, also of what was computed"
+};

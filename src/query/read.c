@@ -93,6 +93,7 @@ int usage_get(struct usage_reader *u, uint32_t row, struct usage *ret, struct er
 bool usage_add(struct usage_sum *s, const struct usage *u)
 {
     s->calls++;
+    s->told |= tokens_total(&u->tok) >= 0;
     for (int k = 0; k < TK__COUNT; k++)
         s->tok[k] += u->tok.n[k] > 0 ? u->tok.n[k] : 0;
     if (!u->has_cost) {
@@ -107,6 +108,7 @@ bool usage_add(struct usage_sum *s, const struct usage *u)
 bool usage_merge(struct usage_sum *s, const struct usage_sum *from)
 {
     s->calls += from->calls;
+    s->told |= from->told;
     s->unpriced += from->unpriced;
     for (int k = 0; k < TK__COUNT; k++)
         s->tok[k] += from->tok[k];

@@ -41,6 +41,7 @@ struct usage_sum {
     __int128 tok[TK__COUNT];
     struct exact_sum *usd; /* NULL until there is a cost */
     uint64_t calls, unpriced;
+    bool told; /* of any tokens */
 };
 bool usage_add(struct usage_sum *s, const struct usage *u); /* false: out of memory */
 bool usage_merge(struct usage_sum *s, const struct usage_sum *from);

@@ -17,6 +17,11 @@ void native_templates(struct call *c); /* native_templates.c */
 void native_entry(struct call *c);
 void native_context(struct call *c);
 void native_resolve(struct call *c);
+/* native_issues.c */
+void native_issues(struct call *c);
+void native_issue(struct call *c);
+void native_issue_change(struct call *c);
+void native_issues_change(struct call *c);
 /* auth.c keys.c */
 void native_ticket(struct call *c);
 void keys_list(struct call *c);

@@ -123,6 +123,7 @@ struct server {
     struct auth *auth;
     struct metrics metrics;
     struct tails *tails;
+    struct issues *issues;
     char (*urls)[96];
     uint32_t nurls;
     bool loopback_only;

@@ -4,6 +4,7 @@
 #include "codec/json.h"
 #include "server/handlers.h"
 #include "server/internal.h"
+#include "server/issues.h"
 
 #define RESOLVE_MAX 10000
 #define CONTEXT_MAX 1000
@@ -193,6 +194,8 @@ int resolve_ids(struct job *j, const str *ids, uint32_t n, str by, str note, uin
             have = 0;
         }
     }
+    if (*ret_found)
+        issues_poke(j->s);
     return 0;
 }
 

@@ -99,6 +99,16 @@ static const struct route_param p_context[] = {
     Q("after", "integer", "entries after it, 5 by default"),
     Q("by", "string", "`session`, `agent` or `trace`; the first the entry has when not given"), END
 };
+static const struct route_param p_issues[] = {
+    Q("q", "string", "filter; counts are then those of what matches"),
+    RANGE,
+    Q("state", "string", "`open`, `resolved`, `ignored`, several with commas, or `all` (default)"),
+    Q("sort", "string", "`last` (default), `first`, `count`, `agents` or `sessions`; falling"),
+    Q("limit", "integer", "issues, 50 by default, 1,000 at most"),
+    Q("cursor", "string", "next_cursor of the page before"),
+    END
+};
+static const struct route_param p_issue[] = { P("id", "id of an issue"), END };
 static const struct route_param p_key[] = { P("id", "number of the key"), END };
 static const struct route_param p_search[] = {
     Q("agent", "string", "exact, or a glob with `*`"),
@@ -225,6 +235,23 @@ const struct route route_table[] = {
     NATIVE(HTTP_POST, "/api/v1/resolve", native_resolve, SCOPE_MARK, REQ_CONTROL, 0,
            "Mark entries as resolved", "`{ids:[...], by, note?}`",
            "`{resolved, not_found:[...]}`; the first resolver stays", NULL),
+    NATIVE(HTTP_GET, "/api/v1/issues", native_issues, SCOPE_READ, REQ_QUERY, 0,
+           "Errors gathered into issues, see docs/issues.md", NULL,
+           "`{issues:[{id, title, state, regressed, error_type, tool, text, frame, level, count, "
+           "levels, first, last, agents, by_agent, sessions, spark:{from, step_ms, counts}, "
+           "example, latest, change}], total, states, other_entries, watermark, next_cursor}`",
+           p_issues),
+    NATIVE(HTTP_POST, "/api/v1/issues", native_issues_change, SCOPE_MARK, REQ_CONTROL, 0,
+           "Resolve, ignore or reopen several issues",
+           "`{ids:[...], state, by, note?, until?, count?}`: state is `open`, `resolved` or "
+           "`ignored`; until a time or so many further entries it stays ignored",
+           "`{changed, not_found:[...]}`, all or none", NULL),
+    NATIVE(HTTP_GET, "/api/v1/issues/{id}", native_issue, SCOPE_READ, REQ_QUERY, 0,
+           "One issue with its history", NULL, "the issue with `marked` and `history:[...]`",
+           p_issue),
+    NATIVE(HTTP_PATCH, "/api/v1/issues/{id}", native_issue_change, SCOPE_MARK, REQ_CONTROL, 0,
+           "Resolve, ignore or reopen an issue", "`{state, by, note?, until?, count?}`",
+           "the issue with its history", p_issue),
     NATIVE(HTTP_POST, "/api/v1/ticket", native_ticket, SCOPE_READ, REQ_CONTROL, 0,
            "A ticket for clients that cannot send headers (EventSource, WebSocket)", NULL,
            "`{ticket, expires_in_s}`: valid once, for 30 s", NULL),

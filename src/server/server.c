@@ -22,6 +22,7 @@
 #include "base/turns.h"
 #include "model/ident.h"
 #include "server/internal.h"
+#include "server/issues.h"
 
 #define QUEUE_DEFAULT 256
 #define QUERY_TIMEOUT_MS 60000
@@ -259,6 +260,8 @@ static int start_parts(struct server *s, struct err *err)
     if (rc == 0)
         rc = tails_new(s, err);
     if (rc == 0)
+        rc = issues_new(s, err);
+    if (rc == 0)
         rc = page_new(s, err);
     if (rc == 0)
         rc = make_openapi(s, err);
@@ -314,6 +317,7 @@ void server_stop(struct server *s)
     pool_free(s->queries);
     turns_free(s->turns);
     spill_area_close(s->spill);
+    issues_free(s);
     if (s->store)
         store_close(s->store);
     live_free(s->live);

@@ -281,6 +281,7 @@ struct store_scrub {
 struct store_status {
     struct store_scrub scrub;
     uint64_t next_seq, watermark; /* watermark = highest durable seq */
+    uint64_t entries;             /* not deleted, at the moment of the watermark */
     uint64_t segments, segment_rows, segment_bytes;
     uint64_t memtable_rows, memtable_bytes, frozen_bytes;
     uint64_t wal_files; /* there are now */

@@ -32,7 +32,9 @@ JUDGES = {
     "wal": ("tests/unit/test-store_wal", []),
     "tails": ("tests/unit/test-store_tails", []),
     "big": ("tests/unit/test-store_big", []),
+    "asked": ("fleetlog", ["--seeds", "1", "2", "--queries", "300"]),
 }
+SCRIPTS = {"asked": os.path.join(ROOT, "tests", "differential", "differential.py")}
 SECONDS = 600  # of one judge: longer is a hang, which counts as an objection
 
 
@@ -80,15 +82,20 @@ def setup():
 def run_judge(name):
     """What it objected to, or None."""
     target, args = JUDGES[name]
+    program = [os.path.join(OUT, target)]
+    if name in SCRIPTS:
+        os.environ["FLEETLOG_BIN"] = program[0]
+        program = [sys.executable, SCRIPTS[name]]
     try:
-        r = subprocess.run([os.path.join(OUT, target)] + args, stdout=subprocess.PIPE,
+        r = subprocess.run(program + args, stdout=subprocess.PIPE,
                            stderr=subprocess.STDOUT, timeout=SECONDS)
     except subprocess.TimeoutExpired:
         return "hangs"
     if r.returncode == 0:
         return None
     text = r.stdout.decode("utf-8", "replace")
-    m = re.search(r"(seed \d+: )?OBJECTION: .*", text) or re.search(r"(Error|ERROR).*: .*", text)
+    m = re.search(r"(seed \d+: )?OBJECTION: .*", text) or re.search(r"(Error|ERROR).*: .*", text) \
+        or re.search(r"WRONG: [^:]*", text)
     return m.group(0) if m else "ends with %d" % r.returncode
 
 

@@ -3,10 +3,11 @@
     docs_examples.py QUERY_GOLDEN PAGE
 
 In the page, a ```rows block holds the entries that the queries behind it see, up to the next one
-(those in front of the first see it too); a ```query block holds a query and the ```answer block
-behind it what it answers. Costs are reckoned with the price table of runner.c. In tables that begin with | write | the code in the first column are
-queries too, on the first entries; they must find something. The queries become a golden file (its form: runner.c), which
-query-golden fills in.
+or to the comment "first rows again" (those in front of the first see it too). A ```query block
+holds a query, the ```answer block behind it what it answers. In tables that begin with | write |
+the code in the first column are queries too, on the first entries; they must find something.
+Costs are reckoned with the price table of runner.c. The queries become a golden file (its form:
+runner.c), which query-golden fills in.
 """
 import os
 import re
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
+BLOCK = re.compile(r"^(?:```(\w+)\n(.*?)^```|<!-- first rows again -->)$", re.M | re.S)
 CELL = re.compile(r"^\| (.*?) (?<!\\)\|", re.M)
 CODE = re.compile(r"``\s?(.+?)\s?``|`([^`]+)`")
 
@@ -35,11 +36,13 @@ def table_queries(page):
 def examples(page):
     """[(query, answer or None, its rows)]"""
     blocks = BLOCK.findall(page)
-    rows = next(text for kind, text in blocks if kind == "rows").splitlines()
+    first = rows = next(text for kind, text in blocks if kind == "rows").splitlines()
     found = [(query, None, rows) for query in table_queries(page)]
     for kind, text in blocks:
         if kind == "rows":
             rows = text.splitlines()
+        elif not kind:
+            rows = first
         elif kind == "query":
             found.append((text.strip(), "", rows))
         elif kind == "answer":

@@ -507,6 +507,7 @@ void store_get_status(struct store *s, struct store_status *ret)
     pthread_mutex_lock(&s->lock);
     *ret = s->st;
     ret->watermark = s->watermark;
+    ret->entries = s->counted_entries;
     ret->next_seq = s->watermark + 1;
     ret->segments = s->version->n;
     for (uint32_t i = 0; i < s->version->n; i++) {
