@@ -94,6 +94,12 @@ struct agg_fn {
     const char *help;   /* what it gives, on one line */
 };
 
+/* values of a group up to which count_distinct and percentiles are exact */
+static inline uint64_t agg_exact(const struct run *r)
+{
+    return r->ctl->exact_values ? r->ctl->exact_values : QUERY_EXACT_DEFAULT;
+}
+
 extern const struct agg_fn agg_table[];
 extern const uint32_t agg_count;
 /* by name; the q of p50 .. p999 goes into *ret_q. NULL = unknown */

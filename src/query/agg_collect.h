@@ -3,11 +3,14 @@
 #define FL_QUERY_AGG_COLLECT_H
 
 #include "query/agg.h"
+#include "query/sketch.h"
 
-/* every number, for percentiles */
+/* Percentiles (agg_numbers.c): every number, or a sketch of them. */
 struct numbers {
-    double *v;
-    size_t n, cap;
+    double *v; /* held of them */
+    size_t held, cap;
+    uint64_t n;
+    struct qsketch *sketch; /* NULL: all are held, or still to come from the disk */
 };
 int numbers_add(struct agg_env *e, void *state, const struct val *v, struct err *err);
 int numbers_result(struct agg_env *e, void *state, struct val *ret, struct err *err);
@@ -28,7 +31,17 @@ struct spread {
     uint64_t n;
 };
 
-/* count_distinct: one set of (group, value) for all groups; the state is the count */
+/* count_distinct (agg_distinct.c): one set of (group, value) for all groups, and a sketch for each
+ * group that has many. */
+struct distinct {
+    uint64_t n;
+    struct hll *hll; /* on the way back from the disk also where it may turn out not to be needed */
+    bool sketched;
+};
+void distinct_clear(void *state);
+int distinct_result(struct agg_env *e, void *state, struct val *ret, struct err *err);
+void distinct_save(const void *state, struct buf *out);
+int distinct_load(struct agg_env *e, void *state, struct rd *in, struct err *err);
 int distinct_add(struct agg_env *e, void *state, const struct val *v, struct err *err);
 void distinct_free(void *shared);
 
@@ -42,7 +55,7 @@ int distinct_merge(struct agg_env *e, char *into, char *from, uint32_t n, const 
 int distinct_column(struct agg_env *e, char *states, const struct colv *c, const uint64_t *rows,
                     const uint32_t *gid, struct err *err);
 
-/* save, load, list, take and listed of struct agg_fn (agg_spill.c) */
+/* save, load, list, take and listed of struct agg_fn */
 void count_save(const void *state, struct buf *out);
 int count_load(struct agg_env *e, void *state, struct rd *in, struct err *err);
 void sum_save(const void *state, struct buf *out);
@@ -65,10 +78,5 @@ int distinct_list(const char *states, void *shared, const uint32_t *groups, uint
 int distinct_take(struct agg_env *e, void *state, struct listed *l, const struct val *v,
                   struct err *err);
 int distinct_listed(struct agg_env *e, const void *state, const struct listed *l, struct val *ret);
-/* the sorted numbers: sorts s->v */
-void numbers_sort(struct numbers *s);
-/* where the percentile of n numbers is: *ret_i and this part of the way to the next one */
-double numbers_rank(const struct agg *a, uint64_t n, uint64_t *ret_i);
-struct val numbers_between(double lo, double hi, double part);
 
 #endif

@@ -340,6 +340,8 @@ size_t run_used(struct run *r); /* bytes of the whole run, its other parts inclu
 /* ERR_LIMIT naming the pipe when memory is the budget's, else ERR_NOMEM */
 int run_nomem(struct run *r, const char *pipe, struct err *err);
 int run_room(struct run *r, const char *pipe, struct err *err); /* budget not yet passed? */
+/* column is not exact since a group has more than `exact` values; how: how far off it may be */
+void run_approx(struct run *r, str column, const char *how, uint64_t exact);
 int run_warn(struct run *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* access.c: values of one reference in one block */

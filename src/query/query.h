@@ -22,6 +22,8 @@
 #define QUERY_LIMIT_DEFAULT 100
 #define QUERY_LIMIT_TABLE 10000
 #define QUERY_MEMORY_DEFAULT (64u << 20)
+#define QUERY_EXACT_DEFAULT (1u << 20)
+#define QUERY_APPROX_MAX 64
 
 struct query;
 struct turns;      /* base/turns.h */
@@ -77,10 +79,12 @@ struct query_sink {
     int (*row)(void *ctx, const struct query_row *row, struct err *err);
 };
 struct query_ctl {
-    volatile int cancel; /* set from any thread to stop: ERR_CANCELED */
-    int64_t deadline_ms; /* counted from the call of query_run; 0 = none; past it ERR_TIMEOUT */
-    size_t memory_bytes; /* 0 = QUERY_MEMORY_DEFAULT; past it ERR_LIMIT naming the pipe */
-    struct turns *turns; /* threads to share the work of a scan with; NULL = the caller's alone */
+    volatile int cancel;   /* set from any thread to stop: ERR_CANCELED */
+    int64_t deadline_ms;   /* counted from the call of query_run; 0 = none; past it ERR_TIMEOUT */
+    size_t memory_bytes;   /* 0 = QUERY_MEMORY_DEFAULT; past it ERR_LIMIT naming the pipe */
+    uint64_t exact_values; /* values of a group up to which count_distinct and percentiles are
+                              exact; 0 = QUERY_EXACT_DEFAULT */
+    struct turns *turns;   /* threads to share the work of a scan with; NULL = the caller's alone */
     struct spill_area *spill; /* where to put what memory_bytes do not hold; NULL = nowhere */
 };
 struct query_result {
@@ -93,6 +97,9 @@ struct query_result {
     int64_t elapsed_ns;
     char *warnings[8]; /* sentences in q's arena: unknown fields, regex gave up ... */
     uint32_t nwarnings;
+    str approx[QUERY_APPROX_MAX]; /* columns, as `stats` called them, with values that are not
+                                     exact; live as long as q */
+    uint32_t napprox;
     uint64_t watermark; /* highest seq the run could see */
     ts_ns last_time;    /* of the last whole-entry row delivered, with its seq: next page */
     uint64_t last_seq;

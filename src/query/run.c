@@ -75,6 +75,24 @@ int run_warn(struct run *r, const char *fmt, ...)
     return 0;
 }
 
+static bool approx_known(const struct query_result *res, str column)
+{
+    for (uint32_t i = 0; i < res->napprox; i++)
+        if (str_eq(res->approx[i], column))
+            return true;
+    return res->napprox == QUERY_APPROX_MAX;
+}
+
+void run_approx(struct run *r, str column, const char *how, uint64_t exact)
+{
+    struct query_result *res = r->res;
+    if (approx_known(res, column))
+        return;
+    res->approx[res->napprox++] = column;
+    run_warn(r, "approximate: '%.*s' is %s where there are more than %llu values", STR_FMT(column),
+             how, (unsigned long long)exact);
+}
+
 /* ---- operators ---- */
 
 int op_push(struct op *o, const struct chunk *c, struct err *err)
@@ -385,6 +403,9 @@ int run_inner(struct run *r, const struct query *q, struct query_sink *sink, str
     r->res->spilled_bytes += res.spilled_bytes;
     for (uint32_t i = 0; i < res.nwarnings && !rc && say; i++)
         run_warn(r, "%s", res.warnings[i]);
+    for (uint32_t i = 0; i < res.napprox && !rc; i++)
+        if (!approx_known(r->res, res.approx[i]))
+            r->res->approx[r->res->napprox++] = res.approx[i];
     arena_deinit(&own.arena);
     return rc;
 }

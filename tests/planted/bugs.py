@@ -150,7 +150,7 @@ BUGS = [
         ("src/query/order.c", "    if (v.t == V_F64 && v.d == floor(v.d) && fabs(v.d) < 9223372036854775808.0)\n",
          "    if (v.t == V_F64 && v.d == floor(v.d) && v.d == 0.5)\n")),
     bug("query-rank", "a percentile counts ranks from 1", "asked",
-        ("src/query/agg_collect.c", "(unsigned __int128)a->q * (n - 1);\n", "(unsigned __int128)a->q * (n > 1 ? n - 2 : 0);\n")),
+        ("src/query/agg_numbers.c", "(unsigned __int128)a->q * (n - 1);\n", "(unsigned __int128)a->q * (n > 1 ? n - 2 : 0);\n")),
     bug("query-descending", "only the first key of a sort may go down", "asked",
         ("src/query/pipe_sort.c", "            return a->keys[i].desc ? -c : c;\n",
          "            return i == 0 && a->keys[i].desc ? -c : c;\n")),

@@ -15,7 +15,8 @@
  * Rows have seq 1, 2, ... in order; `now` is 2026-11-21T12:00:00Z. Whole entries answer with their
  * message alone (format=ndjson shows them whole, without what differs from run to run); tables as
  * NDJSON, a row a line. Then, each where it applies: "! truncated", "! more", "! total N", "!
- * incomplete", "! warning ...". Errors: "error SLUG at POSITION: sentence" and "hint: ...".
+ * incomplete", "! approx COLUMN", "! warning ...". Errors: "error SLUG at POSITION: sentence" and
+ * "hint: ...".
  *
  * Every case runs twice on each state: on one thread, and shared by three where its plan allows.
  *
@@ -49,6 +50,7 @@ static const char PRICES[] = "# model  from        input cache_read cache_write 
 struct options {
     struct query_opts q;
     size_t memory;
+    uint64_t exact;
     enum query_format format;
     bool formatted, total;
     uint32_t page;
@@ -151,6 +153,8 @@ static void put_flags(struct buf *out, const struct options *o, const struct que
         buf_printf(out, "! total %lld\n", res->total_known ? (long long)res->total : -1ll);
     if (res->cost.incomplete)
         buf_puts(out, "! incomplete\n");
+    for (uint32_t i = 0; i < res->napprox; i++)
+        buf_printf(out, "! approx %.*s\n", STR_FMT(res->approx[i]));
     for (uint32_t i = 0; i < res->nwarnings; i++)
         buf_printf(out, "! warning %s\n", res->warnings[i]);
 }
@@ -160,7 +164,7 @@ static int run_once(struct query *q, struct store *s, const struct options *o, s
                     struct buf *out, struct query_result *res, struct err *err)
 {
     struct answer a = { .out = out, .o = o };
-    struct query_ctl ctl = { .memory_bytes = o->memory, .turns = turns };
+    struct query_ctl ctl = { .memory_bytes = o->memory, .exact_values = o->exact, .turns = turns };
     int rc = query_writer_init(&a.w, o->format, out, err);
     a.sink = (struct query_sink){ .ctx = &a, .begin = on_begin, .row = on_row };
     if (!rc)
@@ -245,6 +249,8 @@ static void option(struct runner *r, struct options *o, str word)
         o->page = (uint32_t)n;
     else if (str_eq(name, STR("memory")) && number)
         o->memory = (size_t)n;
+    else if (str_eq(name, STR("exact")) && number)
+        o->exact = n;
     else if (str_eq(name, STR("oldest")))
         o->q.oldest_first = true;
     else if (str_eq(name, STR("unlimited")))

@@ -13,6 +13,8 @@ static struct store *store;
 static struct turns *turns;
 static struct io *io, *disk, *faulty; /* of the store; of the area */
 static struct spill_area *area;
+static uint64_t exact;       /* values of a group; 0: as many as usual */
+static uint32_t approximate; /* answers so far that were */
 
 static int setup(void **state)
 {
@@ -104,17 +106,21 @@ static uint32_t compare(const char *text)
     uint32_t spilled = 0;
     buf_init(&want, OUT_MAX);
     buf_init(&got, OUT_MAX);
-    struct query_ctl ctl = { .memory_bytes = (size_t)1 << 30 };
+    struct query_ctl ctl = { .memory_bytes = (size_t)1 << 30, .exact_values = exact };
     assert_int_equal(answer(text, &ctl, &want, &res, &err), 0);
     assert_int_equal(res.spilled_bytes, 0);
-    for (uint32_t i = 0; i < 2 * sizeof budgets / sizeof *budgets; i++) {
+    uint32_t napprox = res.napprox;
+    approximate += napprox > 0;
+    for (uint32_t i = exact ? 2 : 0; i < 2 * sizeof budgets / sizeof *budgets; i++) {
         ctl = (struct query_ctl){ .memory_bytes = budgets[i / 2],
                                   .spill = area,
+                                  .exact_values = exact,
                                   .turns = i % 2 ? turns : NULL };
         if (answer(text, &ctl, &got, &res, &err))
             fail_msg("%s within %zu: %s", text, budgets[i / 2], err.msg);
         if (!str_eq(buf_str(&want), buf_str(&got)))
             fail_msg("%s within %zu: another answer", text, budgets[i / 2]);
+        assert_int_equal(res.napprox, napprox);
         spilled += res.spilled_bytes > 0;
     }
     buf_deinit(&want);
@@ -149,6 +155,30 @@ static void test_same(void **state)
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (!compare(texts[i]))
             fail_msg("%s: never on the disk", texts[i]);
+}
+
+/* sketches too are the same however the rows were divided */
+static void test_sketched(void **state)
+{
+    static const char *const sketched[] = {
+        "* | stats count_distinct(n), count_distinct(message), count_distinct(score)",
+        "* | stats count_distinct(n) if (level:error), p99(n), median(score) by agent",
+        "* | stats median(n), p95(score), count_distinct(n) by session_id",
+        "* | stats count_distinct(agent) as few, p50(n) as n, count_distinct(n) as many by ok, message",
+        "* | stats count_distinct(n) as d, p999(n) by session_id | sort d desc",
+    };
+    static const uint64_t limits[] = { 40, 500 };
+    uint32_t spilled = 0;
+    (void)state;
+    for (size_t k = 0; k < sizeof limits / sizeof *limits; k++) {
+        for (size_t i = 0; i < sizeof sketched / sizeof *sketched; i++) {
+            exact = limits[k];
+            spilled += compare(sketched[i]);
+            exact = 0;
+        }
+    }
+    assert_true(spilled > 10);
+    assert_true(approximate > 5);
 }
 
 /* ---- generated ---- */
@@ -387,10 +417,10 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_same),      cmocka_unit_test(test_generated),
-        cmocka_unit_test(test_faults),    cmocka_unit_test(test_no_room),
-        cmocka_unit_test(test_emptied),   cmocka_unit_test(test_stopped),
-        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_same),      cmocka_unit_test(test_sketched),
+        cmocka_unit_test(test_generated), cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_no_room),   cmocka_unit_test(test_emptied),
+        cmocka_unit_test(test_stopped),   cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
