@@ -5,14 +5,15 @@ const struct pipe_def *const pipe_table[] = {
     &pipe_where,    &pipe_fields, &pipe_drop,     &pipe_rename, &pipe_sort,   &pipe_limit,
     &pipe_head,     &pipe_offset, &pipe_tail,     &pipe_stats,  &pipe_top,    &pipe_uniq,
     &pipe_timeline, &pipe_count,  &pipe_dedup,    &pipe_eval,   &pipe_lookup, &pipe_usage,
-    &pipe_issues,   &pipe_trace,  &pipe_sessions, &pipe_traces, &pipe_context
+    &pipe_issues,   &pipe_trace,  &pipe_sessions, &pipe_traces, &pipe_context,
+    &pipe_patterns, &pipe_anomalies
 };
 #define NPIPES (sizeof pipe_table / sizeof *pipe_table)
 const uint32_t pipe_count_all = NPIPES;
 
 /* in the language, not in this version */
 static const char *const later[] = { "extract",  "parse", "rare",  "values",    "facets", "sample",
-                                     "patterns", "join",  "union", "anomalies", "compare" };
+                                     "join",  "union", "compare" };
 #define NLATER (sizeof later / sizeof *later)
 
 int parse_name_list(struct parser *p, struct qname **ret, uint32_t *ret_n, const char *what)

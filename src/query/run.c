@@ -321,7 +321,10 @@ static int run_ops(struct run *r, struct err *err)
     int rc = 0;
     if (plan.tail)
         need = plan.filtered ? UINT64_MAX : plan.keep;
+    bool done = false;
     if (count_without_scan(r, err, &rc))
+        return rc;
+    if ((rc = patterns_without_scan(r, &done, err)) != 0 || done)
         return rc;
     return source_run(r, &plan, need, err);
 }

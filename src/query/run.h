@@ -39,6 +39,8 @@ bool sort_is_small(const struct op *o);
 /* Is p a sort that leaves no tie between rows that differ in one of these columns of its table?
  * Then the order they come in does not matter. */
 bool sort_settles(const struct pipe *p, const struct qcol *cols, uint32_t n);
+/* pipe_patterns.c: the answer where the store's summaries are it */
+int patterns_without_scan(struct run *r, bool *ret_done, struct err *err);
 void count_set(struct op *o, uint64_t n); /* pipe_count.c */
 
 #endif
