@@ -5,6 +5,7 @@
 #include "cli/commands.h"
 #include "cli/data.h"
 #include "cli/row.h"
+#include "cli/table.h"
 
 #define HELD_MAX 256 /* lines kept back to learn the width of the agent column */
 
@@ -184,7 +185,7 @@ static void finish(struct search *s, const struct data_result *res)
     if (s->shape != SHAPE_TEXT)
         return;
     if (s->held)
-        table_print(s->held, &c->out);
+        table_print(s->held, &c->out, opt_on(c, "wide"));
     else if (!s->streaming)
         release(s);
     if (!s->rows && c->err.tty)

@@ -45,13 +45,6 @@ void render_entry(struct renderer *r, const struct jrow *row);
  * are left out */
 void render_rest(struct renderer *r, const struct jrow *row, const char *const *skip);
 
-/* ---- tables ---- */
-struct table;
-int table_new(struct table **ret, struct err *err);
-void table_free(struct table *t);
-int table_add(struct table *t, str line, struct err *err); /* copies */
-void table_print(struct table *t, struct out *o);
-
 /* ---- JSON for people: two spaces a level, one member a line ---- */
 void json_pretty(struct out *o, str value, int indent);
 

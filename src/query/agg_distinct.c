@@ -396,7 +396,7 @@ static int counted(struct agg_env *e, const struct distinct *d, uint64_t n, stru
 {
     bool many = d->sketched || n > agg_exact(e->r);
     if (many)
-        run_approx(e->r, e->agg->col.name, "with a standard error of 0.8 %", agg_exact(e->r));
+        run_approx(e->r, e->agg->col.name, "has a standard error of 0.8 %", agg_exact(e->r));
     *ret = (struct val){ .t = V_I64, .i = (int64_t)(many ? hll_count(d->hll) : n) };
     return 0;
 }

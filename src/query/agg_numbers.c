@@ -154,7 +154,7 @@ static struct val sketched(struct agg_env *e, const struct numbers *s)
 {
     uint64_t i;
     double part = rank_of(e->agg, s->n, &i), lo = qsketch_at(s->sketch, i);
-    run_approx(e->r, e->agg->col.name, "within 0.4 %", agg_exact(e->r));
+    run_approx(e->r, e->agg->col.name, "is within 0.4 %", agg_exact(e->r));
     return number_between(lo, part > 0 && i + 1 < s->n ? qsketch_at(s->sketch, i + 1) : lo, part);
 }
 

@@ -258,7 +258,7 @@ extern const uint32_t pipe_count_all;
 extern const struct pipe_def pipe_where, pipe_fields, pipe_drop, pipe_rename, pipe_sort, pipe_limit,
     pipe_head, pipe_offset, pipe_tail, pipe_stats, pipe_timeline, pipe_top, pipe_uniq, pipe_count,
     pipe_dedup, pipe_eval, pipe_lookup, pipe_usage, pipe_issues, pipe_trace, pipe_sessions,
-    pipe_traces, pipe_context;
+    pipe_traces, pipe_context, pipe_patterns, pipe_anomalies;
 /* a line each, so that many can add one */
 extern const struct pipe_def pipe_extract;
 extern const struct pipe_def pipe_parse;

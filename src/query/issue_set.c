@@ -10,6 +10,7 @@
 #include "codec/fault.h"
 #include "model/ident.h"
 #include "query/internal.h"
+#include "query/tally.h"
 
 #define SESSIONS_MAX 100000 /* told apart in one issue */
 #define FIELD_MAX 512       /* bytes of a type, tool or frame that count */
@@ -254,22 +255,10 @@ uint32_t issue_agents(const struct issue_set *s, const struct issue *x, uint32_t
 
 /* ---- counts over time ---- */
 
-/* every step is a whole number of the one before, and all begin at 1970 */
-static const int32_t rung_minutes[] = { 1, 5, 15, 60, 180, 360, 720, 1440 };
-enum { RUNGS_SMALL = sizeof rung_minutes / sizeof *rung_minutes, RUNGS = RUNGS_SMALL + 24 };
-
-static int64_t rung_step(unsigned rung)
-{
-    int64_t minutes = rung < RUNGS_SMALL
-                          ? rung_minutes[rung]
-                          : (int64_t)rung_minutes[RUNGS_SMALL - 1] << (rung - RUNGS_SMALL + 1);
-    return minutes > TS_MAX / (60 * NS_PER_S) ? TS_MAX : minutes * 60 * NS_PER_S;
-}
-
 static void coarser(struct issue *x)
 {
     uint32_t cell[ISSUE_CELLS] = { 0 };
-    int64_t from = rung_step(x->rung), to = rung_step(++x->rung);
+    int64_t from = ladder_step(x->rung), to = ladder_step(++x->rung);
     int64_t first = floor_div(x->cell0, to / from);
     uint32_t n = 0;
     for (uint32_t i = 0; i < x->cells; i++) {
@@ -283,13 +272,13 @@ static void coarser(struct issue *x)
 
 static void count_time(struct issue *x, ts_ns t, uint32_t n)
 {
-    int64_t at = floor_div(t, rung_step(x->rung));
-    while (x->cells && x->rung + 1u < RUNGS) {
+    int64_t at = floor_div(t, ladder_step(x->rung));
+    while (x->cells && x->rung + 1u < LADDER_RUNGS) {
         int64_t lo = at < x->cell0 ? at : x->cell0, hi = x->cell0 + x->cells - 1;
         if ((at > hi ? at : hi) - lo < ISSUE_CELLS)
             break;
         coarser(x);
-        at = floor_div(t, rung_step(x->rung));
+        at = floor_div(t, ladder_step(x->rung));
     }
     if (!x->cells) {
         x->cell0 = at;
@@ -311,12 +300,12 @@ void issue_spark(const struct issue *x, ts_ns from, ts_ns to, uint32_t ret[ISSUE
 {
     struct issue y = *x;
     unsigned rung = 0;
-    while (rung + 1 < RUNGS &&
-           floor_div(to, rung_step(rung)) - floor_div(from, rung_step(rung)) >= ISSUE_SPARK)
+    while (rung + 1 < LADDER_RUNGS &&
+           floor_div(to, ladder_step(rung)) - floor_div(from, ladder_step(rung)) >= ISSUE_SPARK)
         rung++;
     while (y.rung < rung)
         coarser(&y);
-    int64_t step = rung_step(rung), first = floor_div(to, step) - ISSUE_SPARK + 1;
+    int64_t step = ladder_step(rung), first = floor_div(to, step) - ISSUE_SPARK + 1;
     memset(ret, 0, ISSUE_SPARK * sizeof *ret);
     for (uint32_t i = 0; i < y.cells && y.rung == rung; i++) {
         int64_t k = y.cell0 + i - first;
@@ -484,8 +473,8 @@ static int make(struct issue_set *s, uint64_t id, const struct told *t, struct i
     return 0;
 }
 
-static int name_entry(struct issue_set *s, struct block *b, uint32_t row, uint64_t seq,
-                      struct issue_entry *ret, struct err *err)
+int issue_entry_name(struct arena *a, struct block *b, uint32_t row, uint64_t seq,
+                     struct issue_entry *ret, struct err *err)
 {
     struct val at, id;
     uint32_t c[ACCESS_COLS];
@@ -498,7 +487,7 @@ static int name_entry(struct issue_set *s, struct block *b, uint32_t row, uint64
     for (uint32_t i = 0; i < n && i < ACCESS_COLS && !rc && !ret->id.n; i++) {
         rc = block_value(b, c[i], row, &id, err);
         if (!rc && id.t == V_STR) {
-            ret->id = arena_dup(&s->arena, id.s);
+            ret->id = arena_dup(a, id.s);
             if (!ret->id.p)
                 rc = err_nomem(err);
         }
@@ -537,11 +526,11 @@ static int count_row(struct row *r, struct issue *x, uint32_t i, int64_t level, 
     x->last = t > x->last ? t : x->last;
     count_time(x, t, 1);
     if (!rc && seq < x->oldest.seq)
-        rc = name_entry(s, r->b, i, seq, &x->oldest, err);
+        rc = issue_entry_name(&s->arena, r->b, i, seq, &x->oldest, err);
     if (!rc && seq > x->line) {
         x->since++;
         if (seq < x->since_first.seq)
-            rc = name_entry(s, r->b, i, seq, &x->since_first, err);
+            rc = issue_entry_name(&s->arena, r->b, i, seq, &x->since_first, err);
     }
     s->first = t < s->first ? t : s->first;
     s->last = t > s->last ? t : s->last;
@@ -560,7 +549,8 @@ static int name_newest(struct row *r, const uint64_t *wanted, struct issue *cons
             continue;
         rc = access_get(&r->a[R_SEQ], (uint32_t)i - 1, &v, err);
         if (!rc && v.t == V_I64 && (uint64_t)v.i > x->newest.seq)
-            rc = name_entry(r->s, r->b, (uint32_t)i - 1, (uint64_t)v.i, &x->newest, err);
+            rc = issue_entry_name(&r->s->arena, r->b, (uint32_t)i - 1, (uint64_t)v.i, &x->newest,
+                                  err);
     }
     return rc;
 }
@@ -713,7 +703,7 @@ static int merge_one(struct issue_set *into, const struct issue *y, struct err *
         coarser(&z);
     for (uint32_t i = 0; i < z.cells; i++)
         if (z.cell[i])
-            count_time(x, (z.cell0 + i) * rung_step(z.rung), z.cell[i]);
+            count_time(x, (z.cell0 + i) * ladder_step(z.rung), z.cell[i]);
     return rc;
 }
 

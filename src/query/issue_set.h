@@ -87,6 +87,9 @@ void issue_range(const struct issue_set *s, ts_ns *ret_first, ts_ns *ret_last);
 void issue_put_title(struct buf *out, const struct issue *x);
 void issue_id_text(uint64_t id, char ret[ISSUE_ID_TEXT + 1]);
 bool issue_id_parse(str s, uint64_t *ret);
+/* Names a row of a block; a client's own id is copied into the arena. */
+int issue_entry_name(struct arena *a, struct block *b, uint32_t row, uint64_t seq,
+                     struct issue_entry *ret, struct err *err);
 /* the entry's id; ret has room for it in the arena. Empty: there is none, or no memory. */
 str issue_entry_id(const struct issue_entry *e, const struct id_gen *ids, struct arena *a);
 /* The filter that says what is an error; NULL: no memory. */

@@ -1,4 +1,4 @@
-/* parse_pipe.c: the pipes behind a filter: one table of those there are, one of those to come. */
+/* parse_pipe.c: the pipes behind a filter: the table of those there are. */
 #include "query/internal.h"
 
 /* clang-format off */ /* a line each, so that many can add one */
@@ -35,14 +35,12 @@ const struct pipe_def *const pipe_table[] = {
     &pipe_sessions,
     &pipe_traces,
     &pipe_context,
+    &pipe_patterns,
+    &pipe_anomalies,
 };
 /* clang-format on */
 #define NPIPES (sizeof pipe_table / sizeof *pipe_table)
 const uint32_t pipe_count_all = NPIPES;
-
-/* in the language, not in this version */
-static const char *const later[] = { "patterns", "anomalies" };
-#define NLATER (sizeof later / sizeof *later)
 
 int parse_name_list(struct parser *p, struct qname **ret, uint32_t *ret_n, const char *what)
 {
@@ -74,13 +72,7 @@ int parse_whole(struct parser *p, const struct pipe *pipe)
 
 static int unknown_pipe(struct parser *p, const struct qname *name)
 {
-    const char *names[NPIPES + NLATER];
-    for (size_t i = 0; i < NLATER; i++) {
-        if (str_eq(name->text, str_c(later[i]))) {
-            parse_error(p, name->pos, "the pipe '%s' is not available in this version", later[i]);
-            return ERR_INVALID;
-        }
-    }
+    const char *names[NPIPES];
     for (size_t i = 0; i < NPIPES; i++)
         names[i] = pipe_table[i]->name;
     parse_error(p, name->pos, "there is no pipe '%.*s'", STR_FMT(name->text));

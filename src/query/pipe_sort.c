@@ -14,6 +14,7 @@
 #include "base/mem.h"
 
 #define KEYS_MAX 16
+#define SMALL_KEEP 10000 /* rows of a table that take next to nothing of the budget */
 
 struct sort_key {
     struct fieldref ref;
@@ -242,6 +243,26 @@ static int sort_push(struct op *o, const struct chunk *c, struct err *err)
     for (size_t i = bits_next(c->sel, 0, n); i < n && !rc; i = bits_next(c->sel, i + 1, n))
         rc = sort_row(s, &w, c, (uint32_t)i, err);
     return rc;
+}
+
+bool sort_is_small(const struct op *o)
+{
+    return o->pipe && o->pipe->def == &pipe_sort && o->keep <= SMALL_KEEP;
+}
+
+bool sort_settles(const struct pipe *p, const struct qcol *cols, uint32_t n)
+{
+    if (!p || p->def != &pipe_sort)
+        return false;
+    const struct sort_args *a = p->args;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t k = 0;
+        while (k < a->n && !str_eq(a->keys[k].ref.key, cols[i].ref.key))
+            k++;
+        if (k == a->n)
+            return false;
+    }
+    return n > 0;
 }
 
 bool sort_by_time(const struct pipe *p, bool *ret_oldest)

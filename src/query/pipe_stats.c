@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "base/mem.h"
+#include "query/run.h"
 #include "query/stats.h"
 
 #define VALUES_DEFAULT 100
@@ -394,12 +395,12 @@ static int hand_on(struct stats_op *s, double span, struct err *err)
     struct val *vals = mem_array((size_t)ROWS * out->n, sizeof *vals);
     if (!rc && !vals)
         rc = err_nomem(err);
-    if (!rc)
+    if (!rc && !sort_settles(o->next->pipe, out->cols, s->g.nkeys))
         rc = grouper_sorted(&s->g, &order, err);
     for (uint32_t i = 0; i < s->g.n && !rc; i += ROWS) {
         uint32_t n = s->g.n - i < ROWS ? s->g.n - i : ROWS;
         for (uint32_t k = 0; k < n && !rc; k++)
-            rc = stats_row(s, order[i + k], span, vals + (size_t)k * out->n, err);
+            rc = stats_row(s, order ? order[i + k] : i + k, span, vals + (size_t)k * out->n, err);
         if (!rc)
             rc = table_push(o->run, o->next, out, vals, n, err);
         arena_reset(&s->out);
@@ -414,7 +415,8 @@ static int stats_finish(struct op *o, struct err *err)
     struct stats_op *s = (struct stats_op *)o;
     double span = seconds(s);
     /* an operator behind this one may need the room */
-    if (!spill_used(&s->spill) && !(o->next->pipe && spill_due(o->run, s->own)))
+    bool room = !o->next->pipe || sort_is_small(o->next) || !spill_due(o->run, s->own);
+    if (!spill_used(&s->spill) && room)
         return hand_on(s, span, err);
     int rc = stats_spill(s, err);
     return rc ? rc : stats_join(s, span, err);

@@ -89,7 +89,7 @@ void run_approx(struct run *r, str column, const char *how, uint64_t exact)
     if (approx_known(res, column))
         return;
     res->approx[res->napprox++] = column;
-    run_warn(r, "approximate: '%.*s' is %s where there are more than %llu values", STR_FMT(column),
+    run_warn(r, "approximate: '%.*s' %s where there are more than %llu values", STR_FMT(column),
              how, (unsigned long long)exact);
 }
 
@@ -345,7 +345,10 @@ static int run_ops(struct run *r, struct err *err)
     int rc = 0;
     if (plan.tail)
         need = plan.filtered ? UINT64_MAX : plan.keep;
+    bool done = false;
     if (count_without_scan(r, err, &rc))
+        return rc;
+    if ((rc = patterns_without_scan(r, &done, err)) != 0 || done)
         return rc;
     return source_run(r, &plan, need, err);
 }

@@ -37,6 +37,13 @@ extern const struct op_ops sink_ops;
 bool sort_by_time(const struct pipe *p, bool *ret_oldest);
 /* the time behind which no row can be among those wanted; false: not yet known */
 bool sort_floor(const struct op *o, ts_ns *ret);
+/* a sort that holds few rows, however many it is given? */
+bool sort_is_small(const struct op *o);
+/* Is p a sort that leaves no tie between rows that differ in one of these columns of its table?
+ * Then the order they come in does not matter. */
+bool sort_settles(const struct pipe *p, const struct qcol *cols, uint32_t n);
+/* pipe_patterns.c: the answer where the store's summaries are it */
+int patterns_without_scan(struct run *r, bool *ret_done, struct err *err);
 void count_set(struct op *o, uint64_t n); /* pipe_count.c */
 
 #endif

@@ -7,6 +7,8 @@ struct call;
 /* native_ingest.c native_query.c native_tail.c native_fields.c native_entries.c */
 void native_ingest(struct call *c);
 void native_query(struct call *c);
+void native_patterns(struct call *c);
+void native_anomalies(struct call *c);
 void native_tail_sse(struct call *c);
 void native_tail_ws(struct call *c);
 void native_tail_poll(struct call *c);

@@ -365,7 +365,8 @@ static bool params(struct call *c, struct request *r, int64_t *timeout_ns)
     return true;
 }
 
-void native_query(struct call *c)
+/* suffix: a pipe to put behind the query, NULL for none */
+static void start(struct call *c, str suffix)
 {
     struct request *r = arena_zalloc(c->req->arena, sizeof *r);
     struct err err = ERR_INIT;
@@ -383,7 +384,98 @@ void native_query(struct call *c)
     if (!params(c, r, &timeout_ns))
         return; /* answered: the call is gone */
     c->body = NULL;
+    if (suffix.n) { /* a comment at the end of the query ends at the newline */
+        str q = str_trim(r->q);
+        char *text = arena_printf(c->req->arena, "%.*s\n| %.*s", STR_FMT(q.n ? q : STR("*")),
+                                  STR_FMT(suffix));
+        if (!text) {
+            reply_error(c, 503, "busy", "out of memory");
+            return;
+        }
+        r->q = str_c(text);
+        r->o.limit = 0;
+    }
     /* an export takes as long as it takes, unless a limit is asked for */
     int64_t ms = timeout_ns ? timeout_ns / NS_PER_MS + 1 : r->o.unlimited ? -1 : 0;
     job_start(c, run_query, r, ms);
+}
+
+void native_query(struct call *c)
+{
+    start(c, STR_NULL);
+}
+
+/* ---- ready-made pipes ---- */
+
+static void with_pipe(struct call *c, const struct buf *b)
+{
+    str suffix = arena_dup(c->req->arena, buf_str(b));
+    if (buf_ok(b) && suffix.p)
+        start(c, suffix);
+    else
+        reply_error(c, 503, "busy", "out of memory");
+}
+
+/* a name that needs no backticks, so that nothing else can be said by it */
+static bool is_name(str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        char k = s.p[i];
+        bool word = (k >= 'a' && k <= 'z') || (k >= 'A' && k <= 'Z') || (k >= '0' && k <= '9') ||
+                    k == '_' || k == '.' || k == '-' || k == '@' || (unsigned char)k >= 0x80;
+        if (!word)
+            return false;
+    }
+    return s.n > 0;
+}
+
+void native_patterns(struct call *c)
+{
+    uint64_t limit = 100;
+    bool fresh = false;
+    ts_ns since = TS_MIN;
+    struct buf b;
+    char at[TS_TEXT_MAX];
+    if (!param_u64(c, "limit", 1, 10000, &limit) || !param_bool(c, "new", &fresh) ||
+        !param_time(c, "new_since", &since))
+        return;
+    buf_init(&b, 4096);
+    buf_printf(&b, "patterns %llu", (unsigned long long)limit);
+    if (since != TS_MIN) {
+        ts_format(since, -1, at);
+        buf_printf(&b, " new since \"%s\"", at);
+    } else if (fresh) {
+        buf_puts(&b, " new");
+    }
+    with_pipe(c, &b);
+    buf_deinit(&b);
+}
+
+void native_anomalies(struct call *c)
+{
+    uint64_t limit = 20;
+    int64_t step = 0;
+    str by;
+    struct buf b;
+    bool has_by = param_str(c, "by", &by);
+    if (!param_u64(c, "limit", 1, 1000, &limit) || !param_duration(c, "step", NS_PER_S, &step))
+        return;
+    if (step && step < NS_PER_S) {
+        reply_bad_param(c, "step", "must be at least 1s");
+        return;
+    }
+    if (has_by && !is_name(by)) {
+        reply_bad_param(c, "by", "must be the name of a field");
+        return;
+    }
+    buf_init(&b, 65536);
+    buf_printf(&b, "anomalies %llu", (unsigned long long)limit);
+    if (has_by) {
+        buf_puts(&b, " by ");
+        buf_putstr(&b, by);
+    }
+    if (step)
+        buf_printf(&b, " step %lldms", (long long)(step / NS_PER_MS));
+    with_pipe(c, &b);
+    buf_deinit(&b);
 }

@@ -99,6 +99,26 @@ static const struct route_param p_context[] = {
     Q("after", "integer", "entries after it, 5 by default"),
     Q("by", "string", "`session`, `agent` or `trace`; the first the entry has when not given"), END
 };
+static const struct route_param p_patterns[] = {
+    Q("q", "string", "what to look at: a filter, and pipes that leave entries whole"),
+    RANGE,
+    Q("limit", "integer", "patterns, 100 by default, 10,000 at most"),
+    Q("new", "boolean", "true: only those that were first stored within start and end"),
+    Q("new_since", "string", "only those that were first stored at that time or later"),
+    Q("format", "string", "`json` (default), `ndjson`, `csv` or `text`"),
+    Q("timeout", "string", "give up after, such as `5s`"),
+    END
+};
+static const struct route_param p_anomalies[] = {
+    Q("q", "string", "what to look at: a filter, and pipes that leave entries whole"),
+    RANGE,
+    Q("by", "string", "the field that tells sources apart; `agent` when not given"),
+    Q("step", "string", "step of time, such as `5m`; chosen by the range when not given"),
+    Q("limit", "integer", "rows of each kind and rule, 20 by default, 1,000 at most"),
+    Q("format", "string", "`json` (default), `ndjson`, `csv` or `text`"),
+    Q("timeout", "string", "give up after, such as `5s`"),
+    END
+};
 static const struct route_param p_issues[] = {
     Q("q", "string", "filter; counts are then those of what matches"),
     RANGE,
@@ -235,6 +255,16 @@ const struct route route_table[] = {
     NATIVE(HTTP_POST, "/api/v1/resolve", native_resolve, SCOPE_MARK, REQ_CONTROL, 0,
            "Mark entries as resolved", "`{ids:[...], by, note?}`",
            "`{resolved, not_found:[...]}`; the first resolver stays", NULL),
+    NATIVE(HTTP_GET, "/api/v1/patterns", native_patterns, SCOPE_READ, REQ_QUERY, 0,
+           "Messages by what is the same in them: the pipe `patterns`", NULL,
+           "as of /api/v1/query; rows `{count, share, new, first, last, levels, pattern, example, "
+           "entry, id}`",
+           p_patterns),
+    NATIVE(HTTP_GET, "/api/v1/anomalies", native_anomalies, SCOPE_READ, REQ_QUERY, 0,
+           "What is out of the ordinary: the pipe `anomalies`", NULL,
+           "as of /api/v1/query; rows `{kind, what, time, observed, expected, score, rule, "
+           "example}`",
+           p_anomalies),
     NATIVE(HTTP_GET, "/api/v1/issues", native_issues, SCOPE_READ, REQ_QUERY, 0,
            "Errors gathered into issues, see docs/issues.md", NULL,
            "`{issues:[{id, title, state, regressed, error_type, tool, text, frame, level, count, "

@@ -63,6 +63,30 @@ class Terminal(WithServer):
         lines = self.at("search", "step").lines()
         self.assertEqual(len({line.index("step ") for line in lines}), 1)
 
+    def test_tables_fit_the_terminal(self):
+        query = "long OR step* | fields message, agent, level, seq"
+        for columns in (60, 90):
+            lines = self.plain("search", query, columns=columns)
+            self.assertTrue(all(len(line) <= columns for line in lines), lines)
+            self.assertEqual(lines[0].split(), ["message", "agent", "level", "seq"])
+            self.assertEqual(sum("…" in line for line in lines), 1)
+            ends = {len(line) for line in lines}
+            self.assertEqual(len(ends), 1, "numbers stand right")
+        whole = "long " + ("word " * 400).strip()
+        self.assertIn(whole, "\n".join(self.plain("search", query, "--wide", columns=60)))
+        self.assertIn(whole, self.at("search", query).out)
+
+    def test_tables_too_wide_for_columns_are_blocks(self):
+        query = ("long OR talker | fields message as first_of_them, agent as second_of_them, "
+                 "level as third_of_them, seq as fourth_of_them, nothing as fifth_of_them")
+        lines = self.plain("search", query, columns=60)
+        self.assertEqual([line.split()[0] for line in lines if re.match("[a-z]+_of_them", line)],
+                         ["first_of_them", "second_of_them", "third_of_them", "fourth_of_them"])
+        self.assertIn("second_of_them  talker", lines)
+
+    def plain(self, *args, **kw):
+        return COLOUR.sub("", self.shown(*args, **kw)).replace("\r", "").strip("\n").split("\n")
+
     def test_narrow_help(self):
         code, out = run_in_terminal("serve", "--help", columns=60)
         self.assertEqual(code, 0)

@@ -140,6 +140,9 @@ static const char *const texts[] = {
     "* | stats count_distinct(n) if (level:error), p99(n), median(score) by agent",
     "* | stats count() as c by time(1s), n | sort c desc, n | limit 5000",
     "* | stats sum(n) as s by bucket(n, 7), ok | stats max(s), count_distinct(s) by ok",
+    "* | stats count() as c by message | sort c desc, message | limit 40",
+    "* | stats count() as c, sum(score) as s by message, n | sort s, n desc, message | limit 9000",
+    "* | stats count() as c by agent, n | sort c desc, agent | limit 50",
     "* | uniq message, n",
     "* | top 4000 n by agent",
     "* | top 3 n by score, ok",
@@ -164,7 +167,7 @@ static void test_sketched(void **state)
         "* | stats count_distinct(n), count_distinct(message), count_distinct(score)",
         "* | stats count_distinct(n) if (level:error), p99(n), median(score) by agent",
         "* | stats median(n), p95(score), count_distinct(n) by session_id",
-        "* | stats count_distinct(agent) as few, p50(n) as n, count_distinct(n) as many by ok, message",
+        "* | stats count_distinct(agent) as few, p50(n) as m, count_distinct(n) as many by ok",
         "* | stats count_distinct(n) as d, p999(n) by session_id | sort d desc",
     };
     static const uint64_t limits[] = { 40, 500 };
