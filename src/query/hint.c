@@ -29,18 +29,25 @@ static unsigned distance(str a, str b)
     return prev[b.n];
 }
 
-void parse_hint_near(struct parser *p, str word, const char *const *words, uint32_t n)
+const char *near_word(str word, const char *const *words, uint32_t n)
 {
     const char *best = NULL;
     unsigned best_d = 3;
     for (uint32_t i = 0; i < n && word.n && word.n <= WORD_MAX; i++) {
         str w = str_c(words[i]);
-        unsigned d = w.n > WORD_MAX ? 99 : distance(word, w);
+        size_t apart = w.n > word.n ? w.n - word.n : word.n - w.n;
+        unsigned d = w.n > WORD_MAX || apart >= best_d ? 99 : distance(word, w);
         if (d < best_d && d * 2 < word.n + 1) {
             best = words[i];
             best_d = d;
         }
     }
+    return best;
+}
+
+void parse_hint_near(struct parser *p, str word, const char *const *words, uint32_t n)
+{
+    const char *best = near_word(word, words, n);
     if (best)
         err_hint(p->err, "did you mean %s?", best);
 }

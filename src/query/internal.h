@@ -112,6 +112,8 @@ struct parser {
 int parse_error(struct parser *p, int64_t pos, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* adds "did you mean x?" when one of the n words is close; words may be followed by further text */
+/* the one of n words that is close; NULL: none */
+const char *near_word(str word, const char *const *words, uint32_t n);
 void parse_hint_near(struct parser *p, str word, const char *const *words, uint32_t n);
 
 /* lex.c */

@@ -292,6 +292,31 @@ static bool touches_marks(const struct query *q)
 
 /* ---- unknown fields ---- */
 
+/* of the n fields that entries have, and those that every entry may have, the one meant */
+static const char *field_meant(struct arena *a, str name, const struct field_stat *stats,
+                               uint32_t n)
+{
+    const char **names = arena_array(a, (size_t)n + 2 * F__COUNT, sizeof *names);
+    struct buf b;
+    uint32_t k = 0;
+    buf_init(&b, (size_t)1 << 20);
+    for (uint32_t i = 0; i < n && names; i++) {
+        buf_reset(&b);
+        field_put_name(&b, stats[i].key);
+        names[k] = buf_ok(&b) ? arena_strz(a, buf_str(&b)) : NULL;
+        k += names[k] != NULL;
+    }
+    for (int f = 0; f < F__COUNT && names; f++) {
+        if (field_table[f].flags & FF_INTERNAL)
+            continue;
+        names[k++] = field_table[f].name.p;
+        if (field_table[f].short_name.n)
+            names[k++] = field_table[f].short_name.p;
+    }
+    buf_deinit(&b);
+    return near_word(name, names, k);
+}
+
 static int warn_unknown(struct run *r, struct err *err)
 {
     struct query *q = r->q;
@@ -309,9 +334,15 @@ static int warn_unknown(struct run *r, struct err *err)
         for (uint32_t k = 0; k < n && !known; k++)
             known = fieldref_matches(&q->refs[i], stats[k].key, field_dotted_hash(stats[k].key)) ||
                     str_eq(stats[k].key, field_table[F_REST].name);
+        str name = str_skip(q->refs[i].key, 1);
+        const char *meant = known ? NULL : field_meant(&a, name, stats, n);
         if (!known)
-            run_warn(r, "unknown_field: no entry has a field '%.*s' (at %lld)",
-                     STR_FMT(str_skip(q->refs[i].key, 1)), (long long)q->ref_pos[i]);
+            run_warn(r, "unknown_field: no entry has a field '%.*s' (at %lld)%s%s%s", STR_FMT(name),
+                     (long long)q->ref_pos[i],
+                     !meant                       ? ""
+                     : str_eq(name, str_c(meant)) ? ", did you mean the entry's own field "
+                                                  : ", did you mean ",
+                     meant ? meant : "", meant ? "?" : "");
     }
     arena_deinit(&a);
     return rc;

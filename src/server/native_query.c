@@ -193,6 +193,14 @@ static void put_account(struct job *j, const struct request *r, const struct ans
         json_put_bytes(b, str_c(res->warnings[i]));
     }
     buf_putc(b, ']');
+    json_key(b, &first, "approx");
+    buf_putc(b, '[');
+    for (uint32_t i = 0; i < res->napprox; i++) {
+        if (i)
+            buf_putc(b, ',');
+        json_put_bytes(b, res->approx[i]);
+    }
+    buf_putc(b, ']');
     json_kv_bool(b, &first, "incomplete", res->cost.incomplete);
     if (res->cost.incomplete)
         json_kv_str(b, &first, "incomplete_why", str_c(res->cost.incomplete_why));

@@ -207,11 +207,11 @@ const struct route route_table[] = {
            "all "
            "is durable; 400 when nothing was accepted",
            p_ingest),
-    NATIVE(
-        HTTP_GET, "/api/v1/query", native_query, SCOPE_READ, REQ_QUERY, 0, "Run a query", NULL,
-        "`{rows, columns, count, total?, truncated, next_cursor, warnings, incomplete, elapsed_ms, "
-        "watermark, cost}`; columns is empty for whole entries, total is there when counted",
-        p_query),
+    NATIVE(HTTP_GET, "/api/v1/query", native_query, SCOPE_READ, REQ_QUERY, 0, "Run a query", NULL,
+           "`{rows, columns, count, total?, truncated, next_cursor, warnings, approx, incomplete, "
+           "elapsed_ms, watermark, cost}`; columns is empty for whole entries, total is there when "
+           "counted, approx names columns that are not exact",
+           p_query),
     NATIVE(HTTP_POST, "/api/v1/query", native_query, SCOPE_READ, REQ_QUERY, 0, "Run a query",
            "JSON object with the same names as the parameters", "as GET", p_query),
     NATIVE(HTTP_GET, "/api/v1/tail", native_tail_sse, SCOPE_READ, REQ_TAIL,

@@ -53,8 +53,9 @@ class TestQuery(Query):
         self.assertEqual(got["count"], 5)
         self.assertEqual(got["columns"], [])
         for key in ("cost", "elapsed_ms", "truncated", "next_cursor", "warnings", "incomplete",
-                    "watermark"):
+                    "watermark", "approx"):
             self.assertIn(key, got)
+        self.assertEqual(got["approx"], [])
         self.assertFalse(got["incomplete"])
         self.assertGreaterEqual(got["cost"]["rows_matched"], 5)
 
