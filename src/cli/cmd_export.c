@@ -1,13 +1,11 @@
 /* cmd_export.c: fleetlog export: everything that matches, into a file or a pipe. */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/commands.h"
 #include "cli/data.h"
+#include "cli/outfile.h"
 #include "cli/row.h"
 
 static const struct opt opts[] = {
@@ -116,38 +114,6 @@ static bool on_row(void *ctx, str line)
     return go && out_ok(x->o);
 }
 
-/* A temporary name beside the wanted one; renamed when complete. */
-static int open_output(struct cli *c, const char *path, char tmp[4096], struct out *o)
-{
-    struct stat st;
-    bool plain = stat(path, &st) != 0 || S_ISREG(st.st_mode);
-    int n = snprintf(tmp, 4096, plain ? "%s.part-%ld" : "%s", path, (long)getpid());
-    if (n >= 4096)
-        return cli_fail(c, EXIT_USAGE, NULL, "the output's path is too long");
-    int fd = open(tmp, O_WRONLY | O_CREAT | O_CLOEXEC | (plain ? O_TRUNC | O_EXCL : 0), 0644);
-    if (fd < 0)
-        return cli_fail(c, EXIT_IO, NULL, "cannot write %s: %s", path, strerror(errno));
-    out_init(o, fd, COLOR_NEVER);
-    return 0;
-}
-
-static int close_output(struct cli *c, const char *path, const char *tmp, struct out *o, int rc)
-{
-    bool renamed = strcmp(path, tmp) != 0;
-    out_flush(o);
-    if (rc == 0 && o->error)
-        rc = cli_fail(c, EXIT_IO, NULL, "cannot write %s: %s", path, strerror(o->error));
-    if (rc == 0 && renamed && fsync(o->term.fd) != 0)
-        rc = cli_fail(c, EXIT_IO, NULL, "cannot write %s: %s", path, strerror(errno));
-    close(o->term.fd);
-    out_deinit(o);
-    if (rc == 0 && renamed && rename(tmp, path) != 0)
-        rc = cli_fail(c, EXIT_IO, NULL, "cannot write %s: %s", path, strerror(errno));
-    if (rc && renamed)
-        unlink(tmp);
-    return rc;
-}
-
 static int export(struct cli *c, struct target *t, struct export *x)
 {
     struct buf words, text;
@@ -179,24 +145,23 @@ static int export(struct cli *c, struct target *t, struct export *x)
 static int run(struct cli *c)
 {
     struct target t;
-    struct out file;
-    char tmp[4096];
+    struct outfile file;
     const char *path = opt_text(c, "output");
     struct export x = { .c = c, .o = &c->out, .format = opt_text(c, "format") };
     int rc = target_open(c, &t, NEED_READ);
     if (rc)
         return rc;
-    if (path && (rc = open_output(c, path, tmp, &file)) != 0) {
+    if (path && (rc = outfile_open(c, &file, path)) != 0) {
         target_close(&t);
         return rc;
     }
     if (path)
-        x.o = &file;
+        x.o = &file.o;
     renderer_init(&x.r, x.o, true);
     progress_start(&x.progress, &c->err, "exporting", 0);
     rc = export(c, &t, &x);
     if (path)
-        rc = close_output(c, path, tmp, &file, rc);
+        rc = outfile_close(c, &file, rc);
     if (path && rc == 0) {
         out_puts(&c->out, "Exported to ");
         out_safe(&c->out, str_c(path));

@@ -64,7 +64,8 @@ static void put_regex(struct buf *out, const char *pattern)
 
 /* The user's own text, judged before anything is put around it: joined to options a stray ')' would
  * close our parenthesis, and a place would be counted from the wrong start. */
-static int check_text(struct cli *c, const char *text, bool filter_only)
+/* what: takes filters only; NULL: pipes are fine */
+static int check_text(struct cli *c, const char *text, const char *what)
 {
     struct err err = ERR_INIT;
     struct query_opts o;
@@ -80,10 +81,15 @@ static int check_text(struct cli *c, const char *text, bool filter_only)
     }
     bool filter = query_is_filter(q);
     query_free(q);
-    if (filter_only && !filter)
+    if (what && !filter)
         return cli_fail(c, EXIT_USAGE, "leave out everything from the first | on",
-                        "a tail takes a filter, no pipes");
+                        "%s takes a filter, no pipes", what);
     return 0;
+}
+
+int data_check_filter(struct cli *c, const char *text, const char *what)
+{
+    return check_text(c, text, what);
 }
 
 /* a regular expression alone, so that no place in the joined query is named for it */
@@ -118,7 +124,7 @@ int data_combine(struct cli *c, struct buf *out, const char *text, bool filter_o
     const char *pattern = opt_text(c, "pattern");
     int rc = pattern ? check_pattern(c, pattern) : 0;
     if (!rc && (filter_only || agent || level || pattern))
-        rc = check_text(c, text, filter_only);
+        rc = check_text(c, text, filter_only ? "a tail" : NULL);
     if (rc)
         return rc;
     struct buf also;
@@ -346,9 +352,11 @@ static int query_whole(struct cli *c, struct target *t, const struct data_query 
     } else if (doc_parse(&root, &a, buf_str(&body), &err) < 0) {
         rc = cli_fail(c, EXIT_DATA, NULL, "the server's answer is not understood: %s", err.msg);
     } else {
-        JV_EACH(w, jv_get(root, "warnings"))
+        if (!q->quiet)
+            JV_EACH(w, jv_get(root, "warnings"))
         cli_note(c, "%.*s", STR_FMT(w->text));
-        if (jv_is(jv_get(root, "incomplete"), JSON_TRUE))
+        s->ret->incomplete = jv_is(jv_get(root, "incomplete"), JSON_TRUE);
+        if (s->ret->incomplete)
             cli_note(c, "the answer is incomplete: %.*s",
                      STR_FMT(jv_get_str(root, "incomplete_why")));
         s->ret->truncated = jv_is(jv_get(root, "truncated"), JSON_TRUE);
@@ -420,11 +428,12 @@ static int query_dir(struct cli *c, struct target *t, const struct data_query *q
             r = to_splitter(s, &out, &err);
         query_writer_deinit(&w);
     }
-    for (uint32_t i = 0; i < res.nwarnings; i++)
+    for (uint32_t i = 0; i < res.nwarnings && !q->quiet; i++)
         cli_note(c, "%s", res.warnings[i]);
     s->ret->truncated = res.truncated;
     s->ret->has_watermark = true;
     s->ret->watermark = res.watermark;
+    s->ret->incomplete = res.cost.incomplete;
     if (r == 0 && res.cost.incomplete)
         cli_note(c, "the answer is incomplete: %s", res.cost.incomplete_why);
     if (r < 0 && !s->stopped)

@@ -16,11 +16,13 @@ struct data_query {
     /* one JSON row (readable 32 bytes past its end), or a piece of CSV; false stops */
     bool (*on_row)(void *ctx, str row);
     void *ctx;
+    bool quiet;    /* warnings of the answer are not told */
     int64_t shift; /* bytes put before the user's own text: for positions in errors */
 };
 struct data_result {
     uint64_t rows;
     bool truncated;     /* a default limit cut the answer */
+    bool incomplete;    /* some of the data could not be read */
     bool has_watermark; /* bounded answers have one */
     uint64_t watermark; /* highest sequence number the answer could see; 0 in an empty store */
 };
@@ -33,6 +35,9 @@ int data_explain(struct cli *c, struct target *t, const struct data_query *q, st
  * an exit code, having said what is wrong. *ret_shift: how far the user's text moved. */
 int data_combine(struct cli *c, struct buf *out, const char *text, bool filter_only,
                  int64_t *ret_shift);
+/* Is it a filter, without pipes? `what` takes it: "a tail". 0 or an exit code, having said what
+ * is wrong. */
+int data_check_filter(struct cli *c, const char *text, const char *what);
 /* all positional words as one text */
 void data_join_args(const struct cli *c, int from, struct buf *out);
 /* "…" with what the query language needs escaped */

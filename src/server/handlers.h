@@ -20,6 +20,7 @@ void native_entry(struct call *c);
 void native_context(struct call *c);
 void native_resolve(struct call *c);
 /* native_issues.c */
+void native_report(struct call *c); /* native_report.c */
 void native_issues(struct call *c);
 void native_issue(struct call *c);
 void native_issue_change(struct call *c);

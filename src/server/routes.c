@@ -93,6 +93,15 @@ static const struct route_param p_values[] = {
     P("name", "field name; attributes by their dotted name"), Q("q", "string", "filter"), RANGE,
     Q("limit", "integer", "values, 50 by default, 10,000 at most"), END
 };
+static const struct route_param p_report[] = {
+    Q("q", "string", "filter: what the report is about"),
+    Q("start", "string", "where the window begins; 24 h before its end when not given"),
+    Q("end", "string", "where it ends, now when not given"),
+    Q("format", "string", "`html` (default) or `md`"),
+    Q("title", "string", "of the page, 200 bytes at most"),
+    Q("timeout", "string", "give up after, such as `5s`; the server's own limit is the most"),
+    END
+};
 static const struct route_param p_id[] = { P("id", "id of an entry"), END };
 static const struct route_param p_context[] = {
     P("id", "id of an entry"), Q("before", "integer", "entries before it, 5 by default"),
@@ -247,6 +256,9 @@ const struct route route_table[] = {
            "other_entries}`, most frequent first; `<int>` and `<text>` stand for what differs; "
            "counted as entries are stored, so deleted ones may still be in it",
            p_templates),
+    NATIVE(HTTP_GET, "/api/v1/report", native_report, SCOPE_READ, REQ_QUERY, 0,
+           "A page of what happened", NULL,
+           "a page of HTML or Markdown, see docs/reports.md; ten years at most", p_report),
     NATIVE(HTTP_GET, "/api/v1/entries/{id}", native_entry, SCOPE_READ, REQ_QUERY, 0, "One entry",
            NULL, "the entry", p_id),
     NATIVE(HTTP_GET, "/api/v1/entries/{id}/context", native_context, SCOPE_READ, REQ_QUERY, 0,
