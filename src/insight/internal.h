@@ -4,6 +4,7 @@
  *   report_overview.c  figures, counts over time, the week
  *   report_errors.c    errors by what they have in common: new and known ones
  *   report_agents.c    agents, the silent ones, tools and models, slow operations
+ *   report_odd.c       what is out of the ordinary; sessions
  *   report_audit.c     who did what
  *
  * A part asks its queries, puts its blocks on the page and tells what is remarkable: a finding, a
@@ -66,6 +67,8 @@ int report_errors(struct report *r);
 int report_agents(struct report *r);
 int report_tools(struct report *r);
 int report_slow(struct report *r);
+int report_odd(struct report *r);
+int report_sessions(struct report *r);
 int report_audit(struct report *r);
 
 #endif

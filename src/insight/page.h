@@ -19,12 +19,13 @@ enum tone { TONE_PLAIN, TONE_GOOD, TONE_BAD };
 
 enum unit { /* of a figure */
             UNIT_TEXT,
-            UNIT_NAME,  /* of somebody or something: kept on one line */
-            UNIT_CODE,  /* an id */
-            UNIT_MARK,  /* "new" or "known" */
-            UNIT_COUNT, /* n */
-            UNIT_SHARE, /* n of 1, shown per cent */
-            UNIT_MS,    /* n milliseconds */
+            UNIT_NAME,   /* of somebody or something: kept on one line */
+            UNIT_CODE,   /* an id */
+            UNIT_MARK,   /* "new" or "known" */
+            UNIT_COUNT,  /* n */
+            UNIT_NUMBER, /* n, that need not be whole */
+            UNIT_SHARE,  /* n of 1, shown per cent */
+            UNIT_MS,     /* n milliseconds */
             UNIT_USD,
             UNIT_TIME, /* t */
 };

@@ -135,6 +135,7 @@ static void put_figure(struct buf *b, enum unit unit, double n)
     case UNIT_SHARE: put(b, str_c(word_share(n).z)); break;
     case UNIT_MS: put(b, str_c(word_ms(n).z)); break;
     case UNIT_USD: put(b, str_c(word_usd(n).z)); break;
+    case UNIT_NUMBER: put(b, str_c(word_number(n).z)); break;
     default: put(b, str_c(word_count(n).z));
     }
 }

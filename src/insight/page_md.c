@@ -46,6 +46,7 @@ static void put_figure(struct buf *b, enum unit unit, double n)
     case UNIT_SHARE: buf_puts(b, word_share(n).z); break;
     case UNIT_MS: buf_puts(b, word_ms(n).z); break;
     case UNIT_USD: buf_puts(b, word_usd(n).z); break;
+    case UNIT_NUMBER: buf_puts(b, word_number(n).z); break;
     default: buf_puts(b, word_count(n).z);
     }
 }
@@ -68,7 +69,7 @@ static void put_cell(struct buf *b, const struct page_col *col, const struct pag
 
 static bool is_right(enum unit u)
 {
-    return u == UNIT_COUNT || u == UNIT_SHARE || u == UNIT_MS || u == UNIT_USD;
+    return u == UNIT_COUNT || u == UNIT_NUMBER || u == UNIT_SHARE || u == UNIT_MS || u == UNIT_USD;
 }
 
 static void put_table(struct buf *b, const struct page_block *t)

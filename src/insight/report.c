@@ -204,8 +204,8 @@ int report_write(struct buf *out, const struct report_opts *o, const struct repo
                  struct err *err)
 {
     static int (*const parts[])(struct report *) = {
-        report_overview, report_errors, report_agents, report_tools,
-        report_slow,     report_week,   report_audit,
+        report_overview, report_odd,  report_errors,   report_agents, report_tools,
+        report_slow,     report_week, report_sessions, report_audit,
     };
     struct arena a;
     int rc = check(o, err);

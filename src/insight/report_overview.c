@@ -138,7 +138,7 @@ static void tell_peak(struct report *r, const struct page_block *b)
     if (b->n < 4 || most < PEAK_LEAST || most * (b->n - 1) < PEAK_TIMES * (sum - most))
         return;
     ts_ns t = b->start + at * b->step;
-    report_find(r, 30 + report_surprise((double)most, (double)(sum - most) / (b->n - 1)), TONE_BAD,
+    report_find(r, 28, TONE_BAD,
                 page_printf(&r->page,
                             "Errors peaked in the %s from %s with %s (%s of the window's).",
                             word_span(b->step).z, word_minute(t).z, word_count((double)most).z,

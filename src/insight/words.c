@@ -20,6 +20,15 @@ struct word word_count(double n)
     return w;
 }
 
+struct word word_number(double n)
+{
+    struct word w;
+    if (n == floor(n) || fabs(n) >= 100)
+        return word_count(n);
+    snprintf(w.z, sizeof w.z, "%.*f", fabs(n) < 1 ? 2 : 1, n);
+    return w;
+}
+
 struct word word_share(double share)
 {
     struct word w;

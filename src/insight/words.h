@@ -13,6 +13,7 @@ struct word {
     char z[WORD_MAX];
 };
 struct word word_count(double n);     /* "1,234,567" */
+struct word word_number(double n);    /* "0.28" "51.6" "1,234" */
 struct word word_share(double share); /* "3.1 %" of 0.031; "<0.1 %" */
 struct word word_ms(double ms);       /* "0.4 ms" "850 ms" "2.4 s" "3 min 12 s" "2 h 05 min" */
 struct word word_usd(double usd);     /* "$1.24", "$0.0012" */

@@ -159,7 +159,7 @@ static int usage_merge_op(struct op *o, struct op *from, struct err *err)
     int rc = grouper_merge(&u->g, &f->g, map, err);
     if (!rc)
         rc = sums_grow(u, err);
-    uint32_t n = f->g.n ? f->g.n : 1;
+    uint32_t n = f->g.nkeys ? f->g.n : 1; /* with keys there may be no group at all */
     for (uint32_t i = 0; i < n && i < f->cap && !rc; i++)
         if (!usage_merge(&u->sums[map[i]], &f->sums[i]))
             rc = err_nomem(err);

@@ -107,6 +107,7 @@ class TestMesh(BothWays):
                        len(self.errors(self.now, "payment-agent"))), found)
         text = "\n".join(found)
         self.assertRegex(text, r"archive-agent has been silent since 2026-11-21 10:59; until then it spoke every ")
+        self.assertRegex(text, r"payment-agent: 4\d errors at once at 2026-11-21 08:40, where its past made 0\.\d+ likely")
         self.assertRegex(text, r"report-agent: the 95th percentile of its durations rose from ")
         self.assertRegex(text, r"Errors peaked in the 30 min from 2026-11-21 08:30 with ")
         self.assertRegex(text, r"New error, \d times since 2026-11-21 08:43, from payment-agent: OSError: ")
@@ -138,6 +139,12 @@ class TestMesh(BothWays):
             now, before = kinds[(row["Agents"], row["Error"].split(":")[0])]
             self.assertEqual((number(row["Times"]), number(row["Before"])), (now, before), row)
             self.assertEqual(row[""], "known" if before else "new")
+
+    def test_out_of_the_ordinary(self):
+        found = {(r["Kind"], r["What"]) for r in self.page().table("Kind", "What")}
+        self.assertIn(("error spike", "payment-agent"), found)
+        self.assertIn(("silence", "archive-agent"), found)
+        self.assertIn(("new message", "Slow request: render took <int> ms"), found)
 
     def test_slow(self):
         page = self.page()
@@ -240,6 +247,7 @@ class TestHostile(WithServer):
         out = self.html()
         self.assertIn("<span>Cost</span><b>$4.50</b>", out)
         self.assertIn("<span>Tokens</span><b>45</b>", out)
+        self.assertEqual(Page(out).table("Session", "It began with")[0]["Cost"], "$4.50")
         row = Page(out).table("Model", "Calls")[0]
         self.assertEqual((row["Calls"], row["Tokens"], row["Cost"]), ("9", "45", "$4.50"))
 

@@ -27,6 +27,10 @@ static void words(void **state)
     same(word_count(1000), "1,000");
     same(word_count(12345678), "12,345,678");
     same(word_count(-1234), "-1,234");
+    same(word_number(0.28), "0.28");
+    same(word_number(51.63), "51.6");
+    same(word_number(40), "40");
+    same(word_number(1234.5), "1,234");
     same(word_share(0), "0 %");
     same(word_share(0.0004), "<0.1 %");
     same(word_share(0.031), "3.1 %");
@@ -269,10 +273,10 @@ static void reports(void **state)
 
 static void a_query_that_fails_ends_the_report(void **state)
 {
-    static const char *const marks[] = { "usage",        "timeline", "issues",
-                                         "by agent |",   "tool:*",   "model:*",
-                                         "by agent, op", "limit 12", "by day, hour",
-                                         "audit.action" };
+    static const char *const marks[] = { "usage",        "timeline",  "issues",
+                                         "by agent |",   "tool:*",    "model:*",
+                                         "by agent, op", "limit 12",  "by day, hour",
+                                         "audit.action", "anomalies", "sessions" };
     struct err err = ERR_INIT;
     struct report_opts o = { .since = NOW - NS_PER_DAY, .until = NOW };
     (void)state;
