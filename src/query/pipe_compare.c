@@ -304,16 +304,30 @@ static int by_keys(const void *x, const void *y, void *arg)
     return 0;
 }
 
-/* y - x; what binary fractions add behind 15 digits is nobody's measurement */
+/* a number of at most 6 decimals as that many millionths */
+static bool millionths(double d, int64_t *ret)
+{
+    double scaled = d * 1e6;
+    if (!(fabs(scaled) < 9e15))
+        return false;
+    *ret = llround(scaled);
+    return (double)*ret / 1e6 == d;
+}
+
+/* y - x, exactly for decimals; what binary fractions add behind 15 digits is nobody's measurement
+ */
 static struct val difference(const struct val *y, const struct val *x)
 {
     struct val d = { .t = V_I64 };
     double a, b;
+    int64_t i, k;
     char text[40];
     if (y->t == V_I64 && x->t == V_I64 && !__builtin_sub_overflow(y->i, x->i, &d.i))
         return d;
     if (!val_is_num(y, &a) || !val_is_num(x, &b) || !isfinite(a - b))
         return VAL_ABSENT;
+    if (millionths(a, &i) && millionths(b, &k))
+        return val_normal((struct val){ .t = V_F64, .d = (double)(i - k) / 1e6 });
     d = (struct val){ .t = V_F64, .d = a - b };
     snprintf(text, sizeof text, "%.15g", d.d);
     (void)str_to_f64(str_c(text), &d.d);
