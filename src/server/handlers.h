@@ -9,6 +9,7 @@ void native_ingest(struct call *c);
 void native_query(struct call *c);
 void native_patterns(struct call *c);
 void native_anomalies(struct call *c);
+void native_complete(struct call *c); /* native_complete.c */
 void native_tail_sse(struct call *c);
 void native_tail_ws(struct call *c);
 void native_tail_poll(struct call *c);

@@ -23,6 +23,7 @@
 #include "model/view.h"
 #include "net/net.h"
 #include "query/query.h"
+#include "query/occur.h"
 #include "query/spill.h"
 #include "server/metrics.h"
 #include "server/server.h"
@@ -356,11 +357,6 @@ void tails_free(struct server *s);
 void tails_end(struct server *s, uint32_t key_id);
 
 /* ---- values.c ---- */
-struct value_count {
-    str json; /* the value as JSON text */
-    uint64_t n;
-};
-#define VALUES_MAX 100000 /* distinct values that are told apart */
 /* Counts a field's values over the rows that match, by falling count, then by text. Memory from
  * j->arena. *ret_more: there were more than VALUES_MAX, the rest was not counted. */
 int values_count(struct job *j, const struct pred *filter, const struct fieldref *f,

@@ -52,12 +52,7 @@ static int range_filter(struct job *j, const struct range *r, struct pred **ret,
 struct fields {
     struct range range;
     uint64_t limit;
-    /* counting */
-    struct job *j;
-    struct smap map; /* column key -> index + 1 */
-    struct field_stat *f;
-    uint32_t n, cap;
-    uint64_t rows;
+    struct field_tally t;
     bool sampled;
 };
 
@@ -116,102 +111,38 @@ static void put_fields(struct buf *b, const struct field_stat *f, uint32_t n, ui
     buf_deinit(&name);
 }
 
-/* matching rows that have a value in column c */
-static int count_column(const struct scan_block *sb, uint32_t c, uint64_t *ret, struct err *err)
-{
-    struct block *b = sb->block;
-    const struct colv *col;
-    *ret = b->cols[c].nvals;
-    if (sb->nsel == b->n)
-        return 0;
-    int rc = block_load(b, c, &col, err);
-    if (rc < 0)
-        return rc;
-    *ret = sb->nsel;
-    if (!col->present)
-        return 0;
-    *ret = 0;
-    for (size_t i = 0; i < BITS_WORDS(b->n); i++)
-        *ret += (uint64_t)__builtin_popcountll(col->present[i] & sb->sel[i]);
-    return 0;
-}
-
-static int add_field(struct fields *x, const struct colinfo *col, uint64_t n, struct err *err)
-{
-    uint64_t *at = smap_get(&x->map, col->key);
-    if (at) {
-        x->f[*at].entries += n;
-        x->f[*at].types |= 1u << col->type;
-        return 0;
-    }
-    if (x->n == x->cap) {
-        uint32_t cap = x->cap ? x->cap * 2 : 64;
-        x->f = arena_grow(&x->j->arena, x->f, x->n, cap, sizeof *x->f);
-        if (!x->f)
-            return err_nomem(err);
-        x->cap = cap;
-    }
-    str key = arena_dup(&x->j->arena, col->key);
-    at = key.p ? smap_put(&x->map, key, NULL) : NULL;
-    if (!at)
-        return err_nomem(err);
-    *at = x->n;
-    x->f[x->n++] = (struct field_stat){ key, 1u << col->type, n };
-    return 0;
-}
-
 static int count_fields(void *arg, const struct scan_block *sb, struct err *err)
 {
     struct fields *x = arg;
-    if (x->rows >= SAMPLE_ROWS) {
+    if (x->t.rows >= SAMPLE_ROWS) {
         x->sampled = true;
         return 0;
     }
-    x->rows += sb->nsel;
-    for (uint32_t c = 0; c < sb->block->ncols; c++) {
-        uint64_t n;
-        int rc = count_column(sb, c, &n, err);
-        if (rc == 0 && n)
-            rc = add_field(x, &sb->block->cols[c], n, err);
-        if (rc < 0)
-            return rc;
-    }
-    return 0;
-}
-
-static int by_entries(const void *a, const void *b)
-{
-    const struct field_stat *x = a, *y = b;
-    if (x->entries != y->entries)
-        return x->entries < y->entries ? 1 : -1;
-    return str_cmp(x->key, y->key);
+    return field_tally_add(&x->t, sb, err);
 }
 
 static int run_fields(struct job *j, struct err *err)
 {
     struct fields *x = j->args;
-    x->j = j;
     if (!x->range.given && !j->c->who->agent[0]) {
-        int rc =
-            store_fields(j->s->store, &j->arena, (uint32_t)x->limit + F__COUNT, &x->f, &x->n, err);
+        int rc = store_fields(j->s->store, &j->arena, (uint32_t)x->limit + F__COUNT, &x->t.f,
+                              &x->t.n, err);
         if (rc < 0)
             return rc;
     } else {
         struct pred *p;
         int rc = range_filter(j, &x->range, &p, err);
         struct scan_plan plan = { .filter = p, .order = SCAN_NEWEST };
-        smap_init(&x->map, SMAP_BORROW);
+        field_tally_init(&x->t, &j->arena);
         if (rc == 0)
             rc = rows_each(j, &plan, count_fields, x, NULL, err);
-        smap_deinit(&x->map);
+        field_tally_end(&x->t);
         if (rc < 0)
             return rc;
-        if (x->n)
-            qsort(x->f, x->n, sizeof *x->f, by_entries);
     }
-    put_fields(&j->out, x->f, x->n, x->limit);
+    put_fields(&j->out, x->t.f, x->t.n, x->limit);
     if (x->sampled)
-        buf_printf(&j->out, ",\"sampled_entries\":%llu", (unsigned long long)x->rows);
+        buf_printf(&j->out, ",\"sampled_entries\":%llu", (unsigned long long)x->t.rows);
     buf_puts(&j->out, "}\n");
     return 0;
 }

@@ -57,6 +57,11 @@ static const struct route_param p_query[] = {
     Q("tz", "string", "offset for dates and buckets, `+02:00`"),
     END
 };
+static const struct route_param p_complete[] = {
+    Q("q", "string", "the query as it stands, finished or not"),
+    Q("cursor", "integer", "byte of it where the cursor is; its end when not given"), RANGE,
+    Q("limit", "integer", "items, 50 by default, 1,000 at most"), END
+};
 static const struct route_param p_tail[] = {
     Q("q", "string", "filter; pipes are not possible"),
     Q("from", "string",
@@ -223,6 +228,17 @@ const struct route route_table[] = {
            p_query),
     NATIVE(HTTP_POST, "/api/v1/query", native_query, SCOPE_READ, REQ_QUERY, 0, "Run a query",
            "JSON object with the same names as the parameters", "as GET", p_query),
+    NATIVE(
+        HTTP_GET, "/api/v1/complete", native_complete, SCOPE_READ, REQ_QUERY, 0,
+        "What may stand at a place of a query", NULL,
+        "`{from, to, items:[{text, kind, detail, count?}], more, partial}`: each text goes in the "
+        "place of the bytes from..to, quoted and escaped where it must be. Kinds: field, column, "
+        "value, pipe, function, keyword, time, unit; count: entries that have it. No text is an "
+        "error. partial: after 0.3 s not all entries were looked at, newest first",
+        p_complete),
+    NATIVE(HTTP_POST, "/api/v1/complete", native_complete, SCOPE_READ, REQ_QUERY, 0,
+           "What may stand at a place of a query",
+           "JSON object with the same names as the parameters", "as GET", p_complete),
     NATIVE(HTTP_GET, "/api/v1/tail", native_tail_sse, SCOPE_READ, REQ_TAIL,
            ROUTE_STREAM | ROUTE_TICKET, "Follow live: server-sent events", NULL,
            "events with `id:` = sequence number and the entry as data; `event: dropped` tells how "

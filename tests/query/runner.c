@@ -22,7 +22,8 @@
  *
  * Options: tz=+hh:mm limit=N offset=N oldest unlimited total start=T end=T memory=BYTES format=F
  * page=N (pages of N rows, asked for one after the other) agent=GLOB (a further condition) prices
- * (the table below).
+ * (the table below) complete (what may stand at the ^ of the query: "FROM-TO", the bytes it goes in
+ * the place of, then an item a line: text, kind, count, help).
  *
  * `runner -w FILE` writes the answers into the file instead of comparing: for review, never
  * blindly. */
@@ -33,6 +34,7 @@
 #include "base/turns.h"
 #include "ingest/ingest.h"
 #include "model/price.h"
+#include "query/complete.h"
 #include "query/query.h"
 #include "query_states.h"
 
@@ -52,7 +54,7 @@ struct options {
     size_t memory;
     uint64_t exact;
     enum query_format format;
-    bool formatted, total;
+    bool formatted, total, complete;
     uint32_t page;
     str agent;
 };
@@ -177,6 +179,43 @@ static int run_once(struct query *q, struct store *s, const struct options *o, s
     return rc;
 }
 
+/* what may stand at the ^ */
+static void complete(const struct state *st, str marked, const struct options *o, struct buf *out)
+{
+    struct arena a;
+    struct buf text;
+    struct completion c;
+    struct err err = ERR_INIT;
+    arena_init(&a, (size_t)16 << 20);
+    buf_init(&text, FILE_MAX);
+    size_t at = str_chr(marked, '^');
+    buf_putstr(&text, str_sub(marked, 0, at));
+    struct complete_opts co = { .q = o->q, .cursor = text.n, .limit = o->q.limit };
+    if (at != SIZE_MAX)
+        buf_putstr(&text, str_skip(marked, at + 1));
+    co.deadline_ms = 60000; /* all of it, however slow the machine */
+    if (o->agent.n)
+        co.q.also = pred_glob(&a, F_AGENT, o->agent);
+    if (query_complete(st->store, buf_str(&text), &co, &a, &c, &err)) {
+        put_error(out, &err);
+    } else {
+        buf_printf(out, "%zu-%zu\n", c.from, c.to);
+        for (uint32_t i = 0; i < c.n; i++) {
+            const struct complete_item *it = &c.items[i];
+            buf_printf(out, "%.*s  %s", STR_FMT(it->text), complete_kind_name(it->kind));
+            if (it->has_count)
+                buf_printf(out, " %llu", (unsigned long long)it->count);
+            if (it->detail.n)
+                buf_printf(out, "  %.*s", STR_FMT(it->detail));
+            buf_putc(out, '\n');
+        }
+        if (c.more)
+            buf_puts(out, "! more\n");
+    }
+    buf_deinit(&text);
+    arena_deinit(&a);
+}
+
 static void answer(const struct state *st, str text, const struct options *given,
                    struct turns *turns, struct buf *out)
 {
@@ -185,6 +224,10 @@ static void answer(const struct state *st, str text, const struct options *given
     struct err err = ERR_INIT;
     struct arena a;
     struct query_result res = { 0 };
+    if (o.complete) {
+        complete(st, text, &o, out);
+        return;
+    }
     arena_init(&a, (size_t)1 << 20);
     o.q.no_prune = st->no_prune;
     if (o.page)
@@ -259,6 +302,8 @@ static void option(struct runner *r, struct options *o, str word)
         o->q.prices = r->prices;
     else if (str_eq(name, STR("total")))
         o->total = true;
+    else if (str_eq(name, STR("complete")))
+        o->complete = true;
     else if (str_eq(name, STR("agent")))
         o->agent = value;
     else if (str_eq(name, STR("format")))
