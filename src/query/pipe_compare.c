@@ -393,5 +393,5 @@ static const struct op_ops compare_ops = {
 };
 const struct pipe_def pipe_compare = {
     "compare",    PIPE_GROUPS,           compare_parse,
-    &compare_ops, "compare offset=SPAN", "the table before it beside the same one of earlier"
+    &compare_ops, "compare offset=STEP", "the table before it beside the same one of earlier"
 };
