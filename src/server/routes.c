@@ -359,7 +359,11 @@ const struct route route_table[] = {
       "Entries, newest first; a browser (`Accept: text/html`) gets the live page", NULL,
       "`{total, items}`", p_logs, REQ_QUERY },
     MALS(HTTP_GET, "/logs/summary", mals_summary, SCOPE_READ, REQ_QUERY, "Errors of a period", NULL,
-         "`{since, until, total_errors, by_agent, unresolved, new_errors, recurring_errors}`",
+         "`{since, until, total_errors, by_agent, unresolved:{count, items}, new_errors, "
+         "recurring_errors}`. Errors are entries of level error or critical; new is a message that "
+         "the equally long period before has not, recurring one that occurs 3 times or more. Of "
+         "each the 100 most frequent are shown, of the unresolved entries the newest 100; at most "
+         "200,000 different messages are told apart, past that the period has to be narrowed",
          p_summary),
     MALS(HTTP_GET, "/logs/agents", mals_agents, SCOPE_READ, REQ_QUERY,
          "Agents with their last activity", NULL,

@@ -384,6 +384,39 @@ class TestSummary(Mals):
         self.assertEqual(recurring["count"], 3)
         self.assertEqual(sorted(recurring["agents"]), ["s1", "s2"])
 
+    def test_what_is_resolved_still_counts_but_is_not_unresolved(self):
+        with Server(key=KEY, env={"MALS_API_KEY": KEY}) as s:
+            ids = [s.post("/logs", {"agent_id": "r", "message": "m%d" % (i // 2), "level": "error"}).json()["id"]
+                   for i in range(4)]
+            s.request("PATCH", "/logs/%s/resolve" % ids[0], {"resolved_by": "ana"})
+            s.post("/logs/resolve-batch", {"ids": ids[1:2], "resolved_by": "ana"})
+            got = s.get("/logs/summary").json()
+            self.assertEqual(got["total_errors"], 4)
+            self.assertEqual((got["by_agent"]["r"]["errors"], got["by_agent"]["r"]["unresolved"]), (4, 2))
+            self.assertEqual(got["unresolved"]["count"], 2)
+            self.assertEqual([i["id"] for i in got["unresolved"]["items"]], ids[:1:-1])
+            self.assertEqual(got["recurring_errors"], [])  # twice is not three times
+            self.assertEqual(len(got["new_errors"]), 2)
+
+    def test_lists_are_cut_counts_are_not(self):
+        with Server(key=KEY, env={"MALS_API_KEY": KEY}) as s:
+            batch = [{"agent_id": "agent-%d" % (i % 60), "message": "kind %d" % (i % 120), "level": "critical"}
+                     for i in range(480)]
+            self.assertEqual(s.post("/logs/batch", batch).status, 200)
+            got = s.get("/logs/summary").json()
+            self.assertEqual((got["total_errors"], got["unresolved"]["count"]), (480, 480))
+            self.assertEqual(sum(a["critical"] for a in got["by_agent"].values()), 480)
+            self.assertEqual((len(got["unresolved"]["items"]), len(got["new_errors"]),
+                              len(got["recurring_errors"])), (100, 100, 100))
+
+    def test_an_empty_period(self):
+        s = self.summary(agent_id="nobody")
+        self.assertEqual((s["total_errors"], s["by_agent"], s["unresolved"], s["new_errors"],
+                          s["recurring_errors"]), (0, {}, {"count": 0, "items": []}, [], []))
+        s = self.summary(since="2100-01-01T00:00:00Z")
+        self.assertEqual(s["total_errors"], 0)
+        self.assertEqual(self.server.get("/logs/summary", query={"since": "soon"}).status, 422)
+
     def test_one_agent(self):
         s = self.summary(agent_id="s2")
         self.assertEqual(set(s["by_agent"]), {"s2"})

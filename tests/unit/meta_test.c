@@ -13,6 +13,7 @@
 #include <sqlite3.h>
 
 #include "base/mem.h"
+#include "meta/issues.h"
 #include "meta/meta.h"
 
 #define NOW (1700000000 * NS_PER_S)
@@ -236,9 +237,61 @@ static void test_out_of_memory(void **state)
     }
 }
 
+/* states of issues: all or none, across handles, with a bounded history */
+static void test_issues(void **state)
+{
+    struct fixture *f = *state;
+    struct arena a;
+    struct meta_issue *v, two[2] = { 0 };
+    uint32_t n;
+    arena_init(&a, 16u << 20);
+    assert_int_equal(meta_issues(f->m, &a, &v, &n, &f->err), 0);
+    assert_int_equal(n, 0);
+    two[0] = (struct meta_issue){ .id = UINT64_MAX,
+                                  .state = ISSUE_IGNORED,
+                                  .line = 7,
+                                  .marks = 2,
+                                  .at = NOW,
+                                  .by = STR("ana"),
+                                  .note = STR("a\"b\0c"),
+                                  .until = NOW + 1,
+                                  .until_count = 3 };
+    two[1] = (struct meta_issue){ .id = 5,
+                                  .state = ISSUE_OPEN,
+                                  .cause = CAUSE_ENTRY,
+                                  .regressed = true,
+                                  .seq = 99,
+                                  .entry = STR("e"),
+                                  .session = STR("s"),
+                                  .agent = STR("g") };
+    assert_int_equal(meta_issues_set(f->m, two, 2, &f->err), 0);
+    meta_close(f->m);
+    assert_int_equal(meta_open(&f->m, f->path, false, &f->err), 0);
+    assert_int_equal(meta_issues(f->m, &a, &v, &n, &f->err), 0);
+    assert_int_equal(n, 2);
+    assert_true(v[0].id == UINT64_MAX && v[0].state == ISSUE_IGNORED && v[0].line == 7 &&
+                v[0].marks == 2 && v[0].until == NOW + 1 && v[0].until_count == 3);
+    assert_true(str_eq(v[0].by, STR("ana")) && str_eq(v[0].note, STR("a\"b\0c")));
+    assert_true(v[1].id == 5 && v[1].regressed && v[1].cause == CAUSE_ENTRY && v[1].seq == 99);
+    assert_true(str_eq(v[1].entry, STR("e")) && str_eq(v[1].session, STR("s")) &&
+                str_eq(v[1].agent, STR("g")));
+    struct meta_issue many[META_ISSUE_CHANGES_MAX + 50];
+    for (uint32_t i = 0; i < META_ISSUE_CHANGES_MAX + 50; i++)
+        many[i] = (struct meta_issue){ .id = 5, .at = i + 1 };
+    assert_int_equal(meta_issues_set(f->m, many, META_ISSUE_CHANGES_MAX + 50, &f->err), 0);
+    assert_int_equal(meta_issue_changes(f->m, 5, 100000, &a, &v, &n, &f->err), 0);
+    assert_int_equal(n, META_ISSUE_CHANGES_MAX);
+    assert_int_equal(v[0].at, META_ISSUE_CHANGES_MAX + 50);
+    assert_int_equal(v[n - 1].at, 51);
+    assert_int_equal(meta_issue_changes(f->m, UINT64_MAX, 10, &a, &v, &n, &f->err), 0);
+    assert_int_equal(n, 1);
+    arena_deinit(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_issues, setup, teardown),
         cmocka_unit_test_setup_teardown(test_create_find, setup, teardown),
         cmocka_unit_test_setup_teardown(test_expiry_and_revocation, setup, teardown),
         cmocka_unit_test_setup_teardown(test_list_and_reopen, setup, teardown),
