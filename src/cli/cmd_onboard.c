@@ -9,6 +9,7 @@
 #include "cli/commands.h"
 #include "cli/config.h"
 #include "cli/target.h"
+#include "server/prices.h"
 
 static const struct opt opts[] = {
     { .name = "retention",
@@ -64,6 +65,28 @@ static int make_dir(struct cli *c, const char *dir)
     }
 }
 
+/* prices.conf in the data directory, unless there is one: it may have been edited */
+static int write_prices(struct cli *c, const char *dir)
+{
+    char path[4200];
+    snprintf(path, sizeof(path), "%s/" PRICE_FILE_NAME, dir);
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_EXCL, 0600);
+    if (fd < 0 && errno == EEXIST)
+        return 0;
+    if (fd < 0)
+        return cli_fail(c, EXIT_IO, NULL, "cannot write %s: %s", path, strerror(errno));
+    str text = prices_example();
+    ssize_t n = write(fd, text.p, text.n);
+    int bad = n != (ssize_t)text.n || fsync(fd) != 0 ? errno : 0;
+    close(fd);
+    if (bad)
+        return cli_fail(c, EXIT_IO, NULL, "cannot write %s: %s", path, strerror(bad));
+    out_puts(&c->out, "Wrote ");
+    out_safe(&c->out, str_c(path));
+    out_puts(&c->out, " (what models cost: check it before you rely on a sum).\n");
+    return 0;
+}
+
 static int run(struct cli *c)
 {
     char dir[4096], path[4200], age[32];
@@ -92,7 +115,11 @@ static int run(struct cli *c)
         return rc;
     out_puts(o, "Wrote ");
     out_safe(o, str_c(path));
-    out_printf(o, " (entries are kept %s).\n\nThe first three things to do:\n\n", age);
+    out_printf(o, " (entries are kept %s).\n", age);
+    rc = write_prices(c, dir);
+    if (rc)
+        return rc;
+    out_puts(o, "\nThe first three things to do:\n\n");
     out_puts(o, "  1. start the server   fleetlog serve ");
     out_puts(o, output ? "--config " : "--data-dir ");
     out_safe(o, str_c(output ? path : dir));

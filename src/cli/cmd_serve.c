@@ -101,6 +101,11 @@ static const struct opt opts[] = {
       .def = "16GiB",
       .min = 1 << 20,
       .help = "most disk one search may take past its memory" },
+    { .name = "prices",
+      .type = OPT_FILE,
+      .arg = "FILE",
+      .help = "what models cost, for calls that report no cost (default: prices.conf in the data "
+              "directory, if it is there); changes are noticed" },
     { .name = "max-body",
       .type = OPT_BYTES,
       .arg = "SIZE",
@@ -216,6 +221,7 @@ static void figures(struct cli *c, struct server_config *cfg)
     cfg->query_threads = (uint32_t)opt_num(c, "query-threads");
     cfg->query_timeout_ms = opt_num(c, "query-timeout") / NS_PER_MS;
     cfg->query_memory_bytes = (size_t)opt_num(c, "query-memory");
+    cfg->prices = opt_text(c, "prices");
     cfg->query_disk_bytes = (uint64_t)opt_num(c, "query-disk");
     cfg->limits.body_bytes = (size_t)opt_num(c, "max-body");
     if (cfg->limits.inflated_bytes < cfg->limits.body_bytes)

@@ -6,6 +6,7 @@
 #include "cli/commands.h"
 #include "cli/data.h"
 #include "cli/doc.h"
+#include "cli/cells.h"
 #include "cli/row.h"
 
 #define HOURS_SHOWN 48
@@ -19,6 +20,12 @@ static const struct opt opts[] = {
     { .name = NULL },
 };
 
+static const struct opt agents_opts[] = {
+    { .name = "json", .type = OPT_FLAG, .help = "the figures as JSON" },
+    { .name = "tree", .type = OPT_FLAG, .help = "who started whom, with errors, tokens and cost" },
+    { .name = NULL },
+};
+
 static const struct example stats_examples[] = {
     { "fleetlog stats", "entries, levels, agents, hours" },
     { "fleetlog stats --json | jq .level_counts", "for a script" },
@@ -28,6 +35,7 @@ static const struct example stats_examples[] = {
 
 static const struct example agents_examples[] = {
     { "fleetlog agents", "every agent with its number of entries" },
+    { "fleetlog agents --tree", "which agent started which" },
     { "fleetlog agents --json | jq -r '.agents | keys[]'", "only the names" },
     { NULL, NULL },
 };
@@ -321,6 +329,8 @@ static int run_agents(struct cli *c)
     struct buf text;
     struct arena a;
     struct jv *root = NULL;
+    if (opt_on(c, "tree"))
+        return show_lineage(c);
     arena_init(&a, 1u << 30);
     buf_init(&text, 256u << 20);
     int rc = load(c, &text, &a, &root);
@@ -347,8 +357,10 @@ const struct command cmd_stats = {
 const struct command cmd_agents = {
     .name = "agents",
     .summary = "the agents and how much each has said",
-    .synopsis = "[--json]",
-    .opts = opts,
+    .synopsis = "[--tree] [--json]",
+    .about = "With --tree the agents hang below those that started them: by the parent_agent_id of "
+             "their entries, or because a span of theirs lies below one of another agent's.",
+    .opts = agents_opts,
     .examples = agents_examples,
     .run = run_agents,
 };

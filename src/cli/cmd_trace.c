@@ -1,8 +1,12 @@
-/* cmd_trace.c: fleetlog trace ID: one trace as a tree of spans, or as its entries in order.
+/* cmd_trace.c: fleetlog trace ID: one trace as a tree of spans, or its entries in order.
  *
- * A span is known by its id; its start, its end and a closed span are entries that fill one node.
- * Entries that are no spans hang below the span they name. A span whose parent is not stored is a
- * root, and so is one that would close a circle. */
+ * Two queries: the entries, and what the pipe `trace` makes of them. The tree is the pipe's, row by
+ * row; entries lend what a row has no column for (inputs, outputs, attributes).
+ *
+ *     offset     path tree, mark, agent, name          took   tokens     cost   message, the rest
+ *    +0.000s  *  ✓ planner  plan                       9.0 s     5,200  $0.0095
+ *    +1.000s  *  ├─ ✓ planner  chat                     2.0 s     5,200  $0.0095
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,10 +17,14 @@
 #include "cli/row.h"
 
 #define ENTRIES_MAX 10000
+#define ROWS_MAX 20000 /* a row an entry, and one a span */
 #define DEPTH_MAX 64
+#define OFFSET_WIDTH 12
+#define LEFT_LEAST 24 /* columns of tree, agent and name on a terminal */
+#define REST_LEAST 12 /* less is not worth a message's beginning */
 
 static const struct opt opts[] = {
-    { .name = "json", .type = OPT_FLAG, .help = "the entries as JSON, ascending" },
+    { .name = "json", .type = OPT_FLAG, .help = "the entries and the spans as JSON" },
     { .name = "flat", .type = OPT_FLAG, .help = "the entries ascending, no tree" },
     { .name = "wide",
       .letter = 'w',
@@ -38,13 +46,13 @@ struct item {
     uint64_t seq;
 };
 
-struct node {
-    const struct item *start, *end;     /* entries that told of it; end also for a closed span */
-    const struct item *log;             /* a plain entry: a leaf of its own */
-    uint32_t parent, first, last, next; /* node indexes + 1 */
+struct line {
+    struct jrow row;
+    str text; /* its JSON */
     ts_ns at;
-    double ms; /* < 0 unknown */
-    bool failed, shown;
+    uint32_t depth;
+    bool more;               /* a sibling follows */
+    double ms, tokens, cost; /* < 0: none */
 };
 
 struct trace {
@@ -52,11 +60,28 @@ struct trace {
     struct arena a;
     struct item *items;
     uint32_t n, cap;
-    struct node *nodes;
-    uint32_t nnodes, spans;
+    struct line *lines;
+    uint32_t nlines, cap_lines, spans;
+    struct smap by_span; /* span id -> item + 1: what told last of the span */
+    int left;            /* columns of tree, mark, agent, name */
+    bool tokens, cost;   /* are there any? */
     struct err err;
     bool bad;
 };
+
+static bool take(struct trace *t, str line, struct jrow *ret, str *ret_line)
+{
+    char *copy = arena_alloc(&t->a, line.n + BUF_PAD);
+    if (!copy) {
+        t->bad = err_nomem(&t->err) < 0;
+        return false;
+    }
+    memcpy(copy, line.p, line.n);
+    memset(copy + line.n, 0, BUF_PAD);
+    *ret_line = (str){ copy, line.n };
+    t->bad = jrow_parse(ret, *ret_line, &t->a, &t->err) < 0;
+    return !t->bad;
+}
 
 static bool on_row(void *ctx, str line)
 {
@@ -66,23 +91,46 @@ static bool on_row(void *ctx, str line)
         t->items = arena_grow(&t->a, t->items, t->n, cap, sizeof(*t->items));
         t->cap = cap;
     }
-    char *copy = arena_alloc(&t->a, line.n + BUF_PAD);
-    if (!copy || !t->items) {
+    if (!t->items) {
         t->bad = err_nomem(&t->err) < 0;
         return false;
     }
-    memcpy(copy, line.p, line.n);
-    memset(copy + line.n, 0, BUF_PAD);
     struct item *it = &t->items[t->n];
     memset(it, 0, sizeof(*it));
-    it->line = (str){ copy, line.n };
-    if (jrow_parse(&it->row, it->line, &t->a, &t->err) < 0) {
-        t->bad = true;
+    if (!take(t, line, &it->row, &it->line))
         return false;
-    }
     (void)ts_parse_iso(jrow_text(&it->row, "timestamp"), &it->at);
     (void)str_to_u64(jrow_text(&it->row, "seq"), &it->seq);
     t->n++;
+    return true;
+}
+
+static bool on_line(void *ctx, str text)
+{
+    struct trace *t = ctx;
+    if (t->nlines == t->cap_lines) {
+        uint32_t cap = t->cap_lines ? t->cap_lines * 2 : 64;
+        t->lines = arena_grow(&t->a, t->lines, t->nlines, cap, sizeof(*t->lines));
+        t->cap_lines = cap;
+    }
+    if (!t->lines) {
+        t->bad = err_nomem(&t->err) < 0;
+        return false;
+    }
+    struct line *l = &t->lines[t->nlines];
+    memset(l, 0, sizeof(*l));
+    if (!take(t, text, &l->row, &l->text))
+        return false;
+    (void)ts_parse_iso(jrow_text(&l->row, "start"), &l->at);
+    l->depth = (uint32_t)jrow_num(&l->row, "depth", 0);
+    l->depth = l->depth < DEPTH_MAX ? l->depth : DEPTH_MAX - 1;
+    l->ms = jrow_num(&l->row, "duration_ms", -1);
+    l->tokens = jrow_num(&l->row, "tree_tokens", -1);
+    l->cost = jrow_num(&l->row, "tree_cost_usd", -1);
+    t->tokens |= l->tokens >= 0;
+    t->cost |= l->cost >= 0;
+    t->spans += !str_eq(jrow_text(&l->row, "state"), STR("log"));
+    t->nlines++;
     return true;
 }
 
@@ -94,252 +142,273 @@ static int by_time(const void *a, const void *b)
     return (x->seq > y->seq) - (x->seq < y->seq);
 }
 
-/* ---- the tree ---- */
-
-static bool is_span(const struct item *it)
+static bool failed(const struct jrow *r)
 {
-    str kind = jrow_text(&it->row, "kind");
-    return str_starts(kind, STR("span")) && jrow_text(&it->row, "span_id").n > 0;
-}
-
-static bool failed(const struct item *it)
-{
-    str level = jrow_text(&it->row, "level"), status = jrow_text(&it->row, "status");
+    str level = jrow_text(r, "level"), status = jrow_text(r, "status");
     return str_eq(level, STR("error")) || str_eq(level, STR("critical")) ||
            str_eq_ci(status, STR("error"));
 }
 
-static void fill_span(struct node *n, const struct item *it)
+/* ---- the tree ---- */
+
+static bool is_log(const struct line *l)
 {
-    str kind = jrow_text(&it->row, "kind");
-    double ms = jrow_num(&it->row, "duration_ms", -1);
-    if (str_eq(kind, STR("span_start"))) {
-        n->start = it;
-        n->at = it->at;
-    } else {
-        n->end = it;
-        if (!n->start) /* a closed span's time is its start; an end alone came that much later */
-            n->at = str_eq(kind, STR("span_end")) && ms > 0 ? it->at - (ts_ns)(ms * 1e6) : it->at;
-        if (ms < 0 && n->start)
-            ms = (double)(it->at - n->start->at) / 1e6;
-        n->ms = ms;
+    return str_eq(jrow_text(&l->row, "state"), STR("log"));
+}
+
+static void find_siblings(struct trace *t)
+{
+    bool seen[DEPTH_MAX + 1] = { false };
+    for (uint32_t i = t->nlines; i-- > 0;) {
+        struct line *l = &t->lines[i];
+        l->more = seen[l->depth];
+        seen[l->depth] = true;
+        for (uint32_t d = l->depth + 1; d <= DEPTH_MAX; d++)
+            seen[d] = false;
     }
-    n->failed = n->failed || failed(it);
 }
 
-static uint32_t new_node(struct trace *t)
-{
-    t->nodes[t->nnodes] = (struct node){ .ms = -1 };
-    return ++t->nnodes;
-}
-
-/* would `child` below `parent` close a circle? */
-static bool circular(const struct trace *t, uint32_t child, uint32_t parent)
-{
-    for (uint32_t hops = 0; parent; parent = t->nodes[parent - 1].parent)
-        if (parent == child || ++hops > t->nnodes)
-            return true;
-    return false;
-}
-
-static void make_nodes(struct trace *t, struct smap *by_id)
+/* the entry that told last of each span: its end, where there is one */
+static void find_entries(struct trace *t)
 {
     for (uint32_t i = 0; i < t->n; i++) {
-        const struct item *it = &t->items[i];
-        if (!is_span(it))
+        str kind = jrow_text(&t->items[i].row, "kind"), id = jrow_text(&t->items[i].row, "span_id");
+        if (!id.n)
+            id = jrow_text(&t->items[i].row, "call_id");
+        if (!str_starts(kind, STR("span")) || !id.n)
             continue;
-        uint64_t *slot = smap_put(by_id, jrow_text(&it->row, "span_id"), NULL);
-        if (!slot)
-            return;
-        if (!*slot) {
-            *slot = new_node(t);
-            t->spans++;
-        }
-        fill_span(&t->nodes[*slot - 1], it);
+        uint64_t *slot = smap_put(&t->by_span, id, NULL);
+        if (slot && (!*slot || !str_eq(kind, STR("span_start"))))
+            *slot = i + 1;
     }
 }
 
-static void link_node(struct trace *t, uint32_t n, uint32_t parent)
+static str mark_of(const struct line *l, enum style *style)
 {
-    struct node *child = &t->nodes[n - 1];
-    if (parent && circular(t, n, parent))
-        parent = 0;
-    child->parent = parent;
-}
-
-static void make_tree(struct trace *t)
-{
-    struct smap by_id;
-    smap_init(&by_id, SMAP_BORROW);
-    make_nodes(t, &by_id);
-    for (uint32_t i = 1; i <= t->spans; i++) {
-        const struct node *n = &t->nodes[i - 1];
-        const struct item *it = n->start ? n->start : n->end;
-        str parent = jrow_text(&it->row, "parent_id");
-        if (!parent.n && n->end)
-            parent = jrow_text(&n->end->row, "parent_id");
-        uint64_t *slot = parent.n ? smap_get(&by_id, parent) : NULL;
-        link_node(t, i, slot ? (uint32_t)*slot : 0);
+    bool utf8 = term_utf8();
+    str state = jrow_text(&l->row, "state");
+    if (failed(&l->row) || jrow_num(&l->row, "errors", 0) > 0) {
+        *style = STYLE_RED;
+        return utf8 ? STR("✗") : STR("x");
     }
-    for (uint32_t i = 0; i < t->n; i++) {
-        const struct item *it = &t->items[i];
-        if (is_span(it))
-            continue;
-        str span = jrow_text(&it->row, "span_id");
-        uint64_t *slot = span.n ? smap_get(&by_id, span) : NULL;
-        uint32_t k = new_node(t);
-        t->nodes[k - 1].log = it;
-        t->nodes[k - 1].at = it->at;
-        t->nodes[k - 1].failed = failed(it);
-        t->nodes[k - 1].parent = slot ? (uint32_t)*slot : 0;
+    if (str_eq(state, STR("running"))) {
+        *style = STYLE_YELLOW;
+        return utf8 ? STR("…") : STR(".");
     }
-    smap_deinit(&by_id);
-}
-
-/* children of `parent` (0: roots) by time; into ids (room for all nodes); returns how many */
-static struct trace *sorting; /* qsort has no argument for it */
-static int nodes_by_time(const void *a, const void *b)
-{
-    uint32_t i = *(const uint32_t *)a, k = *(const uint32_t *)b;
-    const struct node *x = &sorting->nodes[i - 1], *y = &sorting->nodes[k - 1];
-    if (x->at != y->at)
-        return x->at < y->at ? -1 : 1;
-    if (!x->log != !y->log)
-        return x->log ? 1 : -1;
-    return (i > k) - (i < k);
-}
-
-/* turns parent links into sibling lists in order of time; *ret_first: the first root */
-static uint32_t order_children(struct trace *t)
-{
-    uint32_t *ids = arena_array(&t->a, t->nnodes ? t->nnodes : 1, sizeof(*ids));
-    uint32_t first = 0, last = 0;
-    if (!ids)
-        return 0;
-    for (uint32_t i = 0; i < t->nnodes; i++)
-        ids[i] = i + 1;
-    sorting = t;
-    qsort(ids, t->nnodes, sizeof(*ids), nodes_by_time);
-    for (uint32_t i = 0; i < t->nnodes; i++) {
-        struct node *p =
-            t->nodes[ids[i] - 1].parent ? &t->nodes[t->nodes[ids[i] - 1].parent - 1] : NULL;
-        uint32_t *head = p ? &p->first : &first, *end = p ? &p->last : &last;
-        if (*end)
-            t->nodes[*end - 1].next = ids[i];
-        else
-            *head = ids[i];
-        *end = ids[i];
+    if (str_eq(state, STR("unknown_end"))) {
+        *style = STYLE_YELLOW;
+        return STR("?");
     }
-    return first;
+    *style = STYLE_GREEN;
+    return utf8 ? STR("✓") : STR("+");
 }
 
-/* ---- showing ---- */
+/* what stands behind the name of a span that is not like the others */
+static const char *remark(const struct line *l)
+{
+    str link = jrow_text(&l->row, "link"), state = jrow_text(&l->row, "state");
+    return str_eq(link, STR("orphan"))      ? " (its parent is not stored)"
+           : str_eq(link, STR("circle"))    ? " (below itself)"
+           : str_eq(link, STR("duplicate")) ? " (span id used again)"
+           : str_eq(state, STR("implied"))  ? " (no span stored)"
+                                            : "";
+}
 
-static void put_offset(struct out *o, const struct trace *t, ts_ns at)
+static int indent(const struct line *l)
+{
+    return 3 * (int)l->depth;
+}
+
+static int width_of(const struct line *l)
+{
+    str agent = jrow_text(&l->row, "agent"), name = jrow_text(&l->row, "name");
+    str head = is_log(l) ? jrow_text(&l->row, "level") : STR("x");
+    return indent(l) + safe_width(head) + (is_log(l) ? 2 : 1) +
+           (agent.n ? safe_width(agent) + 2 : 0) + safe_width(name) + (int)strlen(remark(l));
+}
+
+static int right_width(const struct trace *t)
+{
+    return 10 + (t->tokens ? 11 : 0) + (t->cost ? 10 : 0);
+}
+
+/* tree, agent and name take what they need, on a terminal at most what figures leave */
+static void fit(struct trace *t)
+{
+    const struct term *term = &t->c->out.term;
+    for (uint32_t i = 0; i < t->nlines; i++)
+        if (!is_log(&t->lines[i]) && width_of(&t->lines[i]) > t->left)
+            t->left = width_of(&t->lines[i]);
+    int most = term->cols - OFFSET_WIDTH - 3 - right_width(t);
+    if (term->tty && !opt_on(t->c, "wide") && t->left > most)
+        t->left = most > LEFT_LEAST ? most : LEFT_LEAST;
+}
+
+static void put_offset(struct out *o, const struct trace *t, const struct line *l)
 {
     out_style(o, STYLE_DIM);
-    out_printf(o, "%+10.3fs  ", (double)(at - t->items[0].at) / 1e9);
+    out_printf(o, "%+*.3fs ", OFFSET_WIDTH - 2, (double)(l->at - t->items[0].at) / 1e9);
+    out_style(o, STYLE_NONE);
+    bool critical = str_eq(jrow_text(&l->row, "critical"), STR("true"));
+    out_styled(o, STYLE_MAGENTA, critical ? "* " : "  ");
+}
+
+static void put_branches(struct out *o, const struct line *l, const bool *open)
+{
+    bool utf8 = term_utf8();
+    out_style(o, STYLE_DIM);
+    for (uint32_t i = 1; i < l->depth; i++)
+        out_puts(o, open[i] ? (utf8 ? "│  " : "|  ") : "   ");
+    if (l->depth > 0)
+        out_puts(o, l->more ? (utf8 ? "├─ " : "|- ") : (utf8 ? "└─ " : "`- "));
     out_style(o, STYLE_NONE);
 }
 
-static void put_agent(struct out *o, str agent)
+/* text in at most *room columns, of which it takes its width */
+static void put_cut(struct out *o, enum style style, str s, int *room)
 {
+    int width = safe_width(s);
+    out_style(o, style);
+    if (width > *room) {
+        str part = safe_cut(s, *room > 1 ? *room - 1 : 0);
+        out_safe(o, part);
+        if (*room > 0)
+            out_puts(o, term_utf8() ? "…" : "~");
+        width = *room;
+    } else {
+        out_safe(o, s);
+    }
+    out_style(o, STYLE_NONE);
+    *room -= width;
+}
+
+static void put_agent(struct out *o, const struct line *l, int *room)
+{
+    str agent = jrow_text(&l->row, "agent");
     if (!agent.n)
         return;
-    out_style(o, style_of_name(agent));
-    out_safe(o, agent);
-    out_style(o, STYLE_NONE);
-    out_puts(o, "  ");
+    put_cut(o, style_of_name(agent), agent, room);
+    int gap = *room < 2 ? *room : 2;
+    out_pad(o, gap);
+    *room -= gap;
 }
 
-static str first_text(const struct item *a, const struct item *b, const char *name)
+static void put_figures(struct out *o, const struct trace *t, const struct line *l)
 {
-    str s = a ? jrow_text(&a->row, name) : STR_NULL;
-    return s.n || !b ? s : jrow_text(&b->row, name);
-}
-
-static void put_span(struct renderer *r, const struct node *n)
-{
-    static const char *const all[] = { /* texts and what the tree itself says; --wide shows more */
-                                       "input",     "output",   "call_id",    "service",
-                                       "tool",      "kind",     "operation",  "span_id",
-                                       "parent_id", "trace_id", "session_id", "duration_ms",
-                                       "status",    "event",    NULL
-    };
-    const char *const *skip = r->brief ? all : all + 5;
-    struct out *o = r->o;
-    bool utf8 = term_utf8(), running = !n->end;
-    const struct item *last = n->end ? n->end : n->start;
-    str name = first_text(n->start, n->end, "operation");
-    if (!name.n)
-        name = first_text(n->start, n->end, "tool");
-    if (!name.n)
-        name = first_text(n->end, n->start, "message");
-    if (!name.n)
-        name = first_text(n->start, n->end, "event");
-    out_style(o, n->failed ? STYLE_RED : running ? STYLE_YELLOW : STYLE_GREEN);
-    out_puts(o, n->failed ? (utf8 ? "✗ " : "x ")
-                : running ? (utf8 ? "… " : ". ")
-                          : (utf8 ? "✓ " : "+ "));
-    out_style(o, STYLE_NONE);
-    put_agent(o, first_text(n->start, n->end, "agent"));
-    out_style(o, STYLE_BOLD);
-    out_safe(o, name);
-    out_style(o, STYLE_NONE);
-    char ms[32];
-    out_puts(o, "  ");
+    char text[32], count[32];
+    str state = jrow_text(&l->row, "state");
+    const char *took = str_eq(state, STR("running"))       ? "running"
+                       : str_eq(state, STR("unknown_end")) ? "no end"
+                       : l->ms >= 0                        ? fmt_ms(l->ms, text)
+                                                           : "";
     out_style(o, STYLE_CYAN);
-    out_puts(o, running ? "running" : n->ms >= 0 ? fmt_ms(n->ms, ms) : "");
+    out_printf(o, "%10s", took);
     out_style(o, STYLE_NONE);
-    str message = first_text(n->end, n->start, "message");
-    if (message.n && !str_eq(message, name)) {
-        out_puts(o, "  ");
-        out_safe(o, message);
+    if (t->tokens)
+        out_printf(o, "%11s", l->tokens >= 0 ? fmt_count((uint64_t)l->tokens, count) : "");
+    if (t->cost) {
+        snprintf(text, sizeof(text), l->cost < 0.0001 && l->cost > 0 ? "$%.1e" : "$%.4f", l->cost);
+        out_printf(o, "%10s", l->cost >= 0 ? text : "");
     }
-    render_rest(r, &last->row, skip);
+}
+
+static const struct item *entry_of(const struct trace *t, const struct line *l)
+{
+    str id = jrow_text(&l->row, "span_id");
+    uint64_t *slot = id.n ? smap_get(&t->by_span, id) : NULL;
+    return slot && *slot ? &t->items[*slot - 1] : NULL;
+}
+
+/* message and attributes behind the figures */
+static void put_rest(struct renderer *r, const struct trace *t, const struct line *l)
+{
+    static const char *const all[] = { /* texts and what the line itself says; --wide shows more */
+                                       "input",
+                                       "output",
+                                       "call_id",
+                                       "service",
+                                       "tool",
+                                       "kind",
+                                       "operation",
+                                       "span_id",
+                                       "parent_id",
+                                       "trace_id",
+                                       "session_id",
+                                       "duration_ms",
+                                       "status",
+                                       "event",
+                                       "tokens.input",
+                                       "tokens.output",
+                                       "cost_usd",
+                                       "tokens",
+                                       "tokens.cache_read",
+                                       "tokens.cache_write",
+                                       "tokens.reasoning",
+                                       NULL
+    };
+    str message = jrow_text(&l->row, "message"), name = jrow_text(&l->row, "name");
+    const struct item *it = entry_of(t, l);
+    int used = OFFSET_WIDTH + 2 + t->left + right_width(t), room = 1 << 20;
+    if (r->o->term.tty && r->brief)
+        room = r->o->term.cols - used - 2;
+    if (room < REST_LEAST)
+        return;
+    if (message.n && !str_eq(message, name)) {
+        out_puts(r->o, "  ");
+        put_cut(r->o, STYLE_NONE, message, &room);
+    }
+    if (it && (!r->o->term.tty || !r->brief))
+        render_rest(r, &it->row, r->brief ? all : all + 5);
+}
+
+static void put_span(struct renderer *r, const struct trace *t, const struct line *l)
+{
+    struct out *o = r->o;
+    enum style style;
+    str mark = mark_of(l, &style), name = jrow_text(&l->row, "name");
+    int room = t->left - indent(l) - 2;
+    out_style(o, style);
+    out_put(o, mark);
+    out_style(o, STYLE_NONE);
+    out_puts(o, " ");
+    put_agent(o, l, &room);
+    put_cut(o, STYLE_BOLD, name, &room);
+    put_cut(o, STYLE_DIM, str_c(remark(l)), &room);
+    if (room > 0)
+        out_pad(o, room);
+    put_figures(o, t, l);
+    put_rest(r, t, l);
     out_line(o);
 }
 
-static void put_log(struct renderer *r, const struct node *n)
+static void put_log(struct renderer *r, const struct line *l)
 {
-    static const char *const all[] = { "input",   "output",     "service",   "event", "trace_id",
-                                       "span_id", "session_id", "parent_id", NULL };
-    const char *const *skip = r->brief ? all : all + 4;
     struct out *o = r->o;
-    str level = jrow_text(&n->log->row, "level"), message = jrow_text(&n->log->row, "message");
+    str level = jrow_text(&l->row, "level");
+    int room = 1 << 20;
+    if (o->term.tty && r->brief)
+        room = o->term.cols - OFFSET_WIDTH - 2 - indent(l) - safe_width(level) - 2;
     out_style(o, style_of_level(level));
     out_safe(o, level);
     out_style(o, STYLE_NONE);
     out_puts(o, "  ");
-    put_agent(o, jrow_text(&n->log->row, "agent"));
-    out_safe(o, message.n ? message : jrow_text(&n->log->row, "event"));
-    render_rest(r, &n->log->row, skip);
+    put_agent(o, l, &room);
+    put_cut(o, STYLE_NONE, jrow_text(&l->row, "name"), &room);
     out_line(o);
 }
 
-/* one node and what is below it; `lines` holds for each level above whether its list goes on */
-static void put_node(struct renderer *r, struct trace *t, uint32_t id, bool *lines, int depth)
+static void put_lines(struct renderer *r, struct trace *t)
 {
-    struct node *n = &t->nodes[id - 1];
-    bool utf8 = term_utf8();
-    if (n->shown || !out_ok(r->o))
-        return;
-    n->shown = true;
-    put_offset(r->o, t, n->at);
-    out_style(r->o, STYLE_DIM);
-    for (int i = 1; i < depth; i++)
-        out_puts(r->o, lines[i] ? (utf8 ? "│  " : "|  ") : "   ");
-    if (depth > 0)
-        out_puts(r->o, n->next ? (utf8 ? "├─ " : "|- ") : (utf8 ? "└─ " : "`- "));
-    out_style(r->o, STYLE_NONE);
-    if (n->log)
-        put_log(r, n);
-    else
-        put_span(r, n);
-    for (uint32_t k = n->first; k; k = t->nodes[k - 1].next) {
-        int below = depth + 1 < DEPTH_MAX ? depth + 1 : depth;
-        lines[depth] = n->next != 0;
-        put_node(r, t, k, lines, below);
+    bool open[DEPTH_MAX + 1] = { false };
+    for (uint32_t i = 0; i < t->nlines && out_ok(r->o); i++) {
+        const struct line *l = &t->lines[i];
+        put_offset(r->o, t, l);
+        put_branches(r->o, l, open);
+        open[l->depth] = l->more;
+        if (is_log(l))
+            put_log(r, l);
+        else
+            put_span(r, t, l);
     }
 }
 
@@ -354,13 +423,13 @@ static void put_head(struct out *o, struct trace *t, str id)
         str agent = jrow_text(&t->items[i].row, "agent");
         if (agent.n)
             (void)smap_put(&agents, agent, NULL);
-        errors += failed(&t->items[i]);
+        errors += failed(&t->items[i].row);
         if (t->items[i].at > end)
             end = t->items[i].at;
     }
-    for (uint32_t i = 0; i < t->nnodes; i++)
-        if (t->nodes[i].ms > 0 && t->nodes[i].at + (ts_ns)(t->nodes[i].ms * 1e6) > end)
-            end = t->nodes[i].at + (ts_ns)(t->nodes[i].ms * 1e6);
+    for (uint32_t i = 0; i < t->nlines; i++)
+        if (t->lines[i].ms > 0 && t->lines[i].at + (ts_ns)(t->lines[i].ms * 1e6) > end)
+            end = t->lines[i].at + (ts_ns)(t->lines[i].ms * 1e6);
     out_style(o, STYLE_BOLD);
     out_puts(o, "trace ");
     out_safe(o, id);
@@ -379,31 +448,69 @@ static void put_head(struct out *o, struct trace *t, str id)
     ts_format(t->items[0].at, 3, began);
     out_style(o, STYLE_DIM);
     out_printf(o, "began %s", began);
+    int gap = OFFSET_WIDTH + 2 + t->left - 6 - (int)strlen(began);
+    if (gap > 0)
+        out_printf(o, "%*s%10s%s%s", gap, "", "took", t->tokens ? "     tokens" : "",
+                   t->cost ? "      cost" : "");
     out_style(o, STYLE_NONE);
     out_line(o);
     smap_deinit(&agents);
 }
 
+/* what the time on the path went to: the three largest self times */
+static void put_path(struct out *o, const struct trace *t)
+{
+    const struct line *top[3] = { NULL };
+    char ms[32];
+    double sum = 0;
+    for (uint32_t i = 0; i < t->nlines; i++) {
+        const struct line *l = &t->lines[i], *x = l;
+        double self = jrow_num(&l->row, "self_ms", -1);
+        if (!str_eq(jrow_text(&l->row, "critical"), STR("true")) || self <= 0)
+            continue;
+        sum += self;
+        for (int k = 0; k < 3 && x; k++) {
+            if (top[k] && jrow_num(&top[k]->row, "self_ms", -1) >= jrow_num(&x->row, "self_ms", -1))
+                continue;
+            const struct line *was = top[k];
+            top[k] = x;
+            x = was;
+        }
+    }
+    if (!top[0])
+        return;
+    out_styled(o, STYLE_MAGENTA, "* ");
+    out_printf(o, "critical path, most of it in");
+    for (int k = 0; k < 3 && top[k]; k++) {
+        out_puts(o, k ? ", " : " ");
+        out_style(o, STYLE_BOLD);
+        out_safe(o, safe_cut(jrow_text(&top[k]->row, "name"), 40));
+        out_style(o, STYLE_NONE);
+        out_printf(o, " %s", fmt_ms(jrow_num(&top[k]->row, "self_ms", 0), ms));
+    }
+    out_line(o);
+}
+
 static void show(struct trace *t, str id)
 {
     struct renderer r;
-    bool lines[DEPTH_MAX + 1] = { false };
     renderer_init(&r, &t->c->out, opt_on(t->c, "wide"));
     r.brief = !opt_on(t->c, "wide");
-    t->nodes = arena_array(&t->a, t->n, sizeof(*t->nodes));
-    if (t->nodes && !opt_on(t->c, "flat"))
-        make_tree(t);
-    if (!t->spans) {
+    if (!t->spans || opt_on(t->c, "flat")) {
         for (uint32_t i = 0; i < t->n; i++)
             renderer_see(&r, &t->items[i].row);
         for (uint32_t i = 0; i < t->n; i++)
             render_entry(&r, &t->items[i].row);
         return;
     }
-    uint32_t root = order_children(t);
+    smap_init(&t->by_span, SMAP_BORROW);
+    find_entries(t);
+    find_siblings(t);
+    fit(t);
     put_head(r.o, t, id);
-    for (; root; root = t->nodes[root - 1].next)
-        put_node(&r, t, root, lines, 0);
+    put_lines(&r, t);
+    put_path(r.o, t);
+    smap_deinit(&t->by_span);
 }
 
 static void show_json(struct trace *t, str id)
@@ -419,7 +526,16 @@ static void show_json(struct trace *t, str id)
         out_puts(o, i ? ",\n    " : "\n    ");
         out_json(o, t->items[i].line);
     }
-    out_puts(o, t->n ? "\n  ]\n}\n" : "]\n}\n");
+    out_puts(o, t->n ? "\n  ],\n  \"spans\": [" : "],\n  \"spans\": [");
+    bool first = true;
+    for (uint32_t i = 0; i < t->nlines; i++) {
+        if (is_log(&t->lines[i]))
+            continue;
+        out_puts(o, first ? "\n    " : ",\n    ");
+        out_json(o, t->lines[i].text);
+        first = false;
+    }
+    out_puts(o, first ? "]\n}\n" : "\n  ]\n}\n");
     buf_deinit(&quoted);
 }
 
@@ -445,6 +561,13 @@ static int run(struct cli *c)
                             .limit = ENTRIES_MAX,
                             .on_row = on_row };
     rc = data_query(c, &target, &q, &res);
+    if (rc == 0 && !t.bad && t.n && !opt_on(c, "flat")) {
+        buf_puts(&text, " | trace logs");
+        q.text = text.p;
+        q.limit = ROWS_MAX;
+        q.on_row = on_line;
+        rc = data_query(c, &target, &q, &res);
+    }
     if (rc == 0 && t.bad)
         rc = cli_fail_err(c, &t.err);
     if (rc == 0) {
@@ -469,9 +592,11 @@ const struct command cmd_trace = {
     .name = "trace",
     .summary = "one trace: its spans as a tree, or its entries in order",
     .synopsis = "[OPTIONS] TRACE_ID",
-    .about = "Each line: seconds since the trace began, a mark (done, failed, still running), the "
-             "agent, what it did, how long it took. A trace nobody knows prints nothing and is no "
-             "error.",
+    .about =
+        "Each line: seconds since the trace began, '*' on the critical path (what kept the end "
+        "from coming earlier), a mark (done, failed, running, or ? when nothing was heard for "
+        "30 minutes), the agent, what it did, how long it took, tokens and cost of it with all "
+        "below. A trace nobody knows prints nothing and is no error.",
     .opts = opts,
     .examples = examples,
     .min_args = 1,

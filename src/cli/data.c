@@ -3,6 +3,7 @@
  * Both ways end in the same bytes: the server streams NDJSON (or CSV) made by the query encoders, a
  * directory is run through the same encoders here. From there on nobody knows which it was. */
 #include "cli/data.h"
+#include "server/prices.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -387,7 +388,22 @@ static int to_splitter(void *ctx, struct buf *out, struct err *err)
     return go ? 0 : err_set(err, ERR_CANCELED, "stopped");
 }
 
-static int parse_local(struct cli *c, const struct data_query *q, struct query **ret)
+/* prices.conf of the directory; one with a mistake costs the prices, not the answer */
+static struct prices *local_prices(struct cli *c, const struct target *t)
+{
+    struct price_file *f;
+    struct err err = ERR_INIT;
+    if (price_file_open(&f, NULL, t->dir, &err) < 0) {
+        cli_note(c, "without prices: %s", err.msg);
+        return NULL;
+    }
+    struct prices *p = price_file_get(f);
+    price_file_close(f);
+    return p;
+}
+
+static int parse_local(struct cli *c, const struct data_query *q, const struct prices *prices,
+                       struct query **ret)
 {
     struct err err = ERR_INIT;
     struct query_opts o;
@@ -398,6 +414,7 @@ static int parse_local(struct cli *c, const struct data_query *q, struct query *
     o.limit = q->limit;
     o.unlimited = q->unlimited;
     o.offset = q->offset;
+    o.prices = prices;
     if (query_parse(ret, str_c(q->text), &o, &err) < 0)
         return query_failed(c, q, &err);
     return 0;
@@ -412,9 +429,12 @@ static int query_dir(struct cli *c, struct target *t, const struct data_query *q
     struct err err = ERR_INIT;
     struct query_ctl ctl = { .cancel = 0 };
     struct query_result res;
-    int rc = parse_local(c, q, &parsed);
-    if (rc)
+    struct prices *prices = local_prices(c, t);
+    int rc = parse_local(c, q, prices, &parsed);
+    if (rc) {
+        prices_unref(prices);
         return rc;
+    }
     memset(&res, 0, sizeof(res));
     buf_init(&out, LINE_MAX_BYTES * 4);
     int r = query_writer_init(&w, q->csv ? QF_CSV : QF_NDJSON, &out, &err);
@@ -440,6 +460,7 @@ static int query_dir(struct cli *c, struct target *t, const struct data_query *q
         rc = query_failed(c, q, &err);
     buf_deinit(&out);
     query_free(parsed);
+    prices_unref(prices);
     return rc;
 }
 
@@ -486,7 +507,7 @@ int data_explain(struct cli *c, struct target *t, const struct data_query *q, st
         return ask(t, q, "json", true, &call, &err) < 0 ? query_failed(c, q, &err) : 0;
     }
     struct query *parsed;
-    int rc = parse_local(c, q, &parsed);
+    int rc = parse_local(c, q, NULL, &parsed);
     if (rc)
         return rc;
     buf_puts(out, "{\"explain\":"); /* as the server wraps it */

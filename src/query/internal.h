@@ -271,6 +271,7 @@ extern const struct pipe_def pipe_facets;
 extern const struct pipe_def pipe_union;
 extern const struct pipe_def pipe_join;
 extern const struct pipe_def pipe_compare;
+extern const struct pipe_def pipe_lineage;
 
 struct pipe {
     const struct pipe_def *def;

@@ -37,6 +37,7 @@ const struct pipe_def *const pipe_table[] = {
     &pipe_context,
     &pipe_patterns,
     &pipe_anomalies,
+    &pipe_lineage,
 };
 /* clang-format on */
 #define NPIPES (sizeof pipe_table / sizeof *pipe_table)

@@ -20,6 +20,13 @@ void native_templates(struct call *c); /* native_templates.c */
 void native_entry(struct call *c);
 void native_context(struct call *c);
 void native_resolve(struct call *c);
+/* native_traces.c */
+void native_traces(struct call *c);
+void native_trace(struct call *c);
+void native_sessions(struct call *c);
+void native_session(struct call *c);
+void native_cost(struct call *c);
+void native_agent(struct call *c);
 /* native_issues.c */
 void native_report(struct call *c); /* native_report.c */
 void native_issues(struct call *c);

@@ -125,6 +125,7 @@ struct server {
     struct metrics metrics;
     struct tails *tails;
     struct issues *issues;
+    struct price_file *prices; /* prices.h */
     char (*urls)[96];
     uint32_t nurls;
     bool loopback_only;
@@ -239,6 +240,7 @@ struct job {
     bool line_errors;            /* NDJSON: an error after the first bytes is one more line */
     struct query *queries[2];    /* freed at the end */
     uint32_t nqueries;
+    struct prices *prices; /* job_prices; given back at the end */
     /* job.c's own */
     struct pool_work work;
     struct net_task done_task, chunk_task;
@@ -265,6 +267,8 @@ int job_filter(struct job *j, const struct pred *filter, struct pred **ret, stru
 /* parses q (may be empty) and gives its filter; ERR_INVALID when it has pipes */
 int job_parse_filter(struct job *j, str q, ts_ns start, ts_ns end, const struct pred **ret,
                      struct err *err);
+/* the price table of this moment, for query_opts; the same during the whole job */
+const struct prices *job_prices(struct job *j);
 bool job_canceled(const struct job *j);
 
 /* ---- rows.c ---- */

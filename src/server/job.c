@@ -14,6 +14,7 @@
 
 #include "base/mem.h"
 #include "server/internal.h"
+#include "server/prices.h"
 
 #define JOB_ARENA ((size_t)64 << 20)
 #define JOB_OUT ((size_t)256 << 20) /* no row is larger than this rendered */
@@ -98,6 +99,7 @@ static void job_free(struct job *j)
 {
     for (uint32_t i = 0; i < j->nqueries; i++)
         query_free(j->queries[i]);
+    prices_unref(j->prices);
     buf_deinit(&j->out);
     buf_deinit(&j->chunk);
     arena_deinit(&j->arena);
@@ -296,6 +298,13 @@ void job_start(struct call *c, job_fn fn, void *args, int64_t timeout_ms)
 }
 
 /* ---- filters ---- */
+
+const struct prices *job_prices(struct job *j)
+{
+    if (!j->prices)
+        j->prices = price_file_get(j->s->prices);
+    return j->prices;
+}
 
 int job_filter(struct job *j, const struct pred *filter, struct pred **ret, struct err *err)
 {

@@ -254,6 +254,7 @@ static int parse(struct job *j, struct request *r, struct query **ret, struct er
     if (rc < 0)
         return rc;
     r->o.also = also;
+    r->o.prices = job_prices(j);
     rc = query_parse(ret, r->q, &r->o, err);
     if (rc < 0)
         return rc;

@@ -84,6 +84,7 @@ static int ask(void *ctx, str text, ts_ns start, ts_ns end, struct report_rows *
     o.start = start;
     o.end = end;
     o.also = also;
+    o.prices = job_prices(a->j);
     rc = query_parse(&q, text, &o, err);
     if (rc < 0)
         return rc;

@@ -143,6 +143,33 @@ static const struct route_param p_issues[] = {
     END
 };
 static const struct route_param p_issue[] = { P("id", "id of an issue"), END };
+#define SORTED                                                                                     \
+    Q("sort", "string",                                                                            \
+      "`start` (default), `end`, `duration_ms`, `entries`, `spans`, `tool_calls`, `errors`, "      \
+      "`tokens` or `cost_usd`"),                                                                   \
+        Q("order", "string", "`desc` (default) or `asc`"),                                         \
+        Q("limit", "integer", "rows, 100 by default, 10,000 at most")
+static const struct route_param p_groups[] = {
+    Q("q", "string", "filter; pipes that keep whole entries may follow"), RANGE, SORTED, END
+};
+static const struct route_param p_one_trace[] = {
+    P("id", "trace id, percent-encoded"), RANGE,
+    Q("logs", "boolean", "true: other entries as rows too, below their spans"), END
+};
+static const struct route_param p_one_session[] = {
+    P("id", "session id, percent-encoded"), RANGE, Q("q", "string", "filter of the timeline"),
+    Q("limit", "integer", "entries of the timeline, 1,000 by default, 10,000 at most"), END
+};
+static const struct route_param p_cost[] = {
+    Q("q", "string", "filter; pipes that keep whole entries may follow"),
+    RANGE,
+    Q("by", "string", "`agent` (default), `model`, `tool`, `session` or `day`"),
+    Q("limit", "integer", "rows, 100 by default, 10,000 at most"),
+    Q("tz", "string", "offset where days begin, `+02:00`"),
+    END
+};
+static const struct route_param p_agent[] = { P("name", "name of the agent, percent-encoded"),
+                                              RANGE, END };
 static const struct route_param p_key[] = { P("id", "number of the key"), END };
 static const struct route_param p_search[] = {
     Q("agent", "string", "exact, or a glob with `*`"),
@@ -280,6 +307,36 @@ const struct route route_table[] = {
     NATIVE(HTTP_GET, "/api/v1/entries/{id}/context", native_context, SCOPE_READ, REQ_QUERY, 0,
            "An entry and its neighbours in the same session, agent or trace", NULL,
            "`{by, value, before:[...], entry, after:[...]}`, by rising time", p_context),
+    NATIVE(HTTP_GET, "/api/v1/traces", native_traces, SCOPE_READ, REQ_QUERY, 0,
+           "Traces, one row each", NULL,
+           "`{traces:[...], count, more, warnings, incomplete}`: the columns of the pipe `traces`",
+           p_groups),
+    NATIVE(HTTP_GET, "/api/v1/traces/{id}", native_trace, SCOPE_READ, REQ_QUERY, 0,
+           "One trace as a tree", NULL,
+           "`{summary, spans:[...], count, more, warnings, incomplete}`: spans depth first with "
+           "the columns of the pipe `trace`, at most 100,000",
+           p_one_trace),
+    NATIVE(HTTP_GET, "/api/v1/sessions", native_sessions, SCOPE_READ, REQ_QUERY, 0,
+           "Sessions, one row each", NULL,
+           "`{sessions:[...], count, more, warnings, incomplete}`: the columns of the pipe "
+           "`sessions`",
+           p_groups),
+    NATIVE(HTTP_GET, "/api/v1/sessions/{id}", native_session, SCOPE_READ, REQ_QUERY, 0,
+           "One session: summary, agents, tools, models and entries", NULL,
+           "`{summary, lineage:[...], tools:[...], models:[...], timeline:[entries by rising "
+           "time], count, more, warnings, incomplete}`",
+           p_one_session),
+    NATIVE(
+        HTTP_GET, "/api/v1/cost", native_cost, SCOPE_READ, REQ_QUERY, 0, "Tokens and cost", NULL,
+        "`{by, total, rows:[...], count, more, prices, warnings, incomplete}`: the columns of the "
+        "pipe `usage`, dearest first (days in order); a key of null is what belongs to none; "
+        "prices is the number of lines in the price table",
+        p_cost),
+    NATIVE(HTTP_GET, "/api/v1/agents/{name}", native_agent, SCOPE_READ, REQ_QUERY, 0,
+           "One agent: figures, models, tools and lineage", NULL,
+           "`{agent, summary, usage, models:[...], tools:[...], lineage:[...], warnings, "
+           "incomplete}`; lineage has its own row and those of the agents it started",
+           p_agent),
     NATIVE(HTTP_POST, "/api/v1/resolve", native_resolve, SCOPE_MARK, REQ_CONTROL, 0,
            "Mark entries as resolved", "`{ids:[...], by, note?}`",
            "`{resolved, not_found:[...]}`; the first resolver stays", NULL),

@@ -22,6 +22,7 @@
 #include "base/turns.h"
 #include "model/ident.h"
 #include "server/internal.h"
+#include "server/prices.h"
 #include "server/issues.h"
 
 #define QUEUE_DEFAULT 256
@@ -250,6 +251,8 @@ static int start_parts(struct server *s, struct err *err)
     if (rc == 0)
         rc = io_real_new(&s->io, s->cfg.data_dir, true, err);
     if (rc == 0)
+        rc = price_file_open(&s->prices, s->cfg.prices, s->cfg.data_dir, err);
+    if (rc == 0)
         rc = live_new(&s->live, err);
     if (rc == 0)
         rc = open_store(s, err);
@@ -325,6 +328,7 @@ void server_stop(struct server *s)
     tails_free(s);
     auth_free(s);
     page_free(s);
+    price_file_close(s->prices);
     io_free(s->io);
     mem_free(s->openapi);
     mem_free(s->urls);

@@ -25,12 +25,13 @@ struct server_config {
     const char *data_dir;      /* created (0700) when missing; required */
     const char *const *listen; /* --listen HOST:PORT, repeats; none = SERVER_LISTEN_DEFAULT */
     uint32_t nlisten;
-    uint32_t workers;               /* --workers, 0 = number of cores */
-    uint32_t query_threads;         /* --query-threads, 0 = number of cores, at least 2 */
-    uint32_t query_queue;           /* queries waiting for a thread, past it 503; 0 = 256 */
-    int64_t query_timeout_ms;       /* longest a query may run; 0 = 60 s */
-    size_t query_memory_bytes;      /* of one query; 0 = QUERY_MEMORY_DEFAULT */
-    uint64_t query_disk_bytes;      /* of one query, past its memory; 0 = SPILL_MAX_DEFAULT */
+    uint32_t workers;          /* --workers, 0 = number of cores */
+    uint32_t query_threads;    /* --query-threads, 0 = number of cores, at least 2 */
+    uint32_t query_queue;      /* queries waiting for a thread, past it 503; 0 = 256 */
+    int64_t query_timeout_ms;  /* longest a query may run; 0 = 60 s */
+    size_t query_memory_bytes; /* of one query; 0 = QUERY_MEMORY_DEFAULT */
+    uint64_t query_disk_bytes; /* of one query, past its memory; 0 = SPILL_MAX_DEFAULT */
+    const char *prices;        /* --prices FILE; NULL: prices.conf in data_dir, if it is there */
     const char *tls_cert, *tls_key; /* --tls-cert, --tls-key: PEM files, both or none */
     bool insecure_http; /* --insecure-http: an address other than loopback without TLS is
                            refused at start unless this is set (then it warns) */

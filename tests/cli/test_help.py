@@ -7,7 +7,7 @@ import unittest
 
 from clitest import CONFIG, IO, NONE, UNREACHABLE, USAGE, CliTest, clean_env, run
 
-COMMANDS = ["serve", "demo", "ingest", "search", "tail", "stats", "agents", "trace", "issues", "patterns",
+COMMANDS = ["serve", "demo", "ingest", "search", "tail", "stats", "agents", "trace", "sessions", "cost", "issues", "patterns",
             "anomalies", "report", "export", "resolve", "prune", "keys", "verify", "inspect", "onboard", "routes", "man", "completion",
             "version"]
 SOURCE = os.environ.get("FLEETLOG_SOURCE", ".")
@@ -132,7 +132,7 @@ class Completion(CliTest):
     def test_bash(self):
         self.assertEqual(self.bash("fleetlog "), COMMANDS)
         self.assertEqual(self.bash("fleetlog ex"), ["export"])
-        self.assertEqual(self.bash("fleetlog --url http://x se"), ["serve", "search"])
+        self.assertEqual(self.bash("fleetlog --url http://x se"), ["serve", "search", "sessions"])
         self.assertIn("--level", self.bash("fleetlog search --"))
         self.assertEqual(self.bash("fleetlog search --level e"), ["error"])
         self.assertEqual(self.bash("fleetlog export --format "), ["json", "ndjson", "csv", "text"])

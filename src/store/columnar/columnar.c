@@ -96,7 +96,8 @@ static void look(void *arg, const char *name, bool is_dir)
     (void)is_dir;
     if (strcmp(name, "LOCK") == 0 || strcmp(name, "admin.key") == 0 ||
         strncmp(name, "meta.db", 7) == 0 || strcmp(name, "fleetlog.conf") == 0 ||
-        strcmp(name, "lost+found") == 0 || strcmp(name, "wal") == 0 || strcmp(name, "p") == 0 ||
+        strcmp(name, "prices.conf") == 0 || strcmp(name, "lost+found") == 0 ||
+        strcmp(name, "wal") == 0 || strcmp(name, "p") == 0 ||
         strncmp(name, "MANIFEST-000001", 15) == 0 || strncmp(name, "STORE", 5) == 0 ||
         strncmp(name, "CURRENT", 7) == 0)
         d->ours++;
