@@ -73,6 +73,7 @@ int expr_parse_call(struct parser *p, struct expr_prog **ret);
 int expr_parse_name(struct parser *p, const struct qname *name, struct expr_prog **ret);
 /* does `name(` begin a call that a filter behind a pipe takes? */
 bool expr_is_function(str name);
+int expr_unknown_function(struct parser *p, const struct qname *name); /* the error */
 
 /* a: where texts go; it must outlive what expr_value gave. Close in any case. */
 int expr_open(struct expr_eval *x, const struct expr_prog *prog, struct block *b, struct arena *a,

@@ -107,7 +107,7 @@ bool expr_is_function(str name)
     return find_function(name) != NULL;
 }
 
-static int unknown_function(struct parser *p, const struct qname *name)
+int expr_unknown_function(struct parser *p, const struct qname *name)
 {
     const char *names[64];
     uint32_t n = expr_nfunctions < 64 ? expr_nfunctions : 64;
@@ -167,7 +167,7 @@ static int arguments(struct building *b, const struct qname *name, struct expr *
     uint32_t n = 0;
     const struct expr_fn *fn = find_function(name->text);
     if (!fn)
-        return unknown_function(p, name);
+        return expr_unknown_function(p, name);
     p->pos++;
     if (!lex_char(p, ')')) {
         do {

@@ -447,6 +447,25 @@ static int parse_function(struct parser *p, const struct place *at, struct ast *
     return ERR_INVALID;
 }
 
+/* At a '(': does a test such as ">3" follow its ')' at once? Then words were not meant. */
+static bool tested_call(const struct parser *p)
+{
+    unsigned depth = 0;
+    for (size_t i = p->pos; i < p->text.n; i++) {
+        char c = p->text.p[i];
+        if (c == '"') {
+            while (++i < p->text.n && p->text.p[i] != '"')
+                i += p->text.p[i] == '\\';
+        } else if (c == '(') {
+            depth++;
+        } else if (c == ')' && --depth == 0) {
+            char next = i + 1 < p->text.n ? p->text.p[i + 1] : 0;
+            return next && strchr(":=<>!", next);
+        }
+    }
+    return false;
+}
+
 /* A term that begins with a name: 1 when it was a field test, 0 when it is a word after all. */
 static int parse_named(struct parser *p, const struct place *at, struct ast **ret)
 {
@@ -479,6 +498,8 @@ static int parse_named(struct parser *p, const struct place *at, struct ast **re
         rc = parse_function(p, at, ret);
         return rc ? rc : 1;
     }
+    if (c == '(' && p->q->npipes && !f.backticks && tested_call(p))
+        return expr_unknown_function(p, &f);
     bool apart = c == ' ' || c == '\t' || c == '\n' || c == '\r';
     if (apart && (rc = parse_apart(p, &f, at, ret)))
         return rc;

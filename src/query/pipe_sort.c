@@ -35,6 +35,20 @@ struct sort_op {
     struct spill spill;
 };
 
+/* behind a field there is asc, desc or nothing */
+static int no_other_word(struct parser *p)
+{
+    static const char *const ways[] = { "asc", "desc" };
+    size_t n;
+    if (!lex_is_name(p, p->pos, &n))
+        return 0;
+    str word = str_sub(p->text, p->pos, n);
+    parse_error(p, (int64_t)p->pos, "expected asc, desc or ',' behind the field, not '%.*s'",
+                STR_FMT(word));
+    parse_hint_near(p, word, ways, 2);
+    return ERR_INVALID;
+}
+
 static int sort_parse(struct parser *p, struct pipe *pipe)
 {
     struct sort_args *a = arena_zalloc(p->a, sizeof *a);
@@ -52,8 +66,10 @@ static int sort_parse(struct parser *p, struct pipe *pipe)
         if (rc)
             return rc;
         a->keys[a->n].desc = lex_word(p, "desc");
-        if (!a->keys[a->n].desc)
-            lex_word(p, "asc");
+        if (!a->keys[a->n].desc && !lex_word(p, "asc"))
+            rc = no_other_word(p);
+        if (rc)
+            return rc;
         a->n++;
     } while (lex_char(p, ','));
     return 0;
