@@ -380,27 +380,31 @@ static str first_line(str message)
 void fault_put_text(struct buf *out, str message)
 {
     static _Thread_local struct template_var vars[TEMPLATE_VARS_MAX];
-    struct buf plain, tmpl;
+    char plain[FAULT_TEXT_MAX * 3]; /* what is replaced has at least two bytes, <path> six */
+    struct buf tmpl;
     uint32_t nvars;
     str s = first_line(message);
-    buf_init(&plain, 1u << 20);
-    buf_init(&tmpl, 1u << 20);
+    size_t at = 0;
     for (size_t i = 0, n; i < s.n; i += n) {
-        if ((n = quoted(s, i)) > 0) {
-            buf_puts(&plain, "<text>");
-        } else if ((n = path(s, i)) > 0) {
-            buf_puts(&plain, "<path>");
+        const char *put = NULL;
+        if ((n = quoted(s, i)) > 0)
+            put = "<text>";
+        else if ((n = path(s, i)) > 0)
+            put = "<path>";
+        if (put) {
+            memcpy(plain + at, put, 6);
+            at += 6;
         } else {
             n = 1;
-            buf_putc(&plain, (unsigned char)s.p[i] < ' ' ? ' ' : s.p[i]);
+            plain[at++] = (unsigned char)s.p[i] < ' ' ? ' ' : s.p[i];
         }
     }
-    if (plain.n && template_split(buf_str(&plain), &tmpl, vars, &nvars))
+    buf_init(&tmpl, 1u << 20);
+    if (at && template_split((str){ plain, at }, &tmpl, vars, &nvars))
         template_show(out, buf_str(&tmpl));
     else
-        buf_putstr(out, buf_str(&plain));
-    if (!buf_ok(&plain) || !buf_ok(&tmpl))
+        buf_put(out, plain, at);
+    if (!buf_ok(&tmpl))
         out->bad = BUF_NOMEM;
-    buf_deinit(&plain);
     buf_deinit(&tmpl);
 }

@@ -32,7 +32,8 @@ enum alias_set { SET_NATIVE = 1, SET_FLEET = 2, SET_MALS = 4, SET_GUIDE = 8, SET
 
 enum alias_flag {
     AL_STRICT = 1,    /* any value is taken; the dialect's check judges its type */
-    AL_INCLUSIVE = 2, /* an input token count that includes cached tokens */
+    AL_INCLUSIVE = 2, /* an input token count that includes cached tokens, or a count of cached
+                         ones whose sender counts so */
     AL_OTEL = 4,      /* SeverityNumber */
 };
 

@@ -266,12 +266,12 @@ static bool plan_steps(struct dec *d, struct plan *p, const struct planned *from
         case F_KIND:
         case F_STREAM: return false;
         case F_TOKENS_INPUT:
+        case F_TOKENS_CACHE_READ:
             if (al->flags & AL_INCLUSIVE)
                 return false;
             goto number;
         case F_DURATION_MS:
         case F_COST_USD:
-        case F_TOKENS_CACHE_READ:
         case F_TOKENS_CACHE_WRITE:
         case F_TOKENS_OUTPUT:
         case F_TOKENS_REASONING:

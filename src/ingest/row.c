@@ -315,10 +315,18 @@ static int64_t cached_tokens(struct dec *d)
     return sum;
 }
 
+/* Does this client count cached tokens into its input tokens? The name of either count tells. */
+static bool counts_cached_in(const struct dec *d)
+{
+    const struct cand *input = &d->cand[F_TOKENS_INPUT], *cached = &d->cand[F_TOKENS_CACHE_READ];
+    return input->node->alias->flags & AL_INCLUSIVE ||
+           (cand_has(d, F_TOKENS_CACHE_READ) && cached->node->alias->flags & AL_INCLUSIVE);
+}
+
 static void put_input_tokens(struct dec *d, struct out *o)
 {
     const struct cand *c = &d->cand[F_TOKENS_INPUT];
-    int64_t v = 0, cached = c->node->alias->flags & AL_INCLUSIVE ? cached_tokens(d) : 0;
+    int64_t v = 0, cached = counts_cached_in(d) ? cached_tokens(d) : 0;
     str_to_i64(c->tok.raw, &v);
     /* fewer than the cached ones: this client does not count them in */
     if (cached > 0 && v >= cached) {

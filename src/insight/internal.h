@@ -3,7 +3,8 @@
  *   report.c           the window, the queries, the order of things
  *   report_overview.c  figures, counts over time, the week
  *   report_errors.c    errors by what they have in common: new and known ones
- *   report_agents.c    agents, the silent ones, tools and models, slow operations
+ *   report_agents.c    agents, tools and models, slow operations
+ *   report_silence.c   agents that fell silent
  *   report_odd.c       what is out of the ordinary; sessions
  *   report_audit.c     who did what
  *
@@ -65,6 +66,8 @@ int report_overview(struct report *r);
 int report_week(struct report *r);
 int report_errors(struct report *r);
 int report_agents(struct report *r);
+/* the rows of both windows: agent, entries, first, last */
+int report_silence(struct report *r, const struct answer *now, const struct answer *before);
 int report_tools(struct report *r);
 int report_slow(struct report *r);
 int report_odd(struct report *r);

@@ -1,19 +1,12 @@
-/* report_agents.c: the agents, which of them fell silent, tools and models, slow operations. */
+/* report_agents.c: the agents, tools and models, slow operations. */
 #include "insight/internal.h"
 
 #define AGENTS_SHOWN 40
 #define ROWS_SHOWN 20
-#define SILENT_SHOWN 20
 #define RISE_LEAST 5 /* errors that make a rise worth telling */
 #define RISE_TIMES 1.5
 #define RISE_SURPRISE 3.0
 #define SLOW_TIMED 20 /* durations in both windows that make a p95 comparable */
-/* An agent is silent when it said nothing for so many of its mean gaps and for this part of the
- * window, having spoken in this share of the slots (minutes, hours, days) until then. */
-#define SILENT_GAPS 20
-#define SILENT_PART 48
-#define SILENT_SLOTS 0.9
-#define SILENT_ENTRIES 10
 #define FAILING_SHARE 0.1
 #define FAILING_LEAST 5
 
@@ -21,10 +14,10 @@
     "p50(duration_ms) as p50, p95(duration_ms) as p95, p99(duration_ms) as p99, "                  \
     "max(duration_ms) as longest"
 #define BY_AGENT                                                                                   \
-    "eval slot = format_time(timestamp, \"%s\") | stats count() as entries, "                      \
-    "count() if (level:error) as errors, count(duration_ms) as timed, " DURATIONS                  \
-    ", min(timestamp) as first, max(timestamp) as last, count_distinct(slot) as slots by agent | " \
-    "sort by errors desc, entries desc, agent"
+    "stats count() as entries, count() if (level:error) as errors, "                               \
+    "count(duration_ms) as timed, " DURATIONS                                                      \
+    ", min(timestamp) as first, max(timestamp) as last by agent | sort by errors desc, "           \
+    "entries desc, agent"
 
 static void put_ms(struct page_cell *c, const struct answer_row *row, const char *name)
 {
@@ -119,125 +112,12 @@ static void tell_agents(struct report *r, const struct answer *now, const struct
     }
 }
 
-/* ---- silence ---- */
-
-/* minutes, hours or days, whichever the window has some of */
-static int64_t slot_of(const struct report *r, const char **ret_format)
-{
-    int64_t width = r->o->until - r->o->since;
-    if (width <= 6 * 3600 * NS_PER_S) {
-        *ret_format = "%Y-%m-%d %H:%M";
-        return 60 * NS_PER_S;
-    }
-    *ret_format = width <= 10 * NS_PER_DAY ? "%Y-%m-%d %H" : "%Y-%m-%d";
-    return width <= 10 * NS_PER_DAY ? 3600 * NS_PER_S : NS_PER_DAY;
-}
-
-/* how long an agent that spoke has been silent at the end, 0 when that is its way */
-static int64_t silence(const struct report *r, const struct answer_row *row, ts_ns *ret_last,
-                       int64_t *ret_gap)
-{
-    ts_ns first, last;
-    double n = answer_num(row, "entries", 0);
-    if (n < SILENT_ENTRIES || !answer_time(row, "first", &first) ||
-        !answer_time(row, "last", &last) || last <= first)
-        return 0;
-    int64_t gap = (int64_t)((double)(last - first) / (n - 1)), quiet = r->o->until - last;
-    const char *format;
-    int64_t slot = slot_of(r, &format);
-    double slots = (double)(floor_div(last, slot) - floor_div(first, slot) + 1);
-    *ret_last = last;
-    *ret_gap = gap;
-    return quiet / SILENT_GAPS > gap && quiet >= (r->o->until - r->o->since) / SILENT_PART &&
-                   answer_num(row, "slots", 0) >= SILENT_SLOTS * slots
-               ? quiet
-               : 0;
-}
-
-static void put_silent(struct page *p, struct page_block *t, str agent, double entries,
-                       const char *when, ts_ns last, int64_t gap)
-{
-    struct page_cell *c = page_row(p, t);
-    if (!c)
-        return;
-    cell_text(&c[0], agent);
-    cell_text(&c[1], str_c(when));
-    c[2] = (struct page_cell){ .t = last };
-    cell_num(&c[3], entries, false);
-    cell_num(&c[4], (double)gap / 1e6, gap == 0);
-}
-
-static void put_gone(struct report *r, struct page_block *t, const struct answer *now,
-                     const struct answer *before, uint32_t *shown)
-{
-    struct page *p = &r->page;
-    for (uint32_t i = 0; i < before->n; i++) {
-        const struct answer_row *was = &before->rows[i];
-        ts_ns last, first;
-        double n = answer_num(was, "entries", 0);
-        if (n < SILENT_ENTRIES || answer_find(now, "agent", agent_of(was)) ||
-            !answer_time(was, "last", &last) || !answer_time(was, "first", &first))
-            continue;
-        str name = report_short(r, agent_of(was), 60);
-        if (++*shown <= SILENT_SHOWN)
-            put_silent(p, t, name, n, "said nothing in this window", last,
-                       (int64_t)((double)(last - first) / (n - 1)));
-        report_find(r, 45, TONE_BAD,
-                    page_printf(p, "%.*s said nothing; it had %s entries in the window before.",
-                                STR_FMT(name), word_count(n).z));
-    }
-}
-
-static int put_silence(struct report *r, const struct answer *now, const struct answer *before)
-{
-    static const struct page_col cols[] = {
-        { "Agent", UNIT_NAME, false, false, false },
-        { "What", UNIT_TEXT, false, false, true },
-        { "Last entry", UNIT_TIME, false, false, false },
-        { "Entries", UNIT_COUNT, false, false, false },
-        { "Usual gap", UNIT_MS, false, false, false },
-    };
-    struct page *p = &r->page;
-    struct page_block *head = NULL, *t = NULL, **before_head = p->last;
-    uint32_t shown = 0;
-    head = page_add(p, BLOCK_HEADING, STR("Silent agents"));
-    t = page_table(p, cols, 5);
-    if (!head || !t)
-        return err_nomem(r->err);
-    put_gone(r, t, now, before, &shown);
-    for (uint32_t i = 0; i < now->n; i++) {
-        ts_ns last;
-        int64_t gap, quiet = silence(r, &now->rows[i], &last, &gap);
-        if (!quiet)
-            continue;
-        str name = report_short(r, agent_of(&now->rows[i]), 60);
-        if (++shown <= SILENT_SHOWN)
-            put_silent(p, t, name, answer_num(&now->rows[i], "entries", 0),
-                       page_printf(p, "silent for %s at the end", word_span(quiet).z).p, last, gap);
-        report_find(r, 44, TONE_BAD,
-                    page_printf(p, "%.*s has been silent since %s; until then it spoke every %s.",
-                                STR_FMT(name), word_minute(last).z, word_ms((double)gap / 1e6).z));
-    }
-    if (!shown) { /* no heading without agents */
-        *before_head = NULL;
-        p->last = before_head;
-    } else if (shown > SILENT_SHOWN) {
-        page_add(p, BLOCK_TEXT, page_printf(p, "And %u more.", shown - SILENT_SHOWN));
-    }
-    return 0;
-}
-
 int report_agents(struct report *r)
 {
     struct answer now, before;
-    const char *format;
-    slot_of(r, &format);
-    str pipes = page_printf(&r->page, BY_AGENT, format);
-    if (!pipes.p)
-        return err_nomem(r->err);
-    int rc = report_ask(r, &now, WINDOW_NOW, "agent:*", pipes.p);
+    int rc = report_ask(r, &now, WINDOW_NOW, "agent:*", BY_AGENT);
     if (rc == 0)
-        rc = report_ask(r, &before, WINDOW_BEFORE, "agent:*", pipes.p);
+        rc = report_ask(r, &before, WINDOW_BEFORE, "agent:*", BY_AGENT);
     if (rc < 0)
         return rc;
     if (now.n) {
@@ -245,7 +125,7 @@ int report_agents(struct report *r)
         rc = put_agents(r, &now, &before);
         tell_agents(r, &now, &before);
     }
-    return rc < 0 ? rc : put_silence(r, &now, &before);
+    return rc < 0 ? rc : report_silence(r, &now, &before);
 }
 
 /* ---- tools and models ---- */

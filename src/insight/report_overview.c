@@ -248,16 +248,39 @@ static struct page_block *heat(struct report *r, const char *what, const char *t
     return b;
 }
 
-int report_week(struct report *r)
+/* hours of the window as rows while they fit in an answer, else the 168 of a week */
+#define HOURS_MAX 9000
+#define HOURS "stats count() as entries, count() if (level:error) as errors by "
+
+static bool cell_of(const struct answer_row *row, int *ret_day, int *ret_hour)
 {
     static const str days[7] = { STR("Mon"), STR("Tue"), STR("Wed"), STR("Thu"),
                                  STR("Fri"), STR("Sat"), STR("Sun") };
-    struct answer t;
+    ts_ns t;
     int64_t hour;
-    int rc = report_ask(r, &t, WINDOW_NOW, "",
-                        "eval day = format_time(timestamp, \"%a\"), hour = "
-                        "format_time(timestamp, \"%H\") | stats count() as entries, count() if "
-                        "(level:error) as errors by day, hour");
+    if (answer_time(row, "time", &t)) {
+        *ret_day = weekday(t);
+        *ret_hour = (int)((t - floor_div(t, NS_PER_DAY) * NS_PER_DAY) / (3600 * NS_PER_S));
+        return true;
+    }
+    if (!str_to_i64(answer_text(row, "hour"), &hour) || hour < 0 || hour > 23)
+        return false;
+    *ret_hour = (int)hour;
+    for (*ret_day = 0; *ret_day < 7; ++*ret_day)
+        if (str_eq(answer_text(row, "day"), days[*ret_day]))
+            return true;
+    return false;
+}
+
+int report_week(struct report *r)
+{
+    struct answer t;
+    bool few = (r->o->until - r->o->since) / (3600 * NS_PER_S) < HOURS_MAX;
+    int day, hour,
+        rc = report_ask(r, &t, WINDOW_NOW, "",
+                        few ? HOURS "time(1h)"
+                            : "eval day = format_time(timestamp, \"%a\"), hour = "
+                              "format_time(timestamp, \"%H\") | " HOURS "day, hour");
     if (rc < 0 || t.n == 0)
         return rc;
     page_add(&r->page, BLOCK_HEADING, STR("When it happens"));
@@ -265,15 +288,11 @@ int report_week(struct report *r)
     struct page_block *bad =
         r->errors > 0 ? heat(r, "Errors by day of the week and hour (UTC)", "errors") : NULL;
     for (uint32_t i = 0; i < t.n && all; i++) {
-        if (!str_to_i64(answer_text(&t.rows[i], "hour"), &hour) || hour < 0 || hour > 23)
+        if (!cell_of(&t.rows[i], &day, &hour))
             continue;
-        for (int d = 0; d < 7; d++) {
-            if (!str_eq(answer_text(&t.rows[i], "day"), days[d]))
-                continue;
-            all->heat[d][hour] += (uint64_t)answer_num(&t.rows[i], "entries", 0);
-            if (bad)
-                bad->heat[d][hour] += (uint64_t)answer_num(&t.rows[i], "errors", 0);
-        }
+        all->heat[day][hour] += (uint64_t)answer_num(&t.rows[i], "entries", 0);
+        if (bad)
+            bad->heat[day][hour] += (uint64_t)answer_num(&t.rows[i], "errors", 0);
     }
     return 0;
 }

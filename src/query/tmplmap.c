@@ -219,14 +219,15 @@ int past_is_new(struct past *p, str tmpl, struct val *ret, struct err *err)
     *ret = VAL_ABSENT;
     if (!p->known)
         return 0;
+    /* however they are looked up: what summaries hold differs with the state of the store */
+    if (p->checks == PAST_CHECKS_MAX)
+        run_warn(p->run, "%s: whether patterns are new was looked up for %d of them", p->pipe,
+                 PAST_CHECKS_MAX);
+    if (p->checks++ >= PAST_CHECKS_MAX)
+        return 0;
     const uint64_t *slot = smap_get(&p->first, tmpl.n ? tmpl : STR(""));
     bool there = slot && p->stat[*slot - 1].first < p->from;
     if (!there && !p->whole) {
-        if (p->checks == PAST_CHECKS_MAX)
-            run_warn(p->run, "%s: of more than %d patterns it was not looked whether they are new",
-                     p->pipe, PAST_CHECKS_MAX);
-        if (p->checks++ >= PAST_CHECKS_MAX)
-            return 0;
         int rc = look_back(p, &tmpl, &there, err);
         if (rc)
             return rc;

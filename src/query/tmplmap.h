@@ -38,8 +38,8 @@ int tmpl_rows_get(struct tmpl_rows *r, uint32_t row, bool *ret_has_message, uint
 /* ---- was it there before? ----
  * The summaries of segments tell when a template was first stored. Where they do not say (they hold
  * the frequent ones, and count what a key may not see), earlier entries with the longest fixed
- * piece of the template are looked at, for at most PAST_CHECKS_MAX templates. */
-#define PAST_CHECKS_MAX 1000
+ * piece of the template are looked at. At most PAST_CHECKS_MAX templates are asked for. */
+#define PAST_CHECKS_MAX 5000
 
 struct past {
     struct run *run;

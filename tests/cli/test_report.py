@@ -13,6 +13,7 @@ from clitest import BothWays, USAGE, UNREACHABLE, CliTest, WithServer, run
 
 EVIL = "<img src=x onerror=alert(1)> | [click](http://evil.example) `x` \u202e"
 UNTIL = "2026-11-21T12:00:00Z"
+START = mesh.END - timedelta(hours=24)
 
 
 class Page(HTMLParser):
@@ -212,6 +213,29 @@ class TestMesh(BothWays):
         self.assertEqual(widths, {48})
 
 
+class TestSilence(WithServer):
+    """Who spoke steadily and stopped is silent; who spoke now and then is not."""
+    agents = {"steady": range(0, 20 * 60), "done \"quick\" \\ job": range(0, 20), "gone": (),
+              "now and then": [h * 60 + m for h in (0, 7, 15) for m in range(20)],
+              "alive": range(0, 24 * 60, 2)}
+    server_entries = [
+        {"timestamp": mesh.stamp(START + timedelta(minutes=m)), "agent": agent, "message": "at work"}
+        for agent, minutes in agents.items() for m in minutes] + [
+        {"timestamp": mesh.stamp(START - timedelta(minutes=m)), "agent": "gone", "message": "at work"}
+        for m in range(1, 31)]
+
+    def test_silent_agents(self):
+        page = Page(self.at("report", "--until", UNTIL, "--format", "html").out)
+        got = {r["Agent"]: r for r in page.table("Agent", "What")}
+        self.assertEqual(set(got), {"steady", "gone"})
+        self.assertEqual((got["steady"]["What"], got["steady"]["Last entry"], got["steady"]["Usual gap"]),
+                         ("silent for 4.0 h at the end", "2026-11-21 07:59:00", "1 min 00 s"))
+        self.assertEqual((got["gone"]["What"], got["gone"]["Entries"]), ("said nothing in this window", "30"))
+        text = "\n".join(page.findings)
+        self.assertIn("steady has been silent since 2026-11-21 07:59; until then it spoke every 1 min 00 s.", text)
+        self.assertIn("gone said nothing; it had 30 entries in the window before.", text)
+
+
 class TestHostile(WithServer):
     """What strangers log does not become a part of the page."""
     server_entries = [
@@ -300,6 +324,9 @@ class TestOptions(CliTest):
                 since = "2025-11-21"
             out = self.at("--since", since, "--until", "2026-11-21T10:00:30Z").out
             self.assertEqual(len(re.findall(r"(?m)^    info     \|", out)), 1, since)
+            week = re.search(r"(?m)^    Sat  (.{48})  1$", out).group(1)
+            self.assertEqual(week.strip("·"), "██", since)
+            self.assertEqual(week.index("█"), 20)
             self.assertIn("| 1, most 1", out)
 
     def test_output(self):

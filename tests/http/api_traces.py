@@ -154,6 +154,30 @@ class Insight(unittest.TestCase):
         self.assertIn("line 1: a price must be a number", self.server.err)
         self.assertEqual(self.get("/api/v1/cost")["total"]["cost_usd"], 17)
 
+    def test_tokens_of_the_dialects(self):
+        """OpenAI's and Anthropic's words, beside what each dialect asks for."""
+        openai = {"model": "m", "usage": {"prompt_tokens": 100, "completion_tokens": 7,
+                                          "prompt_tokens_details": {"cached_tokens": 30}}}
+        anthropic = {"model": "m", "usage": {"input_tokens": 70, "output_tokens": 7,
+                                             "cache_read_input_tokens": 30}}
+        with Server() as s:
+            for n, u in (("0", openai), ("1", anthropic)):
+                for path, body in (
+                        ("/api/v1/ingest", {"agent": "native" + n, "message": "x"}),
+                        ("/ingest", {"timestamp": T, "agent": "fleet" + n, "level": "INFO",
+                                     "message": "x"}),
+                        ("/log", {"agent": "guide" + n, "event": "e", "content": "x"}),
+                        ("/events", {"source_app": "hook" + n, "session_id": "k",
+                                     "hook_event_type": "e", "payload": {"a": 1}})):
+                    r = s.post(path, dict(body, **u))
+                    self.assertIn(r.status, (200, 201), (path, r))
+            rows = s.get("/api/v1/query", query={"q": "* | usage by agent"}).json()["rows"]
+            self.assertEqual(sorted(r["agent"] for r in rows), sorted(
+                d + n for n in "01" for d in ("native", "fleet", "guide", "hook")))
+            for r in rows:
+                self.assertEqual((r["tokens.input"], r["tokens.cache_read"], r["tokens.output"]),
+                                 (70, 30, 7), r)
+
     def test_a_key_sees_its_agents_alone(self):
         with Server(key=ADMIN, env={"FLEETLOG_API_KEY": ADMIN}) as s:
             s.ingest(ENTRIES)

@@ -92,9 +92,30 @@ static void test_long(void **state)
     text_is(text, want);
 }
 
+/* what stands past the limit is not looked at */
+static void test_long_stack(void **state)
+{
+    (void)state;
+    struct fault_stack s;
+    struct buf b;
+    buf_init(&b, 2 * FAULT_STACK_MAX);
+    buf_puts(&b, "E: x\n    at first (/a/b.js:1:2)\n");
+    size_t head = b.n;
+    buf_fill(&b, '-', FAULT_STACK_MAX - head - 1);
+    buf_puts(&b, "\n  File \"/late.py\", line 1, in late\n");
+    assert_true(fault_stack_read(buf_str(&b), &s));
+    assert_true(str_eq(s.function, STR("first")));
+    buf_reset(&b);
+    buf_fill(&b, '-', FAULT_STACK_MAX);
+    buf_puts(&b, "\n    at late (/a/b.js:1:2)\n");
+    assert_false(fault_stack_read(buf_str(&b), &s));
+    buf_deinit(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_stacks), cmocka_unit_test(test_texts),
-                                        cmocka_unit_test(test_long) };
+                                        cmocka_unit_test(test_long),
+                                        cmocka_unit_test(test_long_stack) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

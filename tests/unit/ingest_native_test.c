@@ -48,6 +48,49 @@ static void mapping(void **state)
           "{\"tokens.input\":70,\"tokens.cache_read\":30}", NULL },
         { "{\"gen_ai.usage.input_tokens\":10,\"gen_ai.usage.cache_read.input_tokens\":30}",
           "{\"tokens.input\":10,\"tokens.cache_read\":30}", NULL },
+        /* each source by its own names: Anthropic's, Claude Code's, Codex', OpenAI's two, the
+         * conventions old and new, OpenInference, Vercel */
+        { "{\"usage\":{\"input_tokens\":100,\"cache_read_input_tokens\":30,"
+          "\"cache_creation_input_tokens\":7,\"output_tokens\":5}}",
+          "{\"tokens.input\":100,\"tokens.cache_read\":30,\"tokens.cache_write\":7,"
+          "\"tokens.output\":5}",
+          NULL },
+        { "{\"input_tokens\":100,\"cache_read_tokens\":300,\"cache_creation_tokens\":7}",
+          "{\"tokens.input\":100,\"tokens.cache_read\":300,\"tokens.cache_write\":7}", NULL },
+        { "{\"input_token_count\":100,\"cached_token_count\":30,\"cache_write_token_count\":20,"
+          "\"output_token_count\":9,\"reasoning_token_count\":4}",
+          "{\"tokens.input\":50,\"tokens.cache_read\":30,\"tokens.cache_write\":20,"
+          "\"tokens.output\":9,\"tokens.reasoning\":4}",
+          NULL },
+        { "{\"usage\":{\"prompt_tokens\":100,\"completion_tokens\":9,"
+          "\"prompt_tokens_details\":{\"cached_tokens\":30},"
+          "\"completion_tokens_details\":{\"reasoning_tokens\":4}}}",
+          "{\"tokens.input\":70,\"tokens.cache_read\":30,\"tokens.output\":9,"
+          "\"tokens.reasoning\":4}",
+          NULL },
+        { "{\"usage\":{\"input_tokens\":100,\"input_tokens_details\":{\"cached_tokens\":30},"
+          "\"output_tokens\":9,\"output_tokens_details\":{\"reasoning_tokens\":4}}}",
+          "{\"tokens.input\":70,\"tokens.cache_read\":30,\"tokens.output\":9,"
+          "\"tokens.reasoning\":4}",
+          NULL },
+        { "{\"gen_ai.usage.input_tokens\":100,\"gen_ai.usage.cache_creation.input_tokens\":10,"
+          "\"gen_ai.usage.cache_read.input_tokens\":30,"
+          "\"gen_ai.usage.reasoning.output_tokens\":4,\"gen_ai.usage.output_tokens\":9}",
+          "{\"tokens.input\":60,\"tokens.cache_read\":30,\"tokens.cache_write\":10,"
+          "\"tokens.output\":9,\"tokens.reasoning\":4}",
+          NULL },
+        { "{\"gen_ai.usage.prompt_tokens\":100,\"gen_ai.usage.completion_tokens\":9}",
+          "{\"tokens.input\":100,\"tokens.output\":9}", NULL },
+        { "{\"llm.token_count.prompt\":100,\"llm.token_count.prompt_details.cache_read\":30,"
+          "\"llm.token_count.completion\":9,\"llm.cost.total\":0.5}",
+          "{\"tokens.input\":70,\"tokens.cache_read\":30,\"tokens.output\":9,"
+          "\"cost_usd\":0.5}",
+          NULL },
+        { "{\"ai.usage.promptTokens\":100,\"ai.usage.cachedInputTokens\":30,"
+          "\"ai.usage.completionTokens\":9,\"ai.usage.reasoningTokens\":4}",
+          "{\"tokens.input\":70,\"tokens.cache_read\":30,\"tokens.output\":9,"
+          "\"tokens.reasoning\":4}",
+          NULL },
         { "{\"input_tokens\":100,\"cache_read_tokens\":30}",
           "{\"tokens.input\":100,\"tokens.cache_read\":30}", NULL },
         { "{\"input\":{\"a\":[1, 2]},\"output\":\"o\"}",

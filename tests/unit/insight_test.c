@@ -275,7 +275,7 @@ static void a_query_that_fails_ends_the_report(void **state)
 {
     static const char *const marks[] = { "usage",        "timeline",  "issues",
                                          "by agent |",   "tool:*",    "model:*",
-                                         "by agent, op", "limit 12",  "by day, hour",
+                                         "by agent, op", "limit 12",  "by time(1h)",
                                          "audit.action", "anomalies", "sessions" };
     struct err err = ERR_INIT;
     struct report_opts o = { .since = NOW - NS_PER_DAY, .until = NOW };

@@ -171,10 +171,87 @@ static void test_sessions(void **state)
     issue_set_free(s);
 }
 
+/* ---- patterns: whether they are new is looked up for so many ---- */
+
+struct counted {
+    uint32_t fresh, old, unknown;
+};
+
+static int pattern_row(void *ctx, const struct query_row *row, struct err *err)
+{
+    struct counted *c = ctx;
+    (void)err;
+    for (uint32_t i = 0; i < row->ncells; i++)
+        if (str_eq(row->cells[i].name, STR("new"))) {
+            const struct val *v = &row->cells[i].v;
+            c->unknown += v->t != V_BOOL;
+            c->fresh += v->t == V_BOOL && v->b;
+            c->old += v->t == V_BOOL && !v->b;
+        }
+    return 0;
+}
+
+static void append(struct store *s, uint32_t n, ts_ns at)
+{
+    struct arena a;
+    struct buf out;
+    struct batch *b;
+    struct err err = ERR_INIT;
+    size_t bytes;
+    char text[40];
+    arena_init(&a, (size_t)64 << 20);
+    buf_init(&out, (size_t)16 << 20);
+    assert_int_equal(batch_new(&b, &a, &err), 0);
+    for (uint32_t i = 0; i < n; i++) {
+        snprintf(text, sizeof text, "broke %c%c%c", 'a' + (int)(i % 26), 'a' + (int)(i / 26 % 26),
+                 'a' + (int)(i / 676));
+        assert_true(bcol_put_i64(batch_col(b, STR("timestamp"), V_I64), at + i));
+        assert_true(kit_put(batch_col(b, STR("message"), V_STR), arena_dup(&a, str_c(text))));
+        batch_end_row(b);
+    }
+    assert_int_equal(batch_encode(b, &out, &err), 0);
+    arena_deinit(&a);
+    char *p = buf_take(&out, &bytes);
+    assert_int_equal(store_append_wait(s, p, bytes, n, NULL, &err), 0);
+}
+
+static void test_patterns(void **state)
+{
+    (void)state;
+    struct io *io = kit_disk();
+    struct store *s = kit_open(io, 24u << 20);
+    struct query_opts o;
+    struct query_result res;
+    struct query *q;
+    struct err err = ERR_INIT;
+    struct counted got = { 0 };
+    struct query_sink sink = { .ctx = &got, .row = pattern_row };
+    append(s, 3, KIT_T0 - NS_PER_DAY);
+    append(s, 5100, KIT_T0);
+    query_opts_default(&o);
+    o.start = KIT_T0 - NS_PER_S;
+    o.end = TS_MAX;
+    assert_int_equal(query_parse(&q, STR("* | patterns 6000"), &o, &err), 0);
+    for (int flushed = 0; flushed < 2; flushed++) {
+        got = (struct counted){ 0 };
+        assert_int_equal(query_run(q, s, &sink, NULL, &res, &err), 0);
+        /* equal counts: the latest first, so the three old ones are the last asked for */
+        assert_int_equal(got.fresh, 5000);
+        assert_int_equal(got.unknown, 100);
+        assert_int_equal(got.old, 0);
+        assert_int_equal(res.nwarnings, 1);
+        assert_int_equal(store_flush(s, &err), 0);
+    }
+    query_free(q);
+    store_close(s);
+    io_free(io);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_lines), cmocka_unit_test(test_merge),
                                         cmocka_unit_test(test_memory),
-                                        cmocka_unit_test(test_sessions) };
+                                        cmocka_unit_test(test_sessions),
+                                        cmocka_unit_test(test_patterns) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
