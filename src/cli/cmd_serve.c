@@ -9,9 +9,17 @@
 #include "cli/config.h"
 #include "cli/retention.h"
 #include "cli/target.h"
+#include "net/outbound.h"
 #include "server/server.h"
 
 #define LISTEN_MAX 16
+
+static bool net_check(const char *value, const char **why)
+{
+    struct net_range r;
+    *why = "is an address or a range like 10.0.0.0/8";
+    return net_range_parse(str_c(value), &r);
+}
 
 static const struct opt opts[] = {
     { .name = "listen",
@@ -148,6 +156,24 @@ static const struct opt opts[] = {
       .min = 64 << 10,
       .help = "entries kept in memory before they become a file; past twice that senders "
               "wait, after 2 s they get 503" },
+    { .name = "alerts",
+      .type = OPT_FILE,
+      .arg = "FILE",
+      .help = "alert rules, YAML; read again on SIGHUP" },
+    { .name = "alert-allow-net",
+      .type = OPT_TEXT,
+      .arg = "CIDR",
+      .repeats = true,
+      .check = net_check,
+      .help = "webhooks may go to this range although it is not public, as 10.0.0.0/8 or "
+              "127.0.0.1" },
+    { .name = "alert-ca-file",
+      .type = OPT_FILE,
+      .arg = "FILE",
+      .help = "certificates, PEM, that webhooks trust instead of the system's" },
+    { .name = "alert-commands",
+      .type = OPT_FLAG,
+      .help = "alert rules may run programs, as the user the server runs as" },
     { .name = "log-level",
       .type = OPT_CHOICE,
       .arg = "LEVEL",
@@ -181,6 +207,7 @@ struct lists {
     const char *listen[LISTEN_MAX];
     const char *hosts[LISTEN_MAX];
     char port[32];
+    struct net_range nets[OUTBOUND_RANGES_MAX];
 };
 
 static int addresses(struct cli *c, struct server_config *cfg, struct lists *l)
@@ -204,6 +231,21 @@ static int addresses(struct cli *c, struct server_config *cfg, struct lists *l)
     }
     cfg->listen = l->listen;
     cfg->allow_hosts = l->hosts;
+    return 0;
+}
+
+static int alert_options(struct cli *c, struct server_config *cfg, struct lists *l)
+{
+    const char *v;
+    for (int i = 0; (v = opt_nth(c, "alert-allow-net", i)); i++) {
+        if (cfg->nalert_nets == OUTBOUND_RANGES_MAX)
+            return cli_fail(c, EXIT_USAGE, NULL, "at most %d ranges", OUTBOUND_RANGES_MAX);
+        net_range_parse(str_c(v), &l->nets[cfg->nalert_nets++]); /* was checked */
+    }
+    cfg->alert_nets = l->nets;
+    cfg->alerts_file = opt_text(c, "alerts");
+    cfg->alert_ca_file = opt_text(c, "alert-ca-file");
+    cfg->alert_commands = opt_on(c, "alert-commands");
     return 0;
 }
 
@@ -284,6 +326,8 @@ static int run(struct cli *c)
     int rc = configure(c, dir);
     if (rc == 0)
         rc = addresses(c, &cfg, &lists);
+    if (rc == 0)
+        rc = alert_options(c, &cfg, &lists);
     if (rc)
         return rc;
     if (!opt_text(c, "tls-cert") != !opt_text(c, "tls-key"))

@@ -13,8 +13,8 @@
 
 #include "meta/meta.h"
 
-/* 1: keys; 2: states of issues and their history */
-#define META_VERSION 2
+/* 1: keys; 2: states of issues and their history; 3: alert rules, states, history, deliveries */
+#define META_VERSION 3
 #define HASH_N 32
 #define STATIC_MAX 8
 
@@ -38,6 +38,7 @@ struct meta {
 };
 
 extern const char issues_schema[];
+extern const char alerts_schema[];
 
 int db_err(struct meta *m, int rc, struct err *err, const char *what);
 int db_exec(struct meta *m, const char *sql, struct err *err, const char *what);

@@ -39,6 +39,16 @@ void keys_list(struct call *c);
 void keys_create(struct call *c);
 void keys_get(struct call *c);
 void keys_delete(struct call *c);
+/* alert_api.c */
+void alerts_api_list(struct call *c);
+void alerts_api_create(struct call *c);
+void alerts_api_history(struct call *c);
+void alerts_api_get(struct call *c);
+void alerts_api_put(struct call *c);
+void alerts_api_patch(struct call *c);
+void alerts_api_delete(struct call *c);
+void alerts_api_test(struct call *c);
+void alerts_api_snooze(struct call *c);
 /* fleet.c */
 void fleet_ingest(struct call *c);
 void fleet_search(struct call *c);

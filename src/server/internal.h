@@ -110,6 +110,7 @@ struct call {
 
 /* ---- the server (server.c) ---- */
 struct auth;
+struct alerts;
 struct server {
     struct server_config cfg;
     struct io *io;
@@ -122,6 +123,7 @@ struct server {
     struct spill_area *spill; /* where queries put what their memory does not hold */
     struct pool *decoders;    /* big bodies */
     struct auth *auth;
+    struct alerts *alerts;
     struct metrics metrics;
     struct tails *tails;
     struct issues *issues;

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "server/alerts.h"
 #include "server/internal.h"
 
 const char *const request_class_names[REQ_CLASS__COUNT] = { "ingest", "query", "tail", "control",
@@ -186,6 +187,30 @@ static void put_net(struct buf *b, struct server *s)
     gauge(b, "body_bytes_in_flight", "Bytes of request bodies in memory.", st.inflight_body_bytes);
 }
 
+static void put_alerts(struct buf *b, struct server *s)
+{
+    struct alerts *al = s->alerts;
+    uint64_t failed = 0, firing = 0;
+    pthread_mutex_lock(&al->lock);
+    uint64_t rules = al->n;
+    for (uint32_t i = 0; i < al->n; i++) {
+        failed += al->v[i]->failed_since != 0;
+        for (uint32_t k = 0; k < al->v[i]->set->n; k++)
+            firing += al->v[i]->set->v[k].state == ALERT_FIRING;
+    }
+    pthread_mutex_unlock(&al->lock);
+    gauge(b, "alert_rules", "Alert rules.", rules);
+    gauge(b, "alert_rules_failing", "Alert rules that could not be evaluated.", failed);
+    gauge(b, "alerts_firing", "Groups of alert rules that fire.", firing);
+    counter(b, "alert_evaluations_total", "Evaluations of alert rules.",
+            metric_get(&al->evaluations));
+    counter(b, "alert_evaluation_failures_total", "Evaluations that failed.",
+            metric_get(&al->failures));
+    counter(b, "alert_delivery_attempts_total", "Attempts to deliver.", metric_get(&al->attempts));
+    counter(b, "alert_deliveries_total", "Messages delivered.", metric_get(&al->delivered));
+    counter(b, "alert_deliveries_failed_total", "Messages given up.", metric_get(&al->undelivered));
+}
+
 void metrics_put(struct buf *out, struct server *s)
 {
     put_entries(out, &s->metrics);
@@ -193,6 +218,7 @@ void metrics_put(struct buf *out, struct server *s)
     put_queries(out, s);
     put_auth(out, &s->metrics);
     put_live(out, s);
+    put_alerts(out, s);
     put_store(out, s);
     put_net(out, s);
     head(out, "start_time_seconds", "gauge", "When the server started.");

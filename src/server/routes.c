@@ -170,6 +170,12 @@ static const struct route_param p_cost[] = {
 };
 static const struct route_param p_agent[] = { P("name", "name of the agent, percent-encoded"),
                                               RANGE, END };
+static const struct route_param p_alert[] = { P("name", "name of the rule"), END };
+static const struct route_param p_alert_history[] = {
+    Q("alert", "string", "only of this rule"),
+    Q("limit", "integer", "lines, 100 by default, 1,000 at most"),
+    Q("before", "integer", "only lines with a smaller id: next_before of the page before"), END
+};
 static const struct route_param p_key[] = { P("id", "number of the key"), END };
 static const struct route_param p_search[] = {
     Q("agent", "string", "exact, or a glob with `*`"),
@@ -378,6 +384,47 @@ const struct route route_table[] = {
         HTTP_POST, "/api/v1/keys", keys_create, SCOPE_ADMIN, REQ_CONTROL, 0, "Make an API key",
         "`{name, scopes:[\"ingest\",\"read\",\"write-marks\",\"admin\"], agent?, rate?, expires?}`",
         "the key with its `secret`, which is shown this once", NULL),
+    NATIVE(HTTP_GET, "/api/v1/alerts", alerts_api_list, SCOPE_READ, REQ_CONTROL, 0,
+           "Alert rules and their states", NULL,
+           "`{alerts:[the rule's members, and condition, source, agents, created, changed, "
+           "changed_by, state, snoozed_until, snoozed_by, evaluated, elapsed_ms, error, "
+           "too_many_groups, groups], deliveries_waiting}`; groups that are ok are left out; state "
+           "is `new ok pending firing resolved error disabled`",
+           NULL),
+    NATIVE(HTTP_POST, "/api/v1/alerts", alerts_api_create, SCOPE_ADMIN, REQ_CONTROL, 0,
+           "Make an alert rule", "the rule, see docs/alerts.md", "201 and the rule", NULL),
+    NATIVE(HTTP_GET, "/api/v1/alerts/history", alerts_api_history, SCOPE_READ, REQ_CONTROL, 0,
+           "What alert rules went through, newest first", NULL,
+           "`{history:[{id, time, alert, group, from, to, value, note}], next_before}`; the newest "
+           "10,000 lines are kept",
+           p_alert_history),
+    NATIVE(HTTP_GET, "/api/v1/alerts/{name}", alerts_api_get, SCOPE_READ, REQ_CONTROL, 0,
+           "One alert rule", NULL,
+           "the rule with all its groups, and `deliveries`, the last 20: `{id, group, target, "
+           "status, attempts, answer, created, next, done}`",
+           p_alert),
+    NATIVE(HTTP_PUT, "/api/v1/alerts/{name}", alerts_api_put, SCOPE_ADMIN, REQ_CONTROL, 0,
+           "Make or replace an alert rule",
+           "the rule; a secret `***` stays what it was while its address does",
+           "the rule; 409 when the server's file holds it", p_alert),
+    NATIVE(HTTP_PATCH, "/api/v1/alerts/{name}", alerts_api_patch, SCOPE_ADMIN, REQ_CONTROL, 0,
+           "Change an alert rule", "members to replace, each as a whole; null takes one away",
+           "the rule; 409 when the server's file holds it", p_alert),
+    NATIVE(HTTP_DELETE, "/api/v1/alerts/{name}", alerts_api_delete, SCOPE_ADMIN, REQ_CONTROL, 0,
+           "Delete an alert rule", NULL,
+           "`{deleted}`; who was told that it fires is told that it ended; 409 when the server's "
+           "file holds it",
+           p_alert),
+    NATIVE(HTTP_POST, "/api/v1/alerts/{name}/test", alerts_api_test, SCOPE_READ, REQ_QUERY, 0,
+           "Evaluate a rule now; nothing is delivered or changed",
+           "nothing, or a rule to try instead of the stored one",
+           "`{alert, condition, query, from, to, elapsed_ms, too_many_groups, groups:[{group, "
+           "value, breached, state, next_state}]}`",
+           p_alert),
+    NATIVE(HTTP_POST, "/api/v1/alerts/{name}/snooze", alerts_api_snooze, SCOPE_MARK, REQ_CONTROL, 0,
+           "Tell nobody of a rule for a while",
+           "`{\"for\":\"2h\"}` or `{\"until\":time}`; `{\"until\":null}` ends it",
+           "the rule; what still fires at the end is told then", p_alert),
     NATIVE(HTTP_GET, "/api/v1/keys/{id}", keys_get, SCOPE_ADMIN, REQ_CONTROL, 0, "One API key",
            NULL, "the key", p_key),
     NATIVE(HTTP_DELETE, "/api/v1/keys/{id}", keys_delete, SCOPE_ADMIN, REQ_CONTROL, 0,

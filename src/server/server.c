@@ -1,7 +1,8 @@
 /* server.c: puts the parts together and takes them apart again.
  *
- *   start: io -> keys -> live -> store (which publishes to live) -> pools -> network
- *   stop:  network (drains) -> pools -> store -> live -> keys -> io
+ *   start: io -> keys -> live -> store (which publishes to live) -> pools -> alert rules -> network
+ *          -> alert threads
+ *   stop:  network (drains) -> pools -> alerts -> store -> live -> keys -> io
  *
  * While the network drains everything behind it still works, so requests in progress are answered;
  * waiting polls and tails are told to end first. */
@@ -21,6 +22,7 @@
 #include "base/mem.h"
 #include "base/turns.h"
 #include "model/ident.h"
+#include "server/alerts.h"
 #include "server/internal.h"
 #include "server/prices.h"
 #include "server/issues.h"
@@ -279,8 +281,14 @@ static int start_parts(struct server *s, struct err *err)
     if (rc == 0)
         rc = pool_new(&s->decoders, "decode", DECODERS, DECODER_QUEUE, 0, err);
     if (rc == 0)
+        rc = alerts_new(s, err);
+    if (rc == 0)
+        rc = alerts_start(s, err);
+    if (rc == 0)
         s->started_at = server_now(s);
-    return rc == 0 ? start_network(s, err) : rc;
+    if (rc == 0)
+        rc = start_network(s, err);
+    return rc == 0 ? alerts_run(s, err) : rc;
 }
 
 int server_start(struct server **ret, const struct server_config *cfg, struct err *err)
@@ -318,12 +326,14 @@ void server_stop(struct server *s)
         net_stop(s->net);
     pool_free(s->decoders);
     pool_free(s->queries);
+    alerts_stop(s);
     turns_free(s->turns);
     spill_area_close(s->spill);
     issues_free(s);
     if (s->store)
         store_close(s->store);
     live_free(s->live);
+    alerts_free(s);
     meta_close(s->meta);
     tails_free(s);
     auth_free(s);
@@ -341,8 +351,18 @@ void server_stop(struct server *s)
 static void reload(struct server *s)
 {
     struct err err = ERR_INIT;
-    if (!s->cfg.tls_cert)
+    if (s->cfg.alerts_file) {
+        if (alerts_reload(s, &err) < 0)
+            log_error("server", "SIGHUP: the alert rules stay as they were: %s%s%s", err.msg,
+                      err.hint[0] ? "; " : "", err.hint);
+        else
+            log_info("server", "SIGHUP: alert rules loaded from %s", s->cfg.alerts_file);
+        err_reset(&err);
+    }
+    if (!s->cfg.tls_cert && !s->cfg.alerts_file)
         log_info("server", "SIGHUP: nothing to load again, keys are always current");
+    else if (!s->cfg.tls_cert)
+        return;
     else if (net_tls_reload(s->net, &err) < 0)
         log_error("server", "SIGHUP: the certificate in use stays: %s", err.msg);
     else

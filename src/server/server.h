@@ -19,6 +19,7 @@
 #define SERVER_LISTEN_DEFAULT "127.0.0.1:8140"
 
 struct server;
+struct net_range; /* net/outbound.h */
 
 /* Every text is borrowed until server_run returns or server_stop. */
 struct server_config {
@@ -42,12 +43,18 @@ struct server_config {
                                    They may do everything. */
     bool
         exit_on_storage_failure; /* --exit-on-storage-failure: stop (74) when the log cannot sync */
-    enum log_level log_level;    /* --log-level */
-    struct net_limits limits;    /* server_config_default fills in net_limits_default */
-    struct store_config store;   /* retention_ns (--retention), max_disk_bytes (--max-disk),
-                                    recovery_strict ..., no_fsync, ack_early, memtable_bytes;
-                                    on_durable, on_event, create, url and read_only are the
-                                    server's own and overwritten */
+    const char *alerts_file;     /* --alerts: rules, YAML; read again on SIGHUP; may be NULL */
+    bool alert_commands;         /* --alert-commands: rules may run programs */
+    const char *alert_ca_file;   /* --alert-ca-file: trusted by webhooks; NULL = the system's */
+    const struct net_range *alert_nets; /* --alert-allow-net: webhooks may go there although it is
+                                           private */
+    uint32_t nalert_nets;
+    enum log_level log_level;  /* --log-level */
+    struct net_limits limits;  /* server_config_default fills in net_limits_default */
+    struct store_config store; /* retention_ns (--retention), max_disk_bytes (--max-disk),
+                                  recovery_strict ..., no_fsync, ack_early, memtable_bytes;
+                                  on_durable, on_event, create, url and read_only are the
+                                  server's own and overwritten */
     /* Called once when connections are accepted; url is the first address, "http://127.0.0.1:8140".
      * NULL: "fleetlog listening on URL" is printed on stdout, one line an address, and flushed. */
     void (*ready)(void *ctx, const char *url);

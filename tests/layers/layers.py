@@ -33,12 +33,13 @@ MAY_USE = {
     "insight": ["base", "codec", "model", "query", "store/store.h"],
     "meta": ["base", "io"],
     "net": ["base", "io", "codec"],
+    "alert": ["base", "codec"],
     "server": ["base", "io", "codec", "model", "ingest", "store", "query", "live", "insight",
-               "meta", "net"],
+               "meta", "net", "alert"],
     "collect": ["base", "io", "codec", "model", "ingest", "net"],
     "client": ["base", "io"],
     "cli": ["base", "io", "codec", "model", "ingest", "store", "query", "live", "insight", "meta",
-            "net", "server", "collect", "client"],
+            "net", "alert", "server", "collect", "client"],
     "main.c": ["base", "cli", "server"],
 }
 
