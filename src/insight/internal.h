@@ -59,6 +59,8 @@ void report_find(struct report *r, double weight, enum tone tone, str text);
 double report_surprise(double now, double before);
 /* share of a window: [0, 1] */
 double report_share(double part, double whole);
+/* a moment in a sentence: to the minute, in windows of an hour and less to the second */
+struct word report_when(const struct report *r, ts_ns t);
 /* a text of a stranger, short enough for a table */
 str report_short(struct report *r, str text, size_t max);
 

@@ -119,6 +119,11 @@ double report_share(double part, double whole)
     return whole > 0 ? part / whole : 0;
 }
 
+struct word report_when(const struct report *r, ts_ns t)
+{
+    return r->o->until - r->o->since <= 3600 * NS_PER_S ? word_time(t) : word_minute(t);
+}
+
 str report_short(struct report *r, str text, size_t max)
 {
     bool cut;
@@ -195,8 +200,8 @@ static void put_top(struct report *r)
     str f = str_trim(o->filter);
     p->title = o->title.n ? o->title : STR("Fleet report");
     p->subtitle =
-        page_printf(p, "%s to %s UTC (%s), against the %s before%s%.*s", word_minute(o->since).z,
-                    word_minute(o->until).z, word_span(o->until - o->since).z,
+        page_printf(p, "%s to %s UTC (%s), against the %s before%s%.*s", report_when(r, o->since).z,
+                    report_when(r, o->until).z, word_span(o->until - o->since).z,
                     word_span(o->until - o->since).z, f.n ? " · only " : "", STR_FMT(f));
 }
 

@@ -30,7 +30,7 @@ static void put_row(struct report *r, struct page_block *b, const struct answer_
     struct page_cell *c = page_row(&r->page, b);
     if (!c)
         return;
-    cell_text(&c[0], was ? STR("known") : STR("new"));
+    cell_text(&c[0], r->entries_before == 0 ? STR_NULL : was ? STR("known") : STR("new"));
     cell_num(&c[1], answer_num(row, "count", 0), false);
     cell_num(&c[2], answer_num(was, "count", 0), false);
     cell_text(&c[3], report_short(r, answer_text(row, "title"), TEXT_SHOWN));
@@ -50,7 +50,7 @@ static void tell_new(struct report *r, const struct answer_row *row)
         return;
     report_find(r, 25 + report_surprise(n, 0), TONE_BAD,
                 page_printf(p, "New error, %s %s since %s%s%.*s: %.*s", word_count(n).z,
-                            word_plural(n, "time", "times"), word_minute(first).z,
+                            word_plural(n, "time", "times"), report_when(r, first).z,
                             agents.n ? ", from " : "", STR_FMT(agents), STR_FMT(title)));
 }
 
@@ -95,10 +95,13 @@ int report_errors(struct report *r)
             tell_new(r, row);
         fresh += !was;
     }
+    str which = r->entries_before > 0
+                    ? page_printf(&r->page, "; %u new, %u that the window before had too", fresh,
+                                  now.n - fresh)
+                    : STR_NULL;
     if (head)
-        head->text =
-            page_printf(&r->page, "%u %s; %u new, %u that the window before had too.%s", now.n,
-                        word_plural(now.n, "kind of error", "kinds of errors"), fresh,
-                        now.n - fresh, now.n > ROWS_SHOWN ? " The 20 most frequent:" : "");
+        head->text = page_printf(
+            &r->page, "%u %s%.*s.%s", now.n, word_plural(now.n, "kind of error", "kinds of errors"),
+            STR_FMT(which), now.n > ROWS_SHOWN ? " The 20 most frequent:" : "");
     return 0;
 }

@@ -21,7 +21,7 @@ static void tell_spike(struct report *r, const struct answer_row *row)
     report_find(r, 30 + answer_num(row, "score", 0) / 10, TONE_BAD,
                 page_printf(p, "%.*s: %s %s at once at %s, where its past made %.3g likely.",
                             STR_FMT(who), word_count(n).z, word_plural(n, "error", "errors"),
-                            word_minute(t).z, answer_num(row, "expected", 0)));
+                            report_when(r, t).z, answer_num(row, "expected", 0)));
 }
 
 int report_odd(struct report *r)

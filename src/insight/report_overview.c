@@ -141,7 +141,7 @@ static void tell_peak(struct report *r, const struct page_block *b)
     report_find(r, 28, TONE_BAD,
                 page_printf(&r->page,
                             "Errors peaked in the %s from %s with %s (%s of the window's).",
-                            word_span(b->step).z, word_minute(t).z, word_count((double)most).z,
+                            word_span(b->step).z, report_when(r, t).z, word_count((double)most).z,
                             word_share(report_share((double)most, (double)sum)).z));
 }
 

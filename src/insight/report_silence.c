@@ -176,7 +176,7 @@ int report_silence(struct report *r, const struct answer *now, const struct answ
                 v[i].gap);
         report_find(r, 44, TONE_BAD,
                     page_printf(p, "%.*s has been silent since %s; until then it spoke every %s.",
-                                STR_FMT(report_short(r, agent, 60)), word_minute(v[i].last).z,
+                                STR_FMT(report_short(r, agent, 60)), report_when(r, v[i].last).z,
                                 word_ms((double)v[i].gap / 1e6).z));
     }
     if (rc == 0)

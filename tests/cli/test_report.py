@@ -267,6 +267,11 @@ class TestHostile(WithServer):
         self.assertEqual(page.table("Agent", "Entries")[0]["Agent"], EVIL[:60].replace("\u202e", "\\u202e") + "…"
                          if len(EVIL) > 60 else EVIL.replace("\u202e", "\\u202e"))
 
+    def test_nothing_is_new_where_nothing_was(self):
+        page = Page(self.html())
+        self.assertEqual([r[""] for r in page.table("", "Times")], ["–"])
+        self.assertFalse([f for f in page.findings if f.startswith("New error")])
+
     def test_cost_and_tokens(self):
         out = self.html()
         self.assertIn("<span>Cost</span><b>$4.50</b>", out)
@@ -304,6 +309,7 @@ class TestOptions(CliTest):
         for since, until, top in (
                 ("24h", UNTIL, "2026-11-20 12:00 to 2026-11-21 12:00 UTC (24 h)"),
                 ("7d", UNTIL, "2026-11-14 12:00 to 2026-11-21 12:00 UTC (7 days)"),
+                ("1h", UNTIL, "2026-11-21 11:00:00 to 2026-11-21 12:00:00 UTC (1 h)"),
                 ("90m", UNTIL, "2026-11-21 10:30 to 2026-11-21 12:00 UTC (90 min)"),
                 ("today", UNTIL, "2026-11-21 00:00 to 2026-11-21 12:00 UTC (12 h)"),
                 ("2026-11-01", UNTIL, "2026-11-01 00:00 to 2026-11-21 12:00 UTC (20 days)")):

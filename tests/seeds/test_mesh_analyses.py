@@ -9,10 +9,10 @@ import subprocess
 import tempfile
 import unittest
 from collections import Counter, defaultdict
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 
 import mesh
-from fleetlog import BIN, Server
+from fleetlog import BIN, Server, wait_until
 
 PAGE = os.path.join(os.environ.get("FLEETLOG_SOURCE", "."), "docs", "recipes.md")
 START, END = mesh.END - timedelta(hours=24), mesh.END
@@ -206,6 +206,44 @@ class TestMesh(unittest.TestCase):
                           for r in got],
                          [(when(r["timestamp"]), r["audit"]["user_id"], r["audit"]["action"],
                            r["audit"]["resource"]) for r in want])
+
+    def test_8_alert_rules(self):
+        """the rule of the page, in a server of its own: the errors of the last minute are counted"""
+        with open(PAGE, encoding="utf-8") as f:
+            rule = re.search(r"^```yaml\n(.*?)^```$", f.read(), re.M | re.S).group(1)
+        self.assertIn("every: 10s", rule)
+        now = datetime.now(timezone.utc)
+        m = mesh.Mesh(5, 1, now)
+        for agent, n in (("payment-agent", 14), ("search-agent", 11), ("report-agent", 10), ("auth-agent", 1)):
+            for i in range(n):
+                m.error(now - timedelta(milliseconds=500 * i), agent, m.hexes(32))
+        for i in range(40):  # too early to count
+            m.error(now - timedelta(seconds=90 + i), "weather-agent", m.hexes(32))
+        want = Counter(r["agent"]["name"] for r in m.out
+                       if when(r["timestamp"]) > now - timedelta(minutes=1))
+        with tempfile.TemporaryDirectory() as d:
+            path = os.path.join(d, "alerts.yaml")
+            with open(path, "w", encoding="utf-8") as f:
+                f.write(rule.replace("every: 10s", "every: 1s"))
+            with Server("--alerts", path) as s:
+                s.ingest(m.out)
+
+                def firing():
+                    got = s.get("/api/v1/alerts/error-spike").json()
+                    self.assertFalse(got.get("error"), got)
+                    return [g for g in got["groups"] if g["state"] == "firing"]
+                wait_until(lambda: len(firing()) == 2, 30, "two firing groups")
+                tried = s.post("/api/v1/alerts/error-spike/test").json()
+                got = {g["group"]["agent"]: (g["value"], g["breached"]) for g in tried["groups"]}
+                self.assertEqual({a: got[a] for a in want}, {a: (n, n > 10) for a, n in want.items()})
+                self.assertFalse(got.get("weather-agent", (0, False))[1])
+                told = wait_until(lambda: (lambda rows: rows if len(rows) >= 2 else None)(
+                    s.get("/api/v1/query", query={"q": recipe(8)[0][0], "format": "ndjson"}).ndjson()),
+                    30, "two entries that tell of it")
+                self.assertEqual(len(told), 2)
+                text = " ".join(r["message"] for r in told)
+                self.assertIn("payment-agent", text)
+                self.assertIn("search-agent", text)
 
 
 if __name__ == "__main__":
