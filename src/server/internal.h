@@ -135,7 +135,7 @@ struct server {
     atomic_bool stopping;
     atomic_bool storage_failed;
     uint8_t cursor_key[32];
-    char *page, *page_headers; /* GET / */
+    char *page; /* GET /, for who does not take gzip */
     size_t page_n;
     char *openapi;
     size_t openapi_n;

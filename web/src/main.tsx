@@ -1,0 +1,149 @@
+import { render } from 'preact';
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { useKeys } from './hooks';
+import { Explore } from './pages/explore';
+import { notes, theme } from './state';
+import { go, href, route } from './url';
+import { visible } from './format';
+
+interface Page {
+  name: string;
+  title: string;
+  key: string; /* g, then this one */
+  icon: string;
+  view: () => preact.JSX.Element;
+}
+
+const PAGES: Page[] = [
+  { name: 'explore', title: 'Explore', key: 'e', icon: '⌕', view: Explore },
+];
+
+function Shell() {
+  const [help, setHelp] = useState(false);
+  const [palette, setPalette] = useState(false);
+  const jump = useRef(0);
+  useKeys({
+    '/': () => (document.getElementById('q') as HTMLElement | null)?.focus(),
+    '?': () => setHelp(true),
+    'g': () => { jump.current = Date.now(); },
+    ...Object.fromEntries(PAGES.map((p) => [p.key, () => {
+      if (Date.now() - jump.current < 1500) go(p.name);
+    }])),
+  });
+  useEffect(() => {
+    const on = (e: KeyboardEvent) => {
+      if ((e.ctrlKey || e.metaKey) && e.key.toLowerCase() === 'k') {
+        e.preventDefault();
+        setPalette(true);
+      } else if (e.key === 'Escape') {
+        setHelp(false);
+        setPalette(false);
+      }
+    };
+    addEventListener('keydown', on);
+    return () => removeEventListener('keydown', on);
+  }, []);
+  const page = PAGES.find((p) => p.name === route.value.page) ?? (PAGES[0] as Page);
+  useEffect(() => { document.title = `${page.title} · fleetlog`; }, [page]);
+  const View = page.view;
+  return (
+    <>
+      <a class="skip" href="#main" onClick={(e) => {
+        e.preventDefault();
+        document.getElementById('main')?.focus();
+      }}>To the content</a>
+      <nav class="rail" aria-label="Pages">
+        <a class="brand" href={href('explore')} aria-label="fleetlog">fl</a>
+        {PAGES.map((p) => (
+          <a key={p.name} href={href(p.name)} class={p === page ? 'on' : ''} aria-current={p === page ? 'page' : undefined}
+             title={`${p.title} (g ${p.key})`}>
+            <span aria-hidden="true">{p.icon}</span><span class="label">{p.title}</span>
+          </a>
+        ))}
+        <span class="fill" />
+        <button type="button" title="Theme" aria-label={`Theme: ${theme.value}`} onClick={() => {
+          theme.value = theme.value === 'system' ? 'dark' : theme.value === 'dark' ? 'light' : 'system';
+        }}><span aria-hidden="true">{theme.value === 'dark' ? '☾' : theme.value === 'light' ? '☀' : '◐'}</span></button>
+        <button type="button" title="Keys (?)" aria-label="Keys" onClick={() => setHelp(true)}>?</button>
+      </nav>
+      <main id="main" tabIndex={-1}><View key={page.name + route.value.id} /></main>
+      {help && <Help onClose={() => setHelp(false)} />}
+      {palette && <Palette onClose={() => setPalette(false)} />}
+      <div class="notes" role="status">
+        {notes.value.map((n) => <div key={n.id} class={n.bad ? 'bad' : ''}>{visible(n.text)}</div>)}
+      </div>
+    </>
+  );
+}
+
+const KEYS: [string, string][] = [
+  ['/', 'write a query'], ['Enter', 'run it; in a list: open the row'], ['Tab', 'take the suggestion'],
+  ['Ctrl Space', 'suggest'], ['j k', 'next and previous row'], ['Esc', 'close'], ['f', 'fields'], ['t', 'time range'],
+  ['r', 'refresh'], ['w', 'wrap lines'], ['Ctrl K', 'go anywhere'], ['?', 'these keys'],
+];
+
+function Help({ onClose }: { onClose: () => void }) {
+  return (
+    <Dialog title="Keys" onClose={onClose}>
+      <dl class="keys">
+        {[...KEYS, ...PAGES.map((p) => [`g ${p.key}`, p.title] as [string, string])].map(([k, what]) => (
+          <div key={k}><dt>{k.split(' ').map((x) => <kbd key={x}>{x}</kbd>)}</dt><dd>{what}</dd></div>
+        ))}
+      </dl>
+    </Dialog>
+  );
+}
+
+function Palette({ onClose }: { onClose: () => void }) {
+  const [find, setFind] = useState('');
+  const [at, setAt] = useState(0);
+  const all: [string, () => void][] = [
+    ...PAGES.map((p) => [p.title, () => go(p.name)] as [string, () => void]),
+    ['Theme: dark', () => { theme.value = 'dark'; }],
+    ['Theme: light', () => { theme.value = 'light'; }],
+    ['Theme: as the system', () => { theme.value = 'system'; }],
+    ['Errors of the last hour', () => go('explore', '', { q: 'level:error', from: 'now-1h' })],
+  ];
+  const words = find.toLowerCase().split(/\s+/).filter(Boolean);
+  const shown = all.filter(([name]) => words.every((w) => name.toLowerCase().includes(w)));
+  if (find.trim()) shown.push([`Search for ${find.trim()}`, () => go('explore', '', { q: find.trim() })]);
+  const run = (i: number) => {
+    onClose();
+    shown[i]?.[1]();
+  };
+  return (
+    <Dialog title="Go to" onClose={onClose}>
+      <input class="find" type="search" value={find} placeholder="A page, or something to search for" aria-label="Go to"
+             ref={(e) => { e?.focus(); }} onInput={(e) => { setFind((e.currentTarget as HTMLInputElement).value); setAt(0); }}
+             onKeyDown={(e) => {
+               if (e.key === 'ArrowDown') setAt((at + 1) % Math.max(1, shown.length));
+               else if (e.key === 'ArrowUp') setAt((at + shown.length - 1) % Math.max(1, shown.length));
+               else if (e.key === 'Enter') run(at);
+               else return;
+               e.preventDefault();
+             }} />
+      <ul class="palette">
+        {shown.map(([name], i) => (
+          <li key={name}><button type="button" class={i === at ? 'on' : ''} onClick={() => run(i)}>{visible(name)}</button></li>
+        ))}
+      </ul>
+    </Dialog>
+  );
+}
+
+function Dialog({ title, onClose, children }: { title: string; onClose: () => void; children: preact.ComponentChildren }) {
+  const ref = useRef<HTMLDialogElement>(null);
+  useEffect(() => {
+    const d = ref.current;
+    d?.showModal();
+    return () => d?.close();
+  }, []);
+  return (
+    <dialog ref={ref} aria-label={title} onClose={onClose} onClick={(e) => { if (e.target === ref.current) onClose(); }}>
+      <h2>{title}</h2>
+      {children}
+    </dialog>
+  );
+}
+
+render(<Shell />, document.getElementById('app') as HTMLElement);

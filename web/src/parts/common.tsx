@@ -1,0 +1,60 @@
+import type { ComponentChildren } from 'preact';
+import type { ApiError } from '../api';
+import { LEVELS, visible } from '../format';
+
+export function Problem({ error }: { error: ApiError | undefined }) {
+  if (!error) return null;
+  return (
+    <div class="problem" role="alert">
+      <strong>{visible(error.message)}</strong>
+      {error.hint && <span> {visible(error.hint)}</span>}
+    </div>
+  );
+}
+
+export function Level({ level }: { level: string }) {
+  const known = (LEVELS as readonly string[]).includes(level) ? level : 'info';
+  return <span class={`level ${known}`}>{known}</span>;
+}
+
+/** What an empty page says: what would be here, and how to get it here. */
+export function Empty({ title, children }: { title: string; children?: ComponentChildren }) {
+  return (
+    <div class="empty">
+      <h2>{title}</h2>
+      {children}
+    </div>
+  );
+}
+
+export function Code({ text }: { text: string }) {
+  return <pre class="code"><code>{text}</code></pre>;
+}
+
+export function Bar({ share, kind = '' }: { share: number; kind?: string }) {
+  return <span class={`bar ${kind}`} aria-hidden="true"><span style={{ width: `${Math.min(100, share * 100)}%` }} /></span>;
+}
+
+export function Spark({ values, label }: { values: number[]; label: string }) {
+  const most = Math.max(1, ...values);
+  const w = 4, h = 20;
+  return (
+    <svg class="spark" width={values.length * w} height={h} role="img" aria-label={label}>
+      {values.map((v, i) => v > 0 && (
+        <rect key={i} x={i * w} width={w - 1} y={h - Math.max(1, (v / most) * h)} height={Math.max(1, (v / most) * h)} />
+      ))}
+    </svg>
+  );
+}
+
+export function Tabs<T extends string>({ value, options, onPick, label }:
+  { value: T; options: [T, string][]; onPick: (v: T) => void; label: string }) {
+  return (
+    <div class="tabs" role="tablist" aria-label={label}>
+      {options.map(([v, text]) => (
+        <button key={v} role="tab" type="button" aria-selected={v === value} class={v === value ? 'on' : ''}
+                onClick={() => onPick(v)}>{text}</button>
+      ))}
+    </div>
+  );
+}

@@ -1,0 +1,78 @@
+/** A JSON value as a tree; each key can be filtered by, excluded, copied and shown as a column. */
+import { useState } from 'preact/hooks';
+import type { Json } from '../api';
+import { visible } from '../format';
+import { copy } from '../state';
+
+export interface TreeActions {
+  include?: (path: string, value: Json) => void;
+  exclude?: (path: string, value: Json) => void;
+  column?: (path: string) => void;
+}
+
+const LONG = 2000;
+
+export function JsonTree({ value, actions, path = '' }: { value: Json; actions: TreeActions; path?: string }) {
+  if (value === null || typeof value !== 'object')
+    return <Leaf path={path} value={value} actions={actions} />;
+  const entries = Array.isArray(value) ? value.map((v, i) => [String(i), v] as const) : Object.entries(value);
+  return (
+    <ul class="tree">
+      {entries.map(([key, v]) => (
+        <Branch key={key} name={key} value={v} actions={actions} array={Array.isArray(value)}
+                path={Array.isArray(value) ? path : path ? `${path}.${key}` : key} />
+      ))}
+    </ul>
+  );
+}
+
+function Branch({ name, value, path, actions, array }:
+  { name: string; value: Json; path: string; actions: TreeActions; array: boolean }) {
+  const nested = value !== null && typeof value === 'object';
+  const size = nested ? Object.keys(value).length : 0;
+  const [open, setOpen] = useState(size > 0 && size <= 40);
+  const at = path.replace(/^attributes\./, '');
+  return (
+    <li>
+      <span class="node">
+        {nested
+          ? <button type="button" class="fold" aria-expanded={open} aria-label={`${open ? 'Fold' : 'Open'} ${visible(name)}`}
+                    onClick={() => setOpen(!open)}>{open ? '▾' : '▸'}</button>
+          : <span class="fold" />}
+        <span class={array ? 'index' : 'key'}>{visible(name)}</span>
+        {nested
+          ? <span class="kind">{Array.isArray(value) ? `[${size}]` : `{${size}}`}</span>
+          : <Leaf path={at} value={value} actions={actions} />}
+        <span class="acts">
+          {!nested && actions.include && (
+            <>
+              <button type="button" title="Only this value" aria-label={`Only ${visible(at)} with this value`}
+                      onClick={() => actions.include?.(at, value)}>+</button>
+              <button type="button" title="Without this value" aria-label={`Without this value of ${visible(at)}`}
+                      onClick={() => actions.exclude?.(at, value)}>−</button>
+            </>
+          )}
+          {!nested && actions.column && !array && (
+            <button type="button" title="As a column" aria-label={`Column ${visible(at)}`}
+                    onClick={() => actions.column?.(at)}>▤</button>
+          )}
+          <button type="button" title="Copy" aria-label={`Copy ${visible(at)}`}
+                  onClick={() => void copy(typeof value === 'string' ? value : JSON.stringify(value, null, 2))}>⧉</button>
+        </span>
+      </span>
+      {nested && open && <JsonTree value={value} actions={actions} path={path} />}
+    </li>
+  );
+}
+
+function Leaf({ value }: { path: string; value: Json; actions: TreeActions }) {
+  const [whole, setWhole] = useState(false);
+  if (typeof value !== 'string') return <span class={`v ${value === null ? 'null' : typeof value}`}>{String(value)}</span>;
+  const cut = value.length > LONG && !whole;
+  return (
+    <span class="v string">
+      {visible(cut ? value.slice(0, LONG) : value)}
+      {cut && <button type="button" class="more" onClick={() => setWhole(true)}>… {value.length - LONG} more characters</button>}
+    </span>
+  );
+}

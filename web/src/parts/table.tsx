@@ -1,0 +1,69 @@
+/** The rows of a query with pipes. A click on a header sorts what is there; a click on a row can lead on. */
+import { useState } from 'preact/hooks';
+import type { Json, Row } from '../api';
+import { count, plain } from '../format';
+
+const SHOWN = 500;
+
+function order(a: Json | undefined, b: Json | undefined): number {
+  const rank = (v: Json | undefined) => (v === null || v === undefined ? 0 : typeof v === 'boolean' ? 1
+    : typeof v === 'number' ? 2 : typeof v === 'string' ? 3 : 4);
+  if (rank(a) !== rank(b)) return rank(a) - rank(b);
+  if (typeof a === 'number' && typeof b === 'number') return a - b;
+  return plain(a) < plain(b) ? -1 : plain(a) > plain(b) ? 1 : 0;
+}
+
+export function Table({ columns, rows, onRow, show, label }: {
+  columns: string[]; rows: Row[]; onRow?: (row: Row) => void;
+  show?: Record<string, (v: Json | undefined, row: Row) => preact.ComponentChildren>; label: string;
+}) {
+  const [by, setBy] = useState<{ name: string; down: boolean } | null>(null);
+  const [most, setMost] = useState(SHOWN);
+  const sorted = by ? [...rows].sort((a, b) => order(a[by.name], b[by.name]) * (by.down ? -1 : 1)) : rows;
+  const numeric = new Set(columns.filter((c) => rows.some((r) => typeof r[c] === 'number') &&
+    rows.every((r) => r[c] === null || r[c] === undefined || typeof r[c] === 'number')));
+  const pick = (name: string) =>
+    setBy(by?.name !== name ? { name, down: numeric.has(name) } : by.down === numeric.has(name)
+      ? { name, down: !by.down } : null);
+  return (
+    <div class="tablebox">
+      <table aria-label={label}>
+        <thead>
+          <tr>
+            {columns.map((c) => (
+              <th key={c} scope="col" class={numeric.has(c) ? 'number' : ''}
+                  aria-sort={by?.name === c ? (by.down ? 'descending' : 'ascending') : 'none'}>
+                <button type="button" onClick={() => pick(c)}>
+                  {plain(c)}{by?.name === c ? (by.down ? ' ↓' : ' ↑') : ''}
+                </button>
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {sorted.slice(0, most).map((row, i) => (
+            <tr key={i} class={onRow ? 'leads' : ''} onClick={onRow ? () => onRow(row) : undefined}>
+              {columns.map((c) => (
+                <td key={c} class={numeric.has(c) ? 'number' : ''}>
+                  {show?.[c] ? show[c]?.(row[c], row) : <Value v={row[c]} />}
+                </td>
+              ))}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      {rows.length > most && (
+        <button type="button" class="more" onClick={() => setMost(most * 4)}>
+          {count(rows.length - most)} more rows
+        </button>
+      )}
+    </div>
+  );
+}
+
+function Value({ v }: { v: Json | undefined }) {
+  if (v === null || v === undefined) return <span class="null">–</span>;
+  if (typeof v === 'number') return <>{Number.isInteger(v) ? count(v) : String(v)}</>;
+  const text = plain(v);
+  return <span class="text" title={text.length > 80 ? text : undefined}>{text}</span>;
+}

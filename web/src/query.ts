@@ -1,0 +1,135 @@
+/** Queries as text: where the filter ends, adding and taking away terms, quoting. The language is
+ *  docs/query-language.md; the server alone judges whether a query is right. */
+import type { Json } from './api';
+
+export type TokenKind = 'text' | 'field' | 'operator' | 'string' | 'regex' | 'keyword' | 'pipe' | 'pipename'
+  | 'number' | 'comment' | 'paren';
+
+export interface Token {
+  kind: TokenKind;
+  text: string;
+}
+
+const KEYWORDS = new Set(['AND', 'OR', 'NOT', 'TO', 'by', 'as', 'desc', 'asc', 'if', 'from', 'on', 'in']);
+
+/** Pieces for colouring; together they are the text. Lenient: whatever is not understood is text. */
+export function tokens(q: string): Token[] {
+  const out: Token[] = [];
+  let i = 0, afterPipe = false;
+  const take = (kind: TokenKind, n: number) => {
+    out.push({ kind, text: q.slice(i, i + n) });
+    i += n;
+  };
+  while (i < q.length) {
+    const rest = q.slice(i);
+    let m: RegExpExecArray | null;
+    if ((m = /^\s+/.exec(rest))) take('text', m[0].length);
+    else if (rest[0] === '#') take('comment', (/^[^\n]*/.exec(rest) as RegExpExecArray)[0].length);
+    else if (rest[0] === '|') {
+      take('pipe', 1);
+      afterPipe = true;
+      continue;
+    } else if ((m = /^\*?"(?:\\.|[^"\\])*"?\*?/.exec(rest))) take('string', m[0].length);
+    else if ((m = /^`[^`]*`?/.exec(rest))) take('field', m[0].length);
+    else if (rest[0] === '/' && (m = /^\/(?:\\.|[^/\\\n])+\/[ims]*(?=[\s)|]|$)/.exec(rest)))
+      take('regex', m[0].length);
+    else if ((m = /^[()[\]{}]/.exec(rest))) take('paren', 1);
+    else if ((m = /^(?:!=|>=|<=|[:=<>,+*%-])/.exec(rest))) take('operator', m[0].length);
+    else if ((m = /^[^\s()[\]{}|:=<>,"`!]+/.exec(rest))) {
+      const word = m[0];
+      if (afterPipe) take('pipename', word.length);
+      else if (KEYWORDS.has(word)) take('keyword', word.length);
+      else if (/^\s*(?::(?!\/\/)|!=|>=|<=|=|<|>)/.test(rest.slice(word.length))) take('field', word.length);
+      else if (/^-?\d[\d.]*(?:[a-zA-Z]{1,3})?$/.test(word)) take('number', word.length);
+      else take('text', word.length);
+      afterPipe = false;
+      continue;
+    } else take('text', 1);
+    if (out[out.length - 1]?.kind !== 'text') afterPipe = false;
+  }
+  return out;
+}
+
+/** Where the filter ends: the place of the first pipe, or the end. */
+export function filterEnd(q: string): number {
+  let at = 0;
+  for (const t of tokens(q)) {
+    if (t.kind === 'pipe') return at;
+    at += t.text.length;
+  }
+  return q.length;
+}
+
+export function filterOf(q: string): string {
+  return q.slice(0, filterEnd(q)).trim();
+}
+
+export function pipesOf(q: string): string {
+  return q.slice(filterEnd(q)).trim();
+}
+
+const BARE = /^[\p{L}\p{N}_][\p{L}\p{N}_.@-]*$/u;
+
+export function quote(s: string): string {
+  return '"' + s.replace(/[\\"]/g, '\\$&').replace(/\n/g, '\\n').replace(/\t/g, '\\t')
+    .replace(/[\u0000-\u001f\u007f]/g, (c) => '\\u' + c.charCodeAt(0).toString(16).padStart(4, '0')) + '"';
+}
+
+export function fieldName(name: string): string {
+  return BARE.test(name) ? name : '`' + name.replace(/`/g, '') + '`';
+}
+
+/** `field=value`, exactly; null: the field is missing. */
+export function term(name: string, value: Json): string {
+  if (value === null) return `-${fieldName(name)}:*`;
+  if (typeof value === 'string')
+    return `${fieldName(name)}=${BARE.test(value) && !KEYWORDS.has(value) && !/^(true|false|\d)/.test(value)
+      ? value : quote(value)}`;
+  return `${fieldName(name)}=${typeof value === 'object' ? quote(JSON.stringify(value)) : String(value)}`;
+}
+
+function withFilter(q: string, filter: string): string {
+  const pipes = pipesOf(q);
+  return (filter + (pipes ? ' ' + pipes : '')).trim();
+}
+
+/** Adds a term to the filter, or takes it away when it is there already. */
+export function toggle(q: string, wanted: string, negate = false): string {
+  const what = negate ? (wanted.startsWith('-') ? wanted.slice(1) : '-' + wanted) : wanted;
+  const other = what.startsWith('-') ? what.slice(1) : '-' + what;
+  let filter = filterOf(q);
+  const parts = terms(filter);
+  if (parts.includes(what)) return withFilter(q, parts.filter((t) => t !== what).join(' '));
+  if (parts.includes(other)) return withFilter(q, parts.map((t) => (t === other ? what : t)).join(' '));
+  if (filter === '*') filter = '';
+  if (hasOr(filter)) filter = `(${filter})`;
+  return withFilter(q, filter ? `${filter} ${what}` : what);
+}
+
+export function hasTerm(q: string, wanted: string): boolean {
+  return terms(filterOf(q)).includes(wanted);
+}
+
+function hasOr(filter: string): boolean {
+  let depth = 0;
+  for (const t of tokens(filter)) {
+    if (t.kind === 'paren') depth += t.text === '(' ? 1 : t.text === ')' ? -1 : 0;
+    if (t.kind === 'keyword' && t.text === 'OR' && depth === 0) return true;
+  }
+  return false;
+}
+
+/** The terms of a conjunction, split at blanks outside of quotes and parentheses. */
+export function terms(filter: string): string[] {
+  const out: string[] = [];
+  let depth = 0, now = '';
+  for (const t of tokens(filter)) {
+    if (t.kind === 'paren') depth += '([{'.includes(t.text) ? 1 : -1;
+    if (t.kind === 'text' && /^\s+$/.test(t.text) && depth <= 0) {
+      if (now) out.push(now);
+      now = '';
+    } else now += t.text;
+  }
+  if (now) out.push(now);
+  return out;
+}

@@ -1,0 +1,66 @@
+/** What several parts of a page look at; all of it comes out of the address. */
+import { computed, effect, signal } from '@preact/signals';
+import type { Range } from './api';
+import { route } from './url';
+
+/** Set again whenever relative times should be reckoned anew: a new query, refresh. */
+export const now = signal(Date.now());
+export const q = computed(() => route.value.params.q ?? '');
+export const from = computed(() => route.value.params.from ?? 'now-24h');
+export const to = computed(() => route.value.params.to ?? '');
+
+/** The range for a request: relative times are resolved once, so that all parts of a page agree. */
+export const range = computed<Range>(() => ({ start: resolve(from.value), end: resolve(to.value) }));
+
+function resolve(text: string): string | undefined {
+  if (!text || text === 'all') return undefined;
+  const m = /^now(?:-(\d+)([smhdw]))?$/.exec(text);
+  if (!m) return text;
+  const unit = { s: 1e3, m: 60e3, h: 3600e3, d: 86400e3, w: 7 * 86400e3 }[m[2] as 's'] ?? 0;
+  return new Date(now.value - Number(m[1] ?? 0) * unit).toISOString();
+}
+
+/** A choice kept in the browser. Without storage it lasts as long as the page. */
+function kept<T extends string>(name: string, initial: T) {
+  let value = initial;
+  try {
+    value = (localStorage.getItem('fleetlog.' + name) as T | null) ?? initial;
+  } catch { /* storage may be forbidden */ }
+  const s = signal<T>(value);
+  effect(() => {
+    try {
+      localStorage.setItem('fleetlog.' + name, s.value);
+    } catch { /* as above */ }
+  });
+  return s;
+}
+
+export const theme = kept<'system' | 'light' | 'dark'>('theme', 'system');
+export const density = kept<'compact' | 'comfortable'>('density', 'compact');
+export const wrap = kept<'off' | 'on'>('wrap', 'off');
+export const facetsOpen = kept<'yes' | 'no'>('facets', 'yes');
+
+effect(() => {
+  const root = document.documentElement;
+  if (theme.value === 'system') delete root.dataset.theme;
+  else root.dataset.theme = theme.value;
+});
+
+/** Short notes at the edge of the page. */
+export const notes = signal<{ id: number; text: string; bad: boolean }[]>([]);
+let noteId = 0;
+
+export function note(text: string, bad = false): void {
+  const id = ++noteId;
+  notes.value = [...notes.value.slice(-3), { id, text, bad }];
+  setTimeout(() => { notes.value = notes.value.filter((n) => n.id !== id); }, bad ? 8000 : 3000);
+}
+
+export async function copy(text: string, what = 'copied'): Promise<void> {
+  try {
+    await navigator.clipboard.writeText(text);
+    note(what);
+  } catch {
+    note('The browser does not let this page copy', true);
+  }
+}
