@@ -1,7 +1,14 @@
 import { render } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { useKeys } from './hooks';
+import { Agents } from './pages/agents';
+import { Entry } from './pages/entry';
 import { Explore } from './pages/explore';
+import { Health } from './pages/health';
+import { Issues } from './pages/issues';
+import { Live } from './pages/live';
+import { Sessions } from './pages/sessions';
+import { Traces } from './pages/traces';
 import { notes, theme } from './state';
 import { go, href, route } from './url';
 import { visible } from './format';
@@ -15,8 +22,16 @@ interface Page {
 }
 
 const PAGES: Page[] = [
+  { name: 'live', title: 'Live', key: 'l', icon: '◉', view: Live },
   { name: 'explore', title: 'Explore', key: 'e', icon: '⌕', view: Explore },
+  { name: 'sessions', title: 'Sessions', key: 's', icon: '❝', view: Sessions },
+  { name: 'traces', title: 'Traces', key: 't', icon: '≡', view: Traces },
+  { name: 'agents', title: 'Agents', key: 'a', icon: '☷', view: Agents },
+  { name: 'issues', title: 'Issues', key: 'i', icon: '⚠', view: Issues },
+  { name: 'health', title: 'Health', key: 'h', icon: '♥', view: Health },
 ];
+/* reached by links alone */
+const OTHERS: Page[] = [{ name: 'entry', title: 'Entry', key: '', icon: '', view: Entry }];
 
 function Shell() {
   const [help, setHelp] = useState(false);
@@ -43,7 +58,7 @@ function Shell() {
     addEventListener('keydown', on);
     return () => removeEventListener('keydown', on);
   }, []);
-  const page = PAGES.find((p) => p.name === route.value.page) ?? (PAGES[0] as Page);
+  const page = [...PAGES, ...OTHERS].find((p) => p.name === route.value.page) ?? (PAGES[1] as Page);
   useEffect(() => { document.title = `${page.title} · fleetlog`; }, [page]);
   const View = page.view;
   return (
