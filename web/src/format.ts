@@ -55,7 +55,7 @@ export function ago(iso: string, now = Date.now()): string {
   if (isNaN(ms)) return iso;
   if (ms < 0) return 'in ' + duration(-ms);
   if (ms < 2000) return 'now';
-  return duration(ms).split(' ')[0] + (ms < 60000 ? ' s' : '') + ' ago';
+  return (ms < 60000 ? `${Math.floor(ms / 1000)} s` : duration(ms).split(' ')[0]) + ' ago';
 }
 
 /** Control and direction characters are shown, never obeyed. */

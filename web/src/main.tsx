@@ -2,6 +2,7 @@ import { render } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { useKeys } from './hooks';
 import { Agents } from './pages/agents';
+import { Alerts } from './pages/alerts';
 import { Entry } from './pages/entry';
 import { Explore } from './pages/explore';
 import { Health } from './pages/health';
@@ -28,6 +29,7 @@ const PAGES: Page[] = [
   { name: 'traces', title: 'Traces', key: 't', icon: '≡', view: Traces },
   { name: 'agents', title: 'Agents', key: 'a', icon: '☷', view: Agents },
   { name: 'issues', title: 'Issues', key: 'i', icon: '⚠', view: Issues },
+  { name: 'alerts', title: 'Alerts', key: 'n', icon: '◬', view: Alerts },
   { name: 'health', title: 'Health', key: 'h', icon: '♥', view: Health },
 ];
 /* reached by links alone */

@@ -178,12 +178,24 @@ function Talk({ rows }: { rows: Row[] }) {
           <Text text={t.text || plain(t.row.output as Json)} />
         </article>
       ) : t.kind === 'tool' ? <Tool key={i} turn={t} /> : (
-        <p key={i} class={`aside ${String(t.row.level)}`}>
-          <time>{clock(String(t.row.timestamp))}</time> <b>{plain(t.row.agent)}</b> {plain(t.row.message ?? t.row.event)}
-        </p>
+        <Aside key={i} row={t.row} />
       )))}
       {all.length > most && <button type="button" class="more" onClick={() => setMost(most * 3)}>{count(all.length - most)} more</button>}
     </div>
+  );
+}
+
+/** What is neither said nor a tool call: a line, all of it on demand. */
+function Aside({ row }: { row: Row }) {
+  const [whole, setWhole] = useState(false);
+  const text = typeof row.message === 'string' ? row.message : plain(row.event);
+  const long = text.length > 200;
+  return (
+    <p class={`aside ${String(row.level)}`}>
+      <time>{clock(String(row.timestamp))}</time> <b>{plain(row.agent)}</b> {row.message && row.event ? <span class="chip">{plain(row.event)}</span> : null}{' '}
+      {whole ? <span class="text">{visible(text)}</span> : plain(text.slice(0, 200))}
+      {long && <button type="button" class="more" onClick={() => setWhole(!whole)}>{whole ? 'less' : `… ${count(text.length - 200)} more`}</button>}
+    </p>
   );
 }
 
