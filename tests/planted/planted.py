@@ -41,13 +41,17 @@ SECONDS = 600  # of one judge: longer is a hang, which counts as an objection
 def copy_tree():
     """The tree as it is (some of web/ is compiled in), and not touched where nothing changed: ninja goes by time."""
     for top in ("src", "web", "tests/sim", "tests/flips", "tests/unit"):
-        for folder, _, names in os.walk(os.path.join(ROOT, top)):
+        for folder, inside, names in os.walk(os.path.join(ROOT, top)):
+            inside[:] = [d for d in inside if d != "node_modules"]
             for name in names:
                 if name.endswith((".pyc", ".swp")):
                     continue
                 a = os.path.join(folder, name)
                 b = os.path.join(TREE, os.path.relpath(a, ROOT))
                 put(b, open(a, "rb").read())
+    tools = os.path.join(TREE, "web", "node_modules")
+    if not os.path.islink(tools):
+        os.symlink(os.path.join(ROOT, "web", "node_modules"), tools)
     for name in ("meson.build", "meson_options.txt"):
         put(os.path.join(TREE, name), open(os.path.join(ROOT, name), "rb").read())
     # of the rest only what the judges need
