@@ -1,8 +1,10 @@
 import { render } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { useKeys } from './hooks';
+import { Icon } from './parts/icon';
 import { Agents } from './pages/agents';
 import { Alerts } from './pages/alerts';
+import { Dashboards } from './pages/dashboards';
 import { Entry } from './pages/entry';
 import { Explore } from './pages/explore';
 import { Health } from './pages/health';
@@ -18,22 +20,22 @@ interface Page {
   name: string;
   title: string;
   key: string; /* g, then this one */
-  icon: string;
   view: () => preact.JSX.Element;
 }
 
 const PAGES: Page[] = [
-  { name: 'live', title: 'Live', key: 'l', icon: '◉', view: Live },
-  { name: 'explore', title: 'Explore', key: 'e', icon: '⌕', view: Explore },
-  { name: 'sessions', title: 'Sessions', key: 's', icon: '❝', view: Sessions },
-  { name: 'traces', title: 'Traces', key: 't', icon: '≡', view: Traces },
-  { name: 'agents', title: 'Agents', key: 'a', icon: '☷', view: Agents },
-  { name: 'issues', title: 'Issues', key: 'i', icon: '⚠', view: Issues },
-  { name: 'alerts', title: 'Alerts', key: 'n', icon: '◬', view: Alerts },
-  { name: 'health', title: 'Health', key: 'h', icon: '♥', view: Health },
+  { name: 'live', title: 'Live', key: 'l', view: Live },
+  { name: 'explore', title: 'Explore', key: 'e', view: Explore },
+  { name: 'sessions', title: 'Sessions', key: 's', view: Sessions },
+  { name: 'traces', title: 'Traces', key: 't', view: Traces },
+  { name: 'agents', title: 'Agents', key: 'a', view: Agents },
+  { name: 'issues', title: 'Issues', key: 'i', view: Issues },
+  { name: 'alerts', title: 'Alerts', key: 'n', view: Alerts },
+  { name: 'dashboards', title: 'Boards', key: 'd', view: Dashboards },
+  { name: 'health', title: 'Health', key: 'h', view: Health },
 ];
 /* reached by links alone */
-const OTHERS: Page[] = [{ name: 'entry', title: 'Entry', key: '', icon: '', view: Entry }];
+const OTHERS: Page[] = [{ name: 'entry', title: 'Entry', key: '', view: Entry }];
 
 function Shell() {
   const [help, setHelp] = useState(false);
@@ -74,13 +76,13 @@ function Shell() {
         {PAGES.map((p) => (
           <a key={p.name} href={href(p.name)} class={p === page ? 'on' : ''} aria-current={p === page ? 'page' : undefined}
              title={`${p.title} (g ${p.key})`}>
-            <span aria-hidden="true">{p.icon}</span><span class="label">{p.title}</span>
+            <Icon name={p.name} /><span class="label">{p.title}</span>
           </a>
         ))}
         <span class="fill" />
         <button type="button" title="Theme" aria-label={`Theme: ${theme.value}`} onClick={() => {
           theme.value = theme.value === 'system' ? 'dark' : theme.value === 'dark' ? 'light' : 'system';
-        }}><span aria-hidden="true">{theme.value === 'dark' ? '☾' : theme.value === 'light' ? '☀' : '◐'}</span></button>
+        }}><Icon name={theme.value} /></button>
         <button type="button" title="Keys (?)" aria-label="Keys" onClick={() => setHelp(true)}>?</button>
       </nav>
       <main id="main" tabIndex={-1}><View key={page.name + route.value.id} /></main>

@@ -36,7 +36,6 @@ function kept<T extends string>(name: string, initial: T) {
 }
 
 export const theme = kept<'system' | 'light' | 'dark'>('theme', 'system');
-export const density = kept<'compact' | 'comfortable'>('density', 'compact');
 export const wrap = kept<'off' | 'on'>('wrap', 'off');
 export const facetsOpen = kept<'yes' | 'no'>('facets', 'yes');
 

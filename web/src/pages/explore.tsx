@@ -12,9 +12,10 @@ import { type Column, Pages, Rows, columnsFrom, columnsText } from '../parts/row
 import { Table } from '../parts/table';
 import { TimePicker, setRange } from '../parts/timepicker';
 import { filterOf, pipesOf, term, toggle } from '../query';
-import { density, facetsOpen, now, q, range, wrap } from '../state';
+import { facetsOpen, now, q, range, wrap } from '../state';
 import { iso } from '../time';
 import { route, setParams } from '../url';
+import { saveView } from './dashboards';
 
 type View = 'rows' | 'patterns';
 
@@ -69,6 +70,7 @@ export function Explore() {
                 onClick={() => { wrap.value = wrap.value === 'on' ? 'off' : 'on'; }}>Wrap</button>
         <button type="button" aria-pressed={facetsOpen.value === 'yes'} title="Fields (f)"
                 onClick={() => { facetsOpen.value = facetsOpen.value === 'yes' ? 'no' : 'yes'; }}>Fields</button>
+        <button type="button" title="Save this view" onClick={() => void saveView()}>Save</button>
         <Export q={text} />
       </div>
       <div class={`below ${facetsOpen.value === 'yes' ? 'with-facets' : ''}`}>
@@ -216,5 +218,3 @@ function Export({ q: text }: { q: string }) {
     </span>
   );
 }
-
-export const densityClass = () => density.value;

@@ -6,6 +6,7 @@ import { useLoad } from '../hooks';
 import { copy } from '../state';
 import { href } from '../url';
 import { Level, Problem, Tabs } from './common';
+import { Icon } from './icon';
 import { JsonTree, type TreeActions } from './jsontree';
 import { summary } from './rows';
 
@@ -25,7 +26,7 @@ export function Detail({ row, actions, onClose, onStep }:
         <button type="button" title="Newer (k)" aria-label="Newer entry" onClick={() => onStep(-1)}>↑</button>
         <button type="button" title="Older (j)" aria-label="Older entry" onClick={() => onStep(1)}>↓</button>
         <button type="button" title="Copy a link" aria-label="Copy a link"
-                onClick={() => void copy(`${location.origin}${location.pathname}${href('entry', id)}`, 'link copied')}>⧉</button>
+                onClick={() => void copy(`${location.origin}${location.pathname}${href('entry', id)}`, 'link copied')}><Icon name="copy" /></button>
         <button type="button" title="Close (Esc)" aria-label="Close" onClick={onClose}>×</button>
       </header>
       {row.message && <p class="message">{visible(String(row.message))}</p>}

@@ -6,6 +6,7 @@ import { count, plain, short } from '../format';
 import { useLoad } from '../hooks';
 import { filterOf, hasTerm, term } from '../query';
 import { Bar } from './common';
+import { Icon } from './icon';
 
 const FIRST = ['level', 'agent', 'tool', 'event', 'model', 'status', 'session_id', 'operation', 'env'];
 const NEVER = new Set(['message', 'timestamp', 'received_at', 'input', 'output', 'id', 'seq']);
@@ -52,7 +53,7 @@ function Facet({ field, q, filter, range, stamp, onTerm, onColumn, column }: {
         </button>
         <span class="dim" title={`${count(field.entries)} entries have it`}>{short(field.entries)}</span>
         <button type="button" class="add" aria-pressed={column} title={column ? 'Take the column away' : 'As a column'}
-                aria-label={`Column ${plain(field.name)}`} onClick={() => onColumn(field.name)}>▤</button>
+                aria-label={`Column ${plain(field.name)}`} onClick={() => onColumn(field.name)}><Icon name="column" /></button>
       </h3>
       {open && <FacetValues name={field.name} q={q} filter={filter} range={range} stamp={stamp} onTerm={onTerm} />}
     </section>

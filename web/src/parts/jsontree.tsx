@@ -3,6 +3,7 @@ import { useState } from 'preact/hooks';
 import type { Json } from '../api';
 import { visible } from '../format';
 import { copy } from '../state';
+import { Icon } from './icon';
 
 export interface TreeActions {
   include?: (path: string, value: Json) => void;
@@ -54,10 +55,10 @@ function Branch({ name, value, path, actions, array }:
           )}
           {!nested && actions.column && !array && (
             <button type="button" title="As a column" aria-label={`Column ${visible(at)}`}
-                    onClick={() => actions.column?.(at)}>▤</button>
+                    onClick={() => actions.column?.(at)}><Icon name="column" /></button>
           )}
           <button type="button" title="Copy" aria-label={`Copy ${visible(at)}`}
-                  onClick={() => void copy(typeof value === 'string' ? value : JSON.stringify(value, null, 2))}>⧉</button>
+                  onClick={() => void copy(typeof value === 'string' ? value : JSON.stringify(value, null, 2))}><Icon name="copy" /></button>
         </span>
       </span>
       {nested && open && <JsonTree value={value} actions={actions} path={path} />}
