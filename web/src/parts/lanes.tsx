@@ -209,29 +209,37 @@ function paint(c: HTMLCanvasElement | null, width: number, board: Board,
   const step = at.span / 6;
   for (let t = Math.ceil(from / step) * step; t < now; t += step)
     g.fillText(`-${Math.round((now - t) / 1000)} s`, x(t), height - 5);
+  const seen: { m: Mark; i: number; a: number; b: number }[] = [];
   for (const m of board.marks) {
     const i = index.get(m.lane), end = isNaN(m.end) ? now : m.end;
-    if (i === undefined || end < from) continue;
-    const lane = at.lanes[i] as Lane, a = Math.max(NAMES, x(m.t)), b = Math.max(a + 3, x(end)), y = i * LANE;
-    if (x(end) < NAMES || a > width) continue;
+    if (i === undefined || end < from || m.t > now) continue;
+    const a = Math.max(NAMES, x(m.t)), b = Math.max(a + 3, x(end));
+    if (b > NAMES && a < width) seen.push({ m, i, a, b });
+  }
+  /* long ones below short ones: a call lies on the span of the agent that makes it */
+  seen.sort((p, q) => (q.b - q.a) - (p.b - p.a));
+  const written = at.lanes.map(() => [] as [number, number][]);
+  for (const { m, i, a, b } of seen) {
+    const lane = at.lanes[i] as Lane, y = i * LANE, wide = m.kind === 'span' && b - a > 24;
     g.fillStyle = m.level >= 2 ? style.getPropertyValue('--level-error') : m.level === 1 ? style.getPropertyValue('--level-warn')
       : `hsl(${hue(lane.name)} 55% ${light})`;
-    if (m.kind === 'entry') g.fillRect(a, y + 12, 3, LANE - 22);
+    if (m.kind === 'entry') g.fillRect(a, y + 12, 2, LANE - 22);
     else if (m.kind === 'user') {
       g.beginPath();
-      g.arc(a, y + LANE / 2, 5, 0, 7);
+      g.arc(a, y + LANE / 2, 4, 0, 7);
       g.fill();
     } else {
-      g.globalAlpha = isNaN(m.end) ? 0.45 : 0.9;
-      g.fillRect(a, y + 8, b - a, LANE - 18);
+      g.globalAlpha = wide ? 0.3 : isNaN(m.end) ? 0.5 : 0.95;
+      g.fillRect(a, y + (wide ? 6 : 10), b - a, LANE - (wide ? 12 : 20));
       g.globalAlpha = 1;
-      if (b - a > 40) {
-        g.fillStyle = style.getPropertyValue('--bg');
-        g.textAlign = 'left';
-        g.fillText(m.text.slice(0, Math.floor((b - a) / 6)), a + 4, y + LANE / 2 + 3);
-        g.textAlign = 'center';
-      }
     }
+    if (b - a < 44 || written[i]?.some(([p, q]) => a < q && b > p)) continue;
+    if (!wide) written[i]?.push([a, b]);
+    else if (seen.some((o) => o.i === i && o.m !== m && o.b - o.a < b - a && o.a < b && o.b > a)) continue;
+    g.fillStyle = wide ? style.getPropertyValue('--ink') : style.getPropertyValue('--bg');
+    g.textAlign = 'left';
+    g.fillText(m.text.slice(0, Math.floor((b - a) / 6)), a + 4, y + LANE / 2 + 3);
+    g.textAlign = 'center';
   }
   g.lineWidth = 1.5;
   for (const l of at.lanes) {
