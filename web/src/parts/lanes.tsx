@@ -233,7 +233,7 @@ function paint(c: HTMLCanvasElement | null, width: number, board: Board,
       g.fillRect(a, y + (wide ? 6 : 10), b - a, LANE - (wide ? 12 : 20));
       g.globalAlpha = 1;
     }
-    if (b - a < 44 || written[i]?.some(([p, q]) => a < q && b > p)) continue;
+    if (seen.length > 600 || b - a < 44 || written[i]?.some(([p, q]) => a < q && b > p)) continue;
     if (!wide) written[i]?.push([a, b]);
     else if (seen.some((o) => o.i === i && o.m !== m && o.b - o.a < b - a && o.a < b && o.b > a)) continue;
     g.fillStyle = wide ? style.getPropertyValue('--ink') : style.getPropertyValue('--bg');
