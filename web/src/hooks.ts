@@ -50,13 +50,15 @@ export function useSize<T extends HTMLElement>(): [preact.RefObject<T>, { width:
   return [ref, size];
 }
 
-/** Keys of a page; not while something is being typed. */
+/** Keys of a page; not while something is being typed or a dialog is open, and a button or link that has the focus
+ *  keeps Enter and the blank for itself. */
 export function useKeys(keys: Record<string, (e: KeyboardEvent) => void>): void {
   const latest = useRef(keys);
   latest.current = keys;
   useEffect(() => {
     const on = (e: KeyboardEvent) => {
-      if (e.ctrlKey || e.metaKey || e.altKey || typing(e.target)) return;
+      if (e.ctrlKey || e.metaKey || e.altKey || typing(e.target) || document.querySelector('dialog[open]')) return;
+      if ((e.key === 'Enter' || e.key === ' ') && pressable(e.target)) return;
       const f = latest.current[e.key];
       if (!f) return;
       e.preventDefault();
@@ -65,6 +67,10 @@ export function useKeys(keys: Record<string, (e: KeyboardEvent) => void>): void 
     addEventListener('keydown', on);
     return () => removeEventListener('keydown', on);
   }, []);
+}
+
+function pressable(target: EventTarget | null): boolean {
+  return target instanceof Element && target.closest('button, a[href], summary, tr[tabindex]') !== null;
 }
 
 export function typing(target: EventTarget | null): boolean {

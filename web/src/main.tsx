@@ -1,6 +1,6 @@
 import { render } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { useKeys } from './hooks';
+import { typing, useKeys } from './hooks';
 import { Icon } from './parts/icon';
 import { Agents } from './pages/agents';
 import { Alerts } from './pages/alerts';
@@ -40,17 +40,24 @@ const OTHERS: Page[] = [{ name: 'entry', title: 'Entry', key: '', view: Entry }]
 function Shell() {
   const [help, setHelp] = useState(false);
   const [palette, setPalette] = useState(false);
-  const jump = useRef(0);
   useKeys({
     '/': () => (document.getElementById('q') as HTMLElement | null)?.focus(),
     '?': () => setHelp(true),
-    'g': () => { jump.current = Date.now(); },
-    ...Object.fromEntries(PAGES.map((p) => [p.key, () => {
-      if (Date.now() - jump.current < 1500) go(p.name);
-    }])),
   });
   useEffect(() => {
+    let jump = -Infinity; /* when g was pressed: the key after it is no page's own */
     const on = (e: KeyboardEvent) => {
+      const page = e.timeStamp - jump < 1500 ? PAGES.find((p) => p.key === e.key) : undefined;
+      jump = -Infinity;
+      if (!e.ctrlKey && !e.metaKey && !e.altKey && !typing(e.target) && !document.querySelector('dialog[open]')) {
+        if (page) {
+          e.preventDefault();
+          e.stopPropagation();
+          go(page.name);
+          return;
+        }
+        if (e.key === 'g') jump = e.timeStamp;
+      }
       if ((e.ctrlKey || e.metaKey) && e.key.toLowerCase() === 'k') {
         e.preventDefault();
         setPalette(true);
@@ -59,8 +66,8 @@ function Shell() {
         setPalette(false);
       }
     };
-    addEventListener('keydown', on);
-    return () => removeEventListener('keydown', on);
+    addEventListener('keydown', on, true);
+    return () => removeEventListener('keydown', on, true);
   }, []);
   const page = [...PAGES, ...OTHERS].find((p) => p.name === route.value.page) ?? (PAGES[1] as Page);
   useEffect(() => { document.title = `${page.title} · fleetlog`; }, [page]);

@@ -79,6 +79,11 @@ export function fieldName(name: string): string {
   return BARE.test(name) ? name : '`' + name.replace(/`/g, '') + '`';
 }
 
+/** Can a query name the key at this path? Below an object it can only be a plain one. */
+export function nameable(path: string, nested: boolean): boolean {
+  return !nested || BARE.test(path);
+}
+
 /** `field=value`, exactly; null: the field is missing. */
 export function term(name: string, value: Json): string {
   if (value === null) return `-${fieldName(name)}:*`;
@@ -86,6 +91,12 @@ export function term(name: string, value: Json): string {
     return `${fieldName(name)}=${BARE.test(value) && !KEYWORDS.has(value) && !/^(true|false|\d)/.test(value)
       ? value : quote(value)}`;
   return `${fieldName(name)}=${typeof value === 'object' ? quote(JSON.stringify(value)) : String(value)}`;
+}
+
+/** The messages of a pattern, `read <text> in <int> ms`. */
+export function patternTerm(pattern: string): string {
+  const text = pattern.split(/<[a-z0-9_]+>/).map((part) => part.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&').replace(/\n/g, '\\n'));
+  return `message:/^${text.join('.+')}$/s`;
 }
 
 function withFilter(q: string, filter: string): string {

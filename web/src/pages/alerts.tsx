@@ -47,7 +47,7 @@ function List() {
       {view === 'history' ? <History /> : data && !rules.length ? (
         <Empty title="No alert rules">
           <p>A rule is a query, a window and a condition. Write one into a file and give it to the server, or apply it:</p>
-          <Code text={'# alerts.yaml\nalerts:\n  - name: errors\n    query: level:error\n    window: 5m\n    above: 10\n    deliver:\n      - log: true\n\nfleetlog alerts apply alerts.yaml'} />
+          <Code text={'# alerts.yaml\nalerts:\n  - name: errors\n    query: level:error\n    window: 5m\n    when: {above: 10}\n    send:\n      - log: true\n\nfleetlog alerts apply alerts.yaml'} />
         </Empty>
       ) : (
         <ul class="issues alerts">

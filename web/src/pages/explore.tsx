@@ -11,7 +11,7 @@ import { QueryBar } from '../parts/querybar';
 import { type Column, Pages, Rows, columnsFrom, columnsText } from '../parts/rows';
 import { Table } from '../parts/table';
 import { TimePicker, setRange } from '../parts/timepicker';
-import { filterOf, pipesOf, term, toggle } from '../query';
+import { filterOf, patternTerm, pipesOf, term, toggle } from '../query';
 import { facetsOpen, now, q, range, wrap } from '../state';
 import { iso } from '../time';
 import { route, setParams } from '../url';
@@ -78,7 +78,7 @@ export function Explore() {
           <Facets q={text} range={at} stamp={stamp} onTerm={onTerm} onColumn={onColumn} columns={columns.map((c) => c.name)} />
         )}
         {piped || view === 'patterns'
-          ? <Tabular data={table.data} error={error ? undefined : table.error} onPattern={view === 'patterns' && !piped ? run : undefined} />
+          ? <Tabular data={table.data} error={error ? undefined : table.error} onPattern={view === 'patterns' && !piped ? (p) => setParams({ q: toggle(text, patternTerm(p)), view: undefined, open: undefined }) : undefined} />
           : <Entries key={stamp} q={filter || '*'} total={hist.data?.total ?? 0} loading={hist.loading} error={hist.error}
                      columns={columns} onColumns={setColumns} onTerm={onTerm} onColumn={onColumn} />}
       </div>
@@ -144,7 +144,7 @@ function Entries({ q: text, total, loading, error, columns, onColumns, onTerm, o
 }
 
 function Tabular({ data, error, onPattern }:
-  { data: Answer | undefined; error: ApiError | undefined; onPattern?: (q: string) => void }) {
+  { data: Answer | undefined; error: ApiError | undefined; onPattern?: (pattern: string) => void }) {
   if (error) return <Problem error={error} />;
   if (!data) return <div class="rows" />;
   if (!data.rows.length) return <Empty title="No rows"><p>The query gives a table without rows.</p></Empty>;
@@ -152,7 +152,7 @@ function Tabular({ data, error, onPattern }:
   return (
     <div class="tabular">
       {data.warnings.map((w, i) => <p key={i} class="warning">{visible(typeof w === 'string' ? w : w.message)}</p>)}
-      <Table columns={columns} rows={data.rows} label="Result"
+      <Table columns={columns} rows={data.rows} label="Result" onRow={onPattern ? (r) => onPattern(String(r.pattern)) : undefined}
              show={onPattern ? { share: (v: Json | undefined) => <>{typeof v === 'number' ? v.toFixed(1) + ' %' : ''}</> } : undefined} />
     </div>
   );

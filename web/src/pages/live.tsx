@@ -28,18 +28,19 @@ export function Live() {
   const [dropped, setDropped] = useState(0);
   const [rate, setRate] = useState(0);
   const [picked, setPicked] = useState<Row>();
+  const [any, setAny] = useState(false);
   const [version, setVersion] = useState(0);
   const board = useRef(new Board());
   const hold = useRef<Row[]>([]);
   const stopped = useRef(false);
   const list = useRef<HTMLDivElement>(null);
+  const reached = useRef(0);
   stopped.current = paused;
 
   useEffect(() => {
     const control = new AbortController();
-    let source: EventSource | undefined, frame = 0, seen = 0, incoming: Row[] = [];
-    const b = new Board();
-    board.current = b;
+    let source: EventSource | undefined, frame = 0, seen = 0, came = 0, incoming: Row[] = [];
+    board.current = new Board();
     setRows([]);
     setError(undefined);
     setState('connecting');
@@ -47,17 +48,20 @@ export function Live() {
     setWaiting(0);
     const flush = () => {
       frame = 0;
-      const batch = incoming;
+      const batch = incoming, n = came;
       incoming = [];
-      for (const r of batch) b.add(r);
+      came = 0;
+      if (n) setAny(true);
+      for (const r of batch) board.current.add(r);
       setVersion((v) => v + 1);
       if (stopped.current) {
         hold.current = [...hold.current, ...batch].slice(-ROWS);
-        setWaiting((n) => n + batch.length);
+        setWaiting((old) => old + n);
       } else setRows((old) => [...old, ...batch].slice(-ROWS));
     };
     const put = (r: Row) => {
       seen++;
+      came++;
       incoming.push(r);
       if (incoming.length > ROWS) incoming.shift();
       if (!frame) frame = document.hidden ? window.setTimeout(flush, 500) : requestAnimationFrame(flush);
@@ -99,7 +103,9 @@ export function Live() {
   }, [text]);
   useEffect(() => {
     const e = list.current;
-    if (e && !paused) e.scrollTop = e.scrollHeight;
+    if (!e || paused) return;
+    e.scrollTop = e.scrollHeight;
+    reached.current = e.scrollTop;
   }, [rows, paused]);
   const resume = () => {
     setRows((old) => [...old, ...hold.current].slice(-ROWS));
@@ -107,11 +113,18 @@ export function Live() {
     setWaiting(0);
     setPaused(false);
   };
-  useKeys({ ' ': () => (paused ? resume() : setPaused(true)), Escape: () => setPicked(undefined) });
   const open = (r: Row) => {
     setPicked(r);
     setPaused(true);
   };
+  const step = (by: number) => {
+    const i = picked ? rows.findIndex((r) => r.seq === picked.seq) : rows.length, next = rows[i + by];
+    if (next) open(next);
+  };
+  useKeys({
+    ' ': () => (paused ? resume() : setPaused(true)), Escape: () => setPicked(undefined),
+    j: () => step(1), k: () => step(-1),
+  });
   return (
     <div class="page live">
       <div class="top">
@@ -127,17 +140,19 @@ export function Live() {
         <Tabs<string> label="Time shown" value={String(span)} onPick={(v) => setParams({ span: v === '60' ? undefined : v }, true)}
                       options={[['60', '1 min'], ['180', '3 min'], ['300', '5 min'], ['900', '15 min']]} />
         <button type="button" aria-pressed={paused} onClick={() => (paused ? resume() : setPaused(true))}>{paused ? 'Resume' : 'Pause'}</button>
-        <button type="button" onClick={() => { setRows([]); hold.current = []; setWaiting(0); board.current = new Board(); }}>Clear</button>
+        <button type="button" onClick={() => { setRows([]); hold.current = []; setWaiting(0); board.current = new Board(); setVersion((v) => v + 1); }}>Clear</button>
       </div>
       <Problem error={error} />
-      {state === 'live' && rows.length === 0 && waiting === 0 && !text ? <Welcome /> : (
+      {state === 'live' && !any && !text ? <Welcome /> : (
         <div class="below column">
           {view !== 'lines' && <Lanes board={board.current} version={version} span={span * 1000} paused={paused} onPick={open} />}
           <div class="across">
             {view !== 'lanes' && (
               <div class="tail" ref={list} tabIndex={0} aria-label="Entries" role="log" aria-live="off" onScroll={(e) => {
                 const el = e.currentTarget as HTMLElement;
-                if (!paused && el.scrollHeight - el.scrollTop - el.clientHeight > 120) setPaused(true);
+                const up = el.scrollTop < reached.current; /* new lines move the end away, only a person goes up */
+                reached.current = el.scrollTop;
+                if (!paused && up && el.scrollHeight - el.scrollTop - el.clientHeight > 120) setPaused(true);
               }}>
                 {rows.slice(-500).map((r) => (
                   <div key={String(r.seq)} class={`line ${String(r.level)} ${picked?.seq === r.seq ? 'on' : ''}`} onClick={() => open(r)}>
@@ -146,10 +161,7 @@ export function Live() {
                 ))}
               </div>
             )}
-            {picked && <Detail row={picked} onClose={() => setPicked(undefined)} onStep={(by) => {
-              const i = rows.findIndex((r) => r.seq === picked.seq), next = rows[i - by];
-              if (next) setPicked(next);
-            }} actions={{
+            {picked && <Detail row={picked} onClose={() => setPicked(undefined)} onStep={(by) => step(-by)} actions={{
               include: (path, value) => setParams({ q: toggle(text, term(path, value)) }),
               exclude: (path, value) => setParams({ q: toggle(text, term(path, value), true) }),
             }} />}

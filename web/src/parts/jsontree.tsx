@@ -2,6 +2,7 @@
 import { useState } from 'preact/hooks';
 import type { Json } from '../api';
 import { visible } from '../format';
+import { nameable } from '../query';
 import { copy } from '../state';
 import { Icon } from './icon';
 
@@ -13,7 +14,9 @@ export interface TreeActions {
 
 const LONG = 2000;
 
-export function JsonTree({ value, actions, path = '' }: { value: Json; actions: TreeActions; path?: string }) {
+/** `reach`: a query can name what stands at the path. It cannot inside an array of objects. */
+export function JsonTree({ value, actions, path = '', reach = true }:
+  { value: Json; actions: TreeActions; path?: string; reach?: boolean }) {
   if (value === null || typeof value !== 'object')
     return <Leaf path={path} value={value} actions={actions} />;
   const entries = Array.isArray(value) ? value.map((v, i) => [String(i), v] as const) : Object.entries(value);
@@ -21,14 +24,15 @@ export function JsonTree({ value, actions, path = '' }: { value: Json; actions: 
     <ul class="tree">
       {entries.map(([key, v]) => (
         <Branch key={key} name={key} value={v} actions={actions} array={Array.isArray(value)}
-                path={Array.isArray(value) ? path : path ? `${path}.${key}` : key} />
+                path={Array.isArray(value) ? path : path ? `${path}.${key}` : key}
+                reach={reach && (Array.isArray(value) ? v === null || typeof v !== 'object' : nameable(path ? `${path}.${key}` : key, path !== ''))} />
       ))}
     </ul>
   );
 }
 
-function Branch({ name, value, path, actions, array }:
-  { name: string; value: Json; path: string; actions: TreeActions; array: boolean }) {
+function Branch({ name, value, path, actions, array, reach }:
+  { name: string; value: Json; path: string; actions: TreeActions; array: boolean; reach: boolean }) {
   const nested = value !== null && typeof value === 'object';
   const size = nested ? Object.keys(value).length : 0;
   const [open, setOpen] = useState(size > 0 && size <= 40);
@@ -45,7 +49,7 @@ function Branch({ name, value, path, actions, array }:
           ? <span class="kind">{Array.isArray(value) ? `[${size}]` : `{${size}}`}</span>
           : <Leaf path={at} value={value} actions={actions} />}
         <span class="acts">
-          {!nested && actions.include && (
+          {!nested && reach && actions.include && (
             <>
               <button type="button" title="Only this value" aria-label={`Only ${visible(at)} with this value`}
                       onClick={() => actions.include?.(at, value)}>+</button>
@@ -61,7 +65,7 @@ function Branch({ name, value, path, actions, array }:
                   onClick={() => void copy(typeof value === 'string' ? value : JSON.stringify(value, null, 2))}><Icon name="copy" /></button>
         </span>
       </span>
-      {nested && open && <JsonTree value={value} actions={actions} path={path} />}
+      {nested && open && <JsonTree value={value} actions={actions} path={path} reach={reach} />}
     </li>
   );
 }

@@ -4,6 +4,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Row } from '../api';
 import { hue, plain, visible } from '../format';
 import { useSize } from '../hooks';
+import { hatch } from './waterfall';
 
 const LANE = 34, NAMES = 170, BOTTOM = 18, KEPT = 20000, LANES = 200;
 
@@ -229,14 +230,18 @@ function paint(c: HTMLCanvasElement | null, width: number, board: Board,
       g.arc(a, y + LANE / 2, 4, 0, 7);
       g.fill();
     } else {
-      g.globalAlpha = wide ? 0.3 : isNaN(m.end) ? 0.5 : 0.95;
-      g.fillRect(a, y + (wide ? 6 : 10), b - a, LANE - (wide ? 12 : 20));
-      g.globalAlpha = 1;
+      const top = y + (wide ? 6 : 10), h = LANE - (wide ? 12 : 20);
+      if (isNaN(m.end)) hatch(g, a, top, b - a, h, String(g.fillStyle));
+      else {
+        g.globalAlpha = wide ? 0.3 : 0.95;
+        g.fillRect(a, top, b - a, h);
+        g.globalAlpha = 1;
+      }
     }
     if (seen.length > 600 || b - a < 44 || written[i]?.some(([p, q]) => a < q && b > p)) continue;
     if (!wide) written[i]?.push([a, b]);
     else if (seen.some((o) => o.i === i && o.m !== m && o.b - o.a < b - a && o.a < b && o.b > a)) continue;
-    g.fillStyle = wide ? style.getPropertyValue('--ink') : style.getPropertyValue('--bg');
+    g.fillStyle = wide || isNaN(m.end) ? style.getPropertyValue('--ink') : style.getPropertyValue('--bg');
     g.textAlign = 'left';
     g.fillText(m.text.slice(0, Math.floor((b - a) / 6)), a + 4, y + LANE / 2 + 3);
     g.textAlign = 'center';

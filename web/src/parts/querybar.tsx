@@ -123,9 +123,11 @@ export function QueryBar({ value, error, busy, onRun }:
 /** The pieces in their colours; the one at `bad` is marked. */
 function coloured(text: string, bad: number) {
   let at = 0;
-  return tokens(text).map((t, i) => {
+  const out = tokens(text).map((t, i) => {
     const here = bad >= at && bad < at + t.text.length;
     at += t.text.length;
     return <span key={i} class={`t-${t.kind}${here ? ' bad' : ''}`}>{t.text}</span>;
   });
+  if (bad >= at) out.push(<span key="end" class="bad">{'\u00a0\u00a0'}</span>); /* something is missing behind it */
+  return out;
 }

@@ -178,7 +178,7 @@ function Header({ columns, grid, onColumns }: { columns: Column[]; grid: string;
   return (
     <div class="head" role="row" style={{ gridTemplateColumns: grid }}>
       {columns.map((c, i) => (
-        <span key={c.name} role="columnheader" draggable onDragStart={() => setMoving(i)}
+        <span key={c.name} role="columnheader" draggable onDragStart={(e) => { e.dataTransfer?.setData('text/plain', c.name); setMoving(i); }}
               onDragOver={(e) => e.preventDefault()} onDrop={() => move(i)}>
           <span class="name">{c.name === 'timestamp' ? 'time' : plain(c.name)}</span>
           <button type="button" class="gone" aria-label={`Take the column ${plain(c.name)} away`}

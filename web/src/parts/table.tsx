@@ -42,7 +42,8 @@ export function Table({ columns, rows, onRow, show, label }: {
         </thead>
         <tbody>
           {sorted.slice(0, most).map((row, i) => (
-            <tr key={i} class={onRow ? 'leads' : ''} onClick={onRow ? () => onRow(row) : undefined}>
+            <tr key={i} class={onRow ? 'leads' : ''} tabIndex={onRow ? 0 : undefined} onClick={onRow ? () => onRow(row) : undefined}
+                onKeyDown={onRow ? (e) => { if (e.key === 'Enter' && e.target === e.currentTarget) onRow(row); } : undefined}>
               {columns.map((c) => (
                 <td key={c} class={numeric.has(c) ? 'number' : ''}>
                   {show?.[c] ? show[c]?.(row[c], row) : <Value v={row[c]} />}

@@ -194,7 +194,8 @@ function said(s: Span, measure: Measure): string {
   return isNaN(s.to) ? (s.row.state === 'running' ? 'running' : '?') : duration(s.to - s.from);
 }
 
-function hatch(g: CanvasRenderingContext2D, x: number, y: number, w: number, h: number, colour: string): void {
+/** A bar without an end yet. */
+export function hatch(g: CanvasRenderingContext2D, x: number, y: number, w: number, h: number, colour: string): void {
   g.save();
   g.globalAlpha = 0.25;
   g.fillRect(x, y, w, h);
