@@ -1,0 +1,494 @@
+// Explore in a real browser: node dashboard_explore.mjs URL [FOLDER FOR SCREENSHOTS]. The server has to be empty.
+import { readFileSync } from 'node:fs';
+import { assert, at, base, becomes, call, check, done, open, params, put, quiet, until, where } from './support.mjs';
+import { fleet } from './fleet.mjs';
+
+const { browser, context, page, wrong } = await open({ reducedMotion: 'no-preference' });
+const empty = await context.newPage();
+const total = async (p = page) => Number((await p.locator('.tools [role=tab]').first().innerText()).replace(/[^0-9]/g, ''));
+const rows = page.locator('.rows .row:not(.loading)');
+const heads = () => page.locator('.head .name').allInnerTexts();
+const cells = (name, p = page) => p.locator(`.rows .row:not(.loading) .${name}`).allInnerTexts();
+const run = async (q) => {
+  await page.locator('#q').fill(q);
+  await page.keyboard.press('Enter');
+};
+const ask = async (q, more = {}) => await call('POST', '/api/v1/query', { q, start: 'now-24h', limit: 1, total: true, ...more });
+
+try {
+  await check('an empty server says how to send something, with commands that hold its own address', async () => {
+    await at(empty, 'explore');
+    await empty.getByRole('heading', { name: 'Waiting for the first entry' }).waitFor();
+    const text = await empty.locator('.code').first().innerText();
+    assert.match(text, /^curl .*\/api\/v1\/ingest$/);
+    assert.ok(text.includes(base));
+  });
+  await check('the command it shows works as it stands, and the page fills by itself', async () => {
+    const { execFileSync } = await import('node:child_process');
+    execFileSync('sh', ['-c', await empty.locator('.code').first().innerText()], { stdio: 'pipe' });
+    await empty.locator('.row', { hasText: 'hello' }).waitFor();
+    assert.equal(await empty.locator('.empty').count(), 0);
+    await empty.close();
+  });
+
+  const sent = await fleet() + 1;
+  await check('the number of entries is what was sent', async () => {
+    await at(page, 'explore');
+    await becomes(total, sent);
+    assert.equal(await page.title(), 'Explore · fleetlog');
+  });
+  await check('rows: only those in sight are elements, the newest first', async () => {
+    await rows.first().waitFor();
+    const n = await page.locator('.row').count();
+    assert.ok(n > 10 && n < 100, `${n} elements`);
+    assert.equal(Number(await page.locator('.rows').getAttribute('aria-rowcount')), sent);
+    const times = await page.locator('.row time').evaluateAll((all) => all.map((e) => [e.closest('.row').ariaRowIndex ?? e.closest('.row').getAttribute('aria-rowindex'), e.title]));
+    const sorted = times.sort((a, b) => a[0] - b[0]).map((x) => Date.parse(x[1]));
+    assert.deepEqual(sorted, [...sorted].sort((a, b) => b - a));
+  });
+  await check('scrolled to the end, the oldest entry is there', async () => {
+    await page.locator('.rows').evaluate((e) => { e.scrollTop = e.scrollHeight; });
+    const oldest = (await ask('*', { order: 'asc' })).rows[0];
+    await page.locator(`.row time[title="${oldest.timestamp}"]`).first().waitFor();
+    await page.locator('.rows').evaluate((e) => { e.scrollTop = 0; });
+  });
+  await check('the histogram is drawn in the colours of the levels and its legend names them', async () => {
+    await becomes(async () => (await page.locator('.legend button').allInnerTexts()).map((x) => x.trim()), ['debug', 'info', 'warn', 'error', 'critical'], 'the legend');
+    const colours = await page.locator('.plot canvas').evaluate((c) => {
+      const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data, seen = new Set();
+      for (let i = 0; i < d.length; i += 4) if (d[i + 3] === 255) seen.add(`${d[i]},${d[i + 1]},${d[i + 2]}`);
+      const s = getComputedStyle(c), rgb = (hex) => [1, 3, 5].map((k) => parseInt(hex.trim().slice(k, k + 2), 16)).join(',');
+      return ['info', 'warn', 'error'].map((l) => seen.has(rgb(s.getPropertyValue(`--level-${l}`))));
+    });
+    assert.deepEqual(colours, [true, true, true]);
+  });
+  await check('a click in the legend takes a level out of the histogram and brings it back', async () => {
+    const info = page.locator('.legend button', { hasText: 'info' });
+    const blue = async () => await page.locator('.plot canvas').evaluate((c) => {
+      const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data, hex = getComputedStyle(c).getPropertyValue('--level-info').trim();
+      const [r, g, b] = [1, 3, 5].map((k) => parseInt(hex.slice(k, k + 2), 16));
+      let n = 0;
+      for (let i = 0; i < d.length; i += 4) if (d[i] === r && d[i + 1] === g && d[i + 2] === b) n++;
+      return n;
+    });
+    assert.ok(await blue() > 100);
+    await info.click();
+    await becomes(blue, 0);
+    assert.equal(await info.getAttribute('aria-pressed'), 'false');
+    await info.click();
+    await until(async () => await blue() > 100, 'the level is back');
+  });
+  await check('over a bar its time and counts are told', async () => {
+    const box = await page.locator('.plot').boundingBox();
+    await page.mouse.move(box.x + box.width * 0.9, box.y + 40);
+    await page.locator('.tip').waitFor();
+    assert.match(await page.locator('.tip').innerText(), /\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[\s\S]*info/);
+    await page.mouse.move(5, 700);
+  });
+
+  // ---- the query ----
+  await check('a query is coloured while it is typed', async () => {
+    await page.locator('#q').fill('level:error "timed out" | stats count() by agent');
+    for (const [kind, text] of [['field', 'level'], ['string', '"timed out"'], ['pipe', '|'], ['pipename', 'stats'], ['keyword', 'by']])
+      await page.locator(`.query pre .t-${kind}`, { hasText: text }).first().waitFor();
+    await page.keyboard.press('Escape');
+  });
+  await check('Enter runs it: the address has it, the rows match, the count is the server\'s', async () => {
+    await run('level=error');
+    await becomes(async () => params(page).q, 'level=error');
+    await becomes(total, (await ask('level=error')).total);
+    await until(async () => (await page.locator('.row .level').allInnerTexts()).every((x) => x.toLowerCase() === 'error'), 'only errors');
+  });
+  await check('a mistake is marked in its place and explained below, with a hint', async () => {
+    await run('level:error | stats cuont() by agent');
+    await page.locator('.wrongness').waitFor();
+    const said = await page.locator('.wrongness').innerText();
+    assert.match(said, /cuont/);
+    assert.match(said, /count/, 'what was meant');
+    assert.equal(await page.locator('.query pre .bad').innerText(), 'cuont');
+  });
+  await check('a mistake in a filter is marked after text that takes several bytes', async () => {
+    await run('agent:Grüße (level:error');
+    await page.locator('.query pre .bad').waitFor();
+    assert.equal(await page.locator('.query pre .bad').innerText(), '(');
+  });
+  await check('a mistake at the very end has a mark as well', async () => {
+    await run('level:error |');
+    await page.locator('.wrongness').waitFor();
+    await page.locator('.query pre .bad').waitFor();
+  });
+  await check('Tab takes the completion of a field, then of a value', async () => {
+    await page.locator('#q').fill('');
+    await page.keyboard.type('lev');
+    await page.locator('.completions li.on', { hasText: 'level' }).waitFor();
+    await page.keyboard.press('Tab');
+    await until(async () => (await page.locator('#q').inputValue()).startsWith('level'), 'completed');
+    await page.locator('#q').fill('');
+    await page.keyboard.type('agent:rese');
+    await page.locator('.completions li.on', { hasText: 'researcher' }).waitFor();
+    await page.keyboard.press('Tab');
+    await becomes(async () => await page.locator('#q').inputValue(), 'agent:researcher');
+    assert.equal(await page.evaluate(() => document.activeElement.id), 'q', 'still in the query');
+  });
+  await check('completions: arrows choose, Esc closes the list and then leaves the query', async () => {
+    await page.locator('#q').fill('');
+    await page.keyboard.type('* | s');
+    await page.locator('.completions li').nth(1).waitFor();
+    const first = await page.locator('.completions li.on').innerText();
+    await page.keyboard.press('ArrowDown');
+    await until(async () => await page.locator('.completions li.on').innerText() !== first, 'another one');
+    assert.equal(await page.locator('#q').getAttribute('aria-activedescendant'), 'c1');
+    await page.keyboard.press('Escape');
+    await becomes(async () => await page.locator('.completions').count(), 0);
+    await page.keyboard.press('Escape');
+    await until(async () => await page.evaluate(() => document.activeElement.id !== 'q'), 'left');
+  });
+
+  // ---- time ----
+  await check('a drag on the histogram zooms: the range is in the address and fewer entries are left', async () => {
+    await run('*');
+    await becomes(total, sent);
+    const box = await page.locator('.plot').boundingBox();
+    await page.mouse.move(box.x + box.width * 0.84, box.y + 50);
+    await page.mouse.down();
+    await page.mouse.move(box.x + box.width * 0.90, box.y + 50, { steps: 4 });
+    await page.mouse.up();
+    await until(async () => params(page).to, 'a range');
+    const span = Date.parse(params(page).to) - Date.parse(params(page).from);
+    assert.ok(span > 3600e3 && span < 3 * 3600e3, `${span} ms`);
+    await until(async () => { const n = await total(); return n > 0 && n < sent; }, 'fewer');
+  });
+  await check('back and forward walk through the ranges', async () => {
+    const zoomed = params(page);
+    await page.goBack();
+    await becomes(total, sent);
+    await page.goForward();
+    await becomes(async () => params(page), zoomed);
+    await until(async () => await total() < sent, 'zoomed again');
+  });
+  await check('a double click on it widens the range around the same middle', async () => {
+    const before = params(page), middle = (Date.parse(before.from) + Date.parse(before.to)) / 2;
+    const box = await page.locator('.plot').boundingBox();
+    await page.mouse.dblclick(box.x + box.width / 2, box.y + 50);
+    await until(async () => params(page).from !== before.from, 'another range');
+    const p = params(page), span = Date.parse(p.to) - Date.parse(p.from), was = Date.parse(before.to) - Date.parse(before.from);
+    assert.ok(span > was * 1.5, `${was} -> ${span}`);
+    assert.ok(Math.abs((Date.parse(p.from) + Date.parse(p.to)) / 2 - middle) < was, 'the same middle');
+  });
+  await check('the time picker: a preset', async () => {
+    await page.locator('#time').click();
+    await page.getByRole('button', { name: 'Last hour', exact: true }).click();
+    await becomes(async () => params(page).from, 'now-1h');
+    assert.equal(params(page).to, undefined);
+    assert.equal((await page.locator('#time').innerText()).trim(), 'Last hour');
+    await becomes(total, (await ask('*', { start: 'now-1h' })).total);
+  });
+  await check('the time picker: from and to', async () => {
+    await page.locator('#time').click();
+    await page.locator('input[name=from]').fill('2020-01-02T03:04:05');
+    await page.locator('input[name=to]').fill('2020-01-03T00:00:01');
+    await page.getByRole('button', { name: 'Apply' }).click();
+    await becomes(async () => params(page).from, new Date(2020, 0, 2, 3, 4, 5).toISOString());
+    assert.match(await page.locator('#time').innerText(), /2020-01-02 03:04:05 → 2020-01-03 00:00:01/);
+  });
+  await check('nothing in the range: the newest entry that matches is one click away', async () => {
+    await page.getByRole('heading', { name: 'Nothing in this range' }).waitFor();
+    await page.locator('.empty .link').click();
+    await rows.first().waitFor();
+  });
+  await check('nothing matches at all: it says so and offers to clear the query', async () => {
+    await at(page, 'explore', { q: 'agent:nobody-is-called-so' });
+    await page.getByRole('heading', { name: 'Nothing matches' }).waitFor();
+    await page.getByRole('button', { name: 'Clear the query' }).click();
+    await becomes(total, sent);
+  });
+
+  // ---- fields ----
+  const facet = (name) => page.locator('.facet').filter({ has: page.locator('h3 button[aria-expanded]', { hasText: new RegExp(`[▸▾] ${name}$`) }) }).first();
+  const value = (field, text) => facet(field).locator('li button').filter({ has: page.locator('.what', { hasText: new RegExp(`^${text}$`) }) });
+  await check('fields with the counts of their values, most frequent first', async () => {
+    await value('agent', 'coder').waitFor();
+    const shown = await facet('level').locator('li button').evaluateAll((all) => all.map((e) => [e.querySelector('.what').textContent, e.querySelector('.n').textContent]));
+    const truth = (await call('GET', '/api/v1/fields/level/values?start=now-24h')).values.map((v) => [v.value, v.count < 1000 ? String(v.count) : `${(v.count / 1000).toFixed(1).replace(/\.0$/, '')}k`]);
+    assert.deepEqual(shown, truth);
+  });
+  await check('a click on a value includes it', async () => {
+    await value('agent', 'coder').click();
+    await becomes(async () => params(page).q, 'agent=coder');
+    await becomes(total, (await ask('agent=coder')).total);
+    await page.locator('.facet li button.on', { hasText: 'coder' }).waitFor();
+  });
+  await check('with Alt it is excluded', async () => {
+    await value('level', 'info').click({ modifiers: ['Alt'] });
+    await becomes(async () => params(page).q, 'agent=coder -level=info');
+    await becomes(total, (await ask('agent=coder -level=info')).total);
+  });
+  await check('another click takes it away again', async () => {
+    await value('agent', 'coder').click();
+    await becomes(async () => params(page).q, '-level=info');
+  });
+  await check('a field is found by a part of its name and opened', async () => {
+    await at(page, 'explore');
+    await page.getByRole('searchbox', { name: 'Find a field' }).fill('zone');
+    await becomes(async () => await page.locator('.facet').count(), 1);
+    await page.locator('.facet h3 button').first().click();
+    await page.locator('.facet li button', { hasText: 'z1' }).waitFor();
+  });
+  await check('a value of a nested field with dots filters', async () => {
+    await page.locator('.facet li button', { hasText: 'z1' }).click();
+    await becomes(async () => params(page).q, 'region.zone=z1');
+    await becomes(total, (await ask('region.zone=z1')).total);
+    assert.ok(await total() > 100);
+  });
+
+  // ---- columns ----
+  await check('a column is added from the fields and kept in the address', async () => {
+    await at(page, 'explore');
+    await page.getByRole('searchbox', { name: 'Find a field' }).fill('env');
+    await page.getByRole('button', { name: 'Column env', exact: true }).click();
+    await becomes(heads, ['time', 'level', 'agent', 'env', 'message']);
+    assert.match(params(page).cols, /env~\d+/);
+    await page.locator('.row .c-x', { hasText: 'production' }).first().waitFor();
+  });
+  await check('the border of a column can be dragged', async () => {
+    const head = page.locator('[role=columnheader]', { hasText: 'env' }), before = (await head.boundingBox()).width;
+    const grip = await head.locator('.grip').boundingBox();
+    await page.mouse.move(grip.x + 4, grip.y + 10);
+    await page.mouse.down();
+    await page.mouse.move(grip.x + 94, grip.y + 10, { steps: 5 });
+    await page.mouse.up();
+    const after = (await head.boundingBox()).width;
+    assert.ok(Math.abs(after - before - 90) < 3, `${before} -> ${after}`);
+    assert.equal(Number(/env~(\d+)/.exec(params(page).cols)[1]), Math.round(after));
+  });
+  await check('a column can be dragged before another', async () => {
+    await page.locator('[role=columnheader]', { hasText: 'env' }).dragTo(page.locator('[role=columnheader]', { hasText: 'level' }));
+    await becomes(heads, ['time', 'env', 'level', 'agent', 'message']);
+    assert.match(params(page).cols, /timestamp~\d+!env~\d+!level/);
+  });
+  await check('the same address in another tab shows the same columns and rows', async () => {
+    const other = await context.newPage();
+    await other.goto(page.url());
+    await other.locator('.row:not(.loading)').first().waitFor();
+    assert.deepEqual(await other.locator('.head .name').allInnerTexts(), ['time', 'env', 'level', 'agent', 'message']);
+    assert.deepEqual((await cells('c-message', other)).slice(0, 10), (await cells('c-message')).slice(0, 10));
+    await other.close();
+  });
+  await check('a column is taken away', async () => {
+    await page.locator('[role=columnheader]', { hasText: 'env' }).hover();
+    await page.getByRole('button', { name: 'Take the column env away' }).click();
+    await becomes(heads, ['time', 'level', 'agent', 'message']);
+    assert.equal(params(page).cols, undefined);
+  });
+
+  // ---- an entry ----
+  const detail = page.locator('.detail');
+  const key = (name) => detail.locator('.node').filter({ has: page.locator('.key', { hasText: new RegExp(`^${name}$`) }) });
+  await check('a click on a row opens it as a tree, nested values and all', async () => {
+    await at(page, 'explore', { q: 'region.zone=z2 level:info' });
+    await rows.first().click();
+    await key('zone').waitFor();
+    assert.match(await key('zone').innerText(), /z2/);
+    assert.match(await key('host name').innerText(), /box \d/);
+    assert.match(await key('tags').innerText(), /\[2\]/);
+    assert.equal(params(page).open, '0');
+  });
+  await check('a key folds and opens', async () => {
+    await key('region').getByRole('button', { name: 'Fold region' }).click();
+    await becomes(async () => await key('zone').count(), 0);
+    await key('region').getByRole('button', { name: 'Open region' }).click();
+    await key('zone').waitFor();
+  });
+  await check('copy on a key puts its value on the clipboard', async () => {
+    await key('zone').hover();
+    await key('zone').getByRole('button', { name: 'Copy region.zone' }).click();
+    await becomes(async () => await page.evaluate(() => navigator.clipboard.readText()), 'z2');
+  });
+  await check('a key as a column', async () => {
+    await key('zone').hover();
+    await key('zone').getByRole('button', { name: 'Column region.zone' }).click();
+    await becomes(heads, ['time', 'level', 'agent', 'region.zone', 'message']);
+    await page.locator('.row .c-x', { hasText: 'z2' }).first().waitFor();
+  });
+  await check('filter on a key with a blank in its name, and a value with quotes', async () => {
+    assert.equal(await key('host name').getByRole('button', { name: /^Only/ }).count(), 0, 'a query cannot name it');
+    await key('build name').hover();
+    await key('build name').getByRole('button', { name: 'Only build name with this value' }).click();
+    await until(async () => params(page).q.includes('nightly'), 'the term');
+    await becomes(total, (await ask(params(page).q)).total);
+    assert.ok(await total() > 0, params(page).q);
+    assert.equal(await page.locator('.wrongness').count(), 0);
+  });
+  await check('exclude on a key', async () => {
+    await at(page, 'explore', { q: 'level:warn' });
+    await rows.first().click();
+    const env = /production|staging/.exec(await key('env').innerText())[0];
+    await key('env').hover();
+    await key('env').getByRole('button', { name: 'Without this value of env' }).click();
+    await becomes(async () => params(page).q, `level:warn -env=${env}`);
+    await becomes(total, (await ask(`level:warn -env=${env}`)).total);
+  });
+  await check('around it: the entries before and after in the same session, more on demand', async () => {
+    await at(page, 'explore', { q: 'event:heartbeat session_id:s-talk' });
+    await rows.first().click();
+    await detail.getByRole('tab', { name: 'Around it' }).click();
+    const lines = detail.locator('.context .line');
+    await detail.locator('.context .line.on', { hasText: 'still here' }).waitFor();
+    const n = await lines.count();
+    assert.ok(n >= 8, `${n} lines`);
+    assert.match((await lines.allInnerTexts()).join('\n'), /Please fix the failing test[\s\S]*still here[\s\S]*one too high/);
+    await at(page, 'explore', { q: 'session_id:s-3 level:warn' });
+    await rows.first().click();
+    await detail.getByRole('tab', { name: 'Around it' }).click();
+    await lines.first().waitFor();
+    const few = await lines.count();
+    await detail.getByRole('button', { name: 'More around it' }).click();
+    await until(async () => await lines.count() > few, 'more');
+  });
+  await check('the entry as JSON', async () => {
+    await detail.getByRole('tab', { name: 'JSON' }).click();
+    const parsed = JSON.parse(await detail.locator('pre.json').innerText());
+    assert.equal(parsed.level, 'warn');
+    assert.equal(parsed.session_id, 's-3');
+  });
+  await check('its link leads to it, for anybody', async () => {
+    await detail.getByRole('button', { name: 'Copy a link' }).click();
+    const link = await until(async () => { const t = await page.evaluate(() => navigator.clipboard.readText()); return t.includes('#/entry/') && t; }, 'a link');
+    const other = await context.newPage();
+    await other.goto(link);
+    await other.locator('.detail .message').waitFor();
+    assert.equal(await other.locator('.detail .message').innerText(), await detail.locator('.message').innerText());
+    await other.close();
+  });
+  await check('links to its trace and its session', async () => {
+    await at(page, 'explore', { q: 'operation:research' });
+    await rows.first().click();
+    assert.equal(await detail.getByRole('link', { name: 'Trace' }).getAttribute('href'), '#/traces/t-release');
+    assert.equal(await detail.getByRole('link', { name: 'Session' }).getAttribute('href'), '#/sessions/s-talk');
+    await detail.getByRole('link', { name: 'Trace' }).click();
+    await page.locator('.waterfall').waitFor();
+    await page.goBack();
+    await rows.first().waitFor();
+  });
+
+  // ---- keys ----
+  await check('j and k walk, Enter opens, Esc closes', async () => {
+    await at(page, 'explore', { q: 'level:error' });
+    await rows.first().waitFor();
+    await page.keyboard.press('j');
+    await page.keyboard.press('j');
+    await page.keyboard.press('j');
+    await page.keyboard.press('k');
+    await becomes(async () => await page.locator('.row.on').getAttribute('aria-rowindex'), '2');
+    await page.keyboard.press('Enter');
+    await detail.waitFor();
+    assert.equal(params(page).open, '1');
+    const first = await detail.locator('.message').innerText();
+    await page.keyboard.press('j');
+    await until(async () => await detail.locator('.message').innerText() !== first, 'the next entry');
+    await page.keyboard.press('Escape');
+    await becomes(async () => await detail.count(), 0);
+  });
+  await check('Enter on a button that has the focus presses that button', async () => {
+    const wrapping = page.getByRole('button', { name: 'Wrap' });
+    await wrapping.focus();
+    await page.keyboard.press('Enter');
+    await becomes(async () => await wrapping.getAttribute('aria-pressed'), 'true');
+    assert.equal(await detail.count(), 0);
+    await page.keyboard.press('Enter');
+    await becomes(async () => await wrapping.getAttribute('aria-pressed'), 'false');
+    await wrapping.blur();
+  });
+  await check('w wraps, f hides the fields, t opens the time, / goes to the query', async () => {
+    await page.keyboard.press('w');
+    await page.locator('.row.wrap').first().waitFor();
+    await page.keyboard.press('w');
+    await page.keyboard.press('f');
+    await becomes(async () => await page.locator('.facets').count(), 0);
+    await page.keyboard.press('f');
+    await page.locator('.facets').waitFor();
+    await page.keyboard.press('t');
+    await page.getByRole('dialog', { name: 'Time range' }).waitFor();
+    await page.keyboard.press('Escape');
+    await becomes(async () => await page.getByRole('dialog', { name: 'Time range' }).count(), 0);
+    await page.keyboard.press('/');
+    await becomes(async () => await page.evaluate(() => document.activeElement.id), 'q');
+    await page.keyboard.press('Escape');
+  });
+  await check('r brings what came since', async () => {
+    const before = await total();
+    await put({ agent: 'late', level: 'error', message: 'a late one' });
+    await page.keyboard.press('r');
+    await becomes(total, before + 1);
+    await page.locator('.row', { hasText: 'a late one' }).waitFor();
+  });
+
+  // ---- tables, patterns, export ----
+  await check('a query with pipes is a table; a click on a header sorts it', async () => {
+    await run('level:info | stats count() as n, p95(duration_ms) as p95 by agent | sort by agent');
+    const column = async (i) => await page.locator(`td:nth-child(${i})`).allInnerTexts();
+    await page.locator('td').first().waitFor();
+    const names = await column(1);
+    assert.deepEqual(names, [...names].sort());
+    assert.ok(names.includes('researcher'));
+    await page.getByRole('columnheader', { name: 'n', exact: true }).getByRole('button').click();
+    const counts = (await column(2)).map((x) => Number(x.replace(/,/g, '')));
+    assert.deepEqual(counts, [...counts].sort((a, b) => b - a));
+    assert.equal(await page.locator('th').nth(1).getAttribute('aria-sort'), 'descending');
+  });
+  await check('patterns: a few lines for all entries, with their shares', async () => {
+    await at(page, 'explore', { q: 'level:info tool:read_file' });
+    await page.getByRole('tab', { name: 'Patterns' }).click();
+    await until(async () => (await page.locator('td').allInnerTexts()).some((x) => /read .* in /.test(x)), 'a pattern');
+    const n = await page.locator('tbody tr').count();
+    assert.ok(n < 20, `${n} patterns`);
+    assert.equal(params(page).view, 'patterns');
+  });
+  await check('a pattern leads to its entries', async () => {
+    await page.locator('tbody tr').first().click();
+    await until(async () => params(page).view === undefined, 'rows again');
+    await rows.first().waitFor();
+    assert.ok(await total() > 100, `${await total()} entries of ${params(page).q}`);
+  });
+  await check('the histogram can be split by any field', async () => {
+    await at(page, 'explore');
+    const by = page.getByLabel('Split the histogram by');
+    await by.fill('agent');
+    await by.press('Enter');
+    await becomes(async () => params(page).by, 'agent');
+    await until(async () => (await page.locator('.legend').innerText()).includes('researcher'), 'the legend');
+  });
+  const saved = async (name) => {
+    const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name }).click()]);
+    return readFileSync(await download.path(), 'utf8');
+  };
+  await check('export as NDJSON: every entry of the query and range', async () => {
+    await at(page, 'explore', { q: 'level=error' });
+    await becomes(total, (await ask('level=error')).total);
+    const lines = (await saved('NDJSON')).trim().split('\n').map((x) => JSON.parse(x));
+    assert.equal(lines.length, await total());
+    assert.ok(lines.every((x) => x.level === 'error'));
+  });
+  await check('export as CSV', async () => {
+    const lines = (await saved('CSV')).trim().split(/\r?\n/);
+    assert.match(lines[0], /timestamp/);
+    assert.ok(lines.length >= await total());
+  });
+  await check('a server that goes away is told, not hidden', async () => {
+    await context.route('**/api/v1/**', (r) => r.abort());
+    await run('level:warn');
+    await page.getByRole('alert').filter({ hasText: 'cannot be reached' }).first().waitFor();
+    await context.unroute('**/api/v1/**');
+    await page.keyboard.press('Escape');
+    await run('level:critical');
+    await becomes(total, (await ask('level:critical')).total);
+    assert.equal(await page.getByRole('alert').count(), 0);
+  });
+  await quiet(page);
+  const unexpected = wrong.filter((w) => !/net::ERR_FAILED/.test(w));
+  await check('no error of a script, nothing that the policy refused', async () => assert.deepEqual(unexpected, []));
+  assert.ok(where(page));
+} finally {
+  await browser.close();
+}
+done(50);
