@@ -147,7 +147,8 @@ static int open_store(struct server *s, struct err *err)
     struct store_config *c = &s->cfg.store;
     c->create = true;
     c->read_only = false;
-    c->url = s->urls[0];
+    /* who comes before the network listens is told this; port 0 is no address yet */
+    c->url = str_ends(str_c(s->urls[0]), STR(":0")) ? NULL : s->urls[0];
     c->on_durable = live_publish;
     c->on_durable_ctx = s->live;
     c->on_event = on_event;
@@ -212,7 +213,7 @@ static int start_network(struct server *s, struct err *err)
     int rc = net_start(&s->net, &n, err);
     for (uint32_t i = 0; rc == 0 && i < s->nurls; i++)
         set_url(s, i, net_address(s->net, i));
-    return rc;
+    return rc < 0 ? rc : store_set_url(s->store, s->urls[0], err);
 }
 
 static void announce(struct server *s)
@@ -249,7 +250,7 @@ static int start_parts(struct server *s, struct err *err)
     if (rc == 0)
         rc = make_urls(s, err);
     for (uint32_t i = 0; rc == 0 && i < s->nurls; i++)
-        set_url(s, i, s->cfg.listen[i]); /* for the lock file; port 0 is known only later */
+        set_url(s, i, s->cfg.listen[i]);
     if (rc == 0)
         rc = io_real_new(&s->io, s->cfg.data_dir, true, err);
     if (rc == 0)
