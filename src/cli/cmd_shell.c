@@ -288,11 +288,11 @@ static int ask(struct shell *sh, str query, bool explain)
 /* a line that begins with a backslash; -1: the end */
 static int command(struct shell *sh, str line)
 {
-    str rest = str_skip(line, 1), name = rest;
+    str rest = str_skip(line, 1);
     size_t n = 0;
     while (n < rest.n && rest.p[n] != ' ' && rest.p[n] != '\t')
         n++;
-    name = str_sub(rest, 0, n);
+    str name = str_sub(rest, 0, n);
     str arg = str_trim(str_skip(rest, n));
     if (str_eq(name, STR("q")) || str_eq(name, STR("quit")))
         return -1;
