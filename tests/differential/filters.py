@@ -302,8 +302,9 @@ def term(r, known, words):
         numeric = [n for n in names if n in NUMERIC]
         if not numeric:
             return Present(r, name)
-        if r.random() < 0.25:
-            return Compare(r, r.choice([n for n in numeric if n.endswith("zone")] or numeric), True)
+        zones = [n for n in numeric if n.endswith("zone")]
+        if zones and r.random() < 0.25:
+            return Compare(r, r.choice(zones), True)
         return Compare(r, r.choice(numeric))
     texts = [n for n in ("message", "agent", "remark") if n in known]
     if pick < 0.93 and texts:

@@ -190,6 +190,8 @@ class Function:
             self.f = "max"
         if self.f in ("sum", "avg", "stddev") or self.f in self.PERCENT:
             names = [c for c in NUMBERS if c in names]
+        if self.f in ("min", "max", "first", "last"):  # a level would be compared as one
+            names = [c for c in names if c != "level"]
         self.x = r.choice(names) if names else None
         if not self.x:
             self.f = "count"
