@@ -24,7 +24,7 @@ static struct store *the_store(uint64_t rows)
 static void put_away(struct store *s)
 {
     store_close(s);
-    io_close(disk);
+    io_free(disk);
 }
 
 static void ask(struct store *s, const char *text, struct complete_opts *o, struct arena *a,
