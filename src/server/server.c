@@ -25,6 +25,7 @@
 #include "server/alerts.h"
 #include "server/internal.h"
 #include "server/prices.h"
+#include "server/saved.h"
 #include "server/issues.h"
 
 #define QUEUE_DEFAULT 256
@@ -272,6 +273,8 @@ static int start_parts(struct server *s, struct err *err)
     if (rc == 0)
         rc = make_openapi(s, err);
     if (rc == 0)
+        rc = builtin_new(&s->builtin, server_now(s), err);
+    if (rc == 0)
         rc = pool_new(&s->queries, "query", s->cfg.query_threads, s->cfg.query_queue, NICE_QUERIES,
                       err);
     if (rc == 0)
@@ -339,6 +342,7 @@ void server_stop(struct server *s)
     tails_free(s);
     auth_free(s);
     page_free(s);
+    builtin_free(s->builtin);
     price_file_close(s->prices);
     io_free(s->io);
     mem_free(s->openapi);
