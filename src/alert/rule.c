@@ -28,105 +28,16 @@ static const char *const target_keys[] = { "webhook",    "command", "log", "secr
 #define S NS_PER_S
 #define FAIL(t, ...) tree_err(err, ERR_INVALID, (t)->line, (t)->col, __VA_ARGS__)
 
-/* ---- words that are nearly right ---- */
-
-static uint32_t distance(const char *a, const char *b)
-{
-    size_t n = strlen(a), m = strlen(b);
-    uint32_t row[32];
-    if (n > 30 || m > 30)
-        return UINT32_MAX;
-    for (size_t k = 0; k <= m; k++)
-        row[k] = (uint32_t)k;
-    for (size_t i = 1; i <= n; i++) {
-        uint32_t diagonal = row[0];
-        row[0] = (uint32_t)i;
-        for (size_t k = 1; k <= m; k++) {
-            uint32_t best = diagonal + (a[i - 1] != b[k - 1]);
-            best = row[k] + 1 < best ? row[k] + 1 : best;
-            best = row[k - 1] + 1 < best ? row[k - 1] + 1 : best;
-            diagonal = row[k];
-            row[k] = best;
-        }
-    }
-    return row[m];
-}
-
-static const char *nearest(str word, const char *const *words)
-{
-    const char *best = NULL;
-    uint32_t least = 3;
-    char z[32];
-    snprintf(z, sizeof z, "%.*s", STR_FMT(str_sub(word, 0, sizeof z - 1)));
-    for (; *words; words++) {
-        uint32_t d = distance(z, *words);
-        if (d < least) {
-            least = d;
-            best = *words;
-        }
-    }
-    return best;
-}
-
-static void hint_words(struct err *err, str word, const char *const *words)
-{
-    const char *near = nearest(word, words);
-    char list[ERR_HINT_MAX] = "";
-    if (near) {
-        err_hint(err, "did you mean %s?", near);
-        return;
-    }
-    for (size_t n = 0; *words && n < sizeof list; words++)
-        n += (size_t)snprintf(list + n, sizeof list - n, "%s%s", n ? " " : "one of ", *words);
-    err_hint(err, "%s", list);
-}
-
 static int known_keys(const struct tree *map, const char *what, const char *const *words,
                       struct err *err)
 {
-    if (map->kind != TREE_MAP) {
-        FAIL(map, "%s must be a map of names and values", what);
+    int rc = tree_members(map, what, words, err);
+    if (rc < 0 && map->kind != TREE_MAP)
         err_hint(err, "as 'above: 10'");
-        return ERR_INVALID;
-    }
-    TREE_EACH(t, map)
-    {
-        const char *const *w = words;
-        while (*w && !str_eq(t->key, str_c(*w)))
-            w++;
-        if (*w)
-            continue;
-        FAIL(t, "%s has no '%.*s'", what, STR_FMT(str_sub(t->key, 0, 64)));
-        hint_words(err, t->key, words);
-        return ERR_INVALID;
-    }
-    return 0;
+    return rc;
 }
 
 /* ---- single values ---- */
-
-static bool printable(str s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if (((unsigned char)s.p[i] < 0x20 && s.p[i] != '\n' && s.p[i] != '\t') || s.p[i] == 0x7f)
-            return false;
-    return true;
-}
-
-static int read_text(const struct tree *map, const char *key, size_t max, str *ret, struct err *err)
-{
-    const struct tree *t = tree_get(map, key);
-    if (tree_is_null(t))
-        return 0;
-    if (t->kind != TREE_TEXT)
-        return FAIL(t, "%s must be a text", key);
-    if (t->text.n > max)
-        return FAIL(t, "%s may have %zu bytes at most", key, max);
-    if (!printable(t->text))
-        return FAIL(t, "%s has control characters in it", key);
-    *ret = t->text;
-    return 0;
-}
 
 static int read_duration(const struct tree *map, const char *key, int64_t min, int64_t max,
                          int64_t *ret, struct err *err)
@@ -189,7 +100,7 @@ static int read_word(const struct tree *map, const char *key, const char *const 
     }
     list[k] = NULL;
     FAIL(t, "%s cannot be '%.*s'", key, STR_FMT(str_sub(t->text, 0, 64)));
-    hint_words(err, t->text, list);
+    tree_hint(err, t->text, list);
     return ERR_INVALID;
 }
 
@@ -273,11 +184,11 @@ static int read_source(struct alert_rule *r, const struct tree *doc, struct err 
 {
     uint32_t metric = ALERT_METRIC_NONE;
     const struct tree *q = tree_get(doc, "query"), *m = tree_get(doc, "metric");
-    int rc = read_text(doc, "query", ALERT_QUERY_MAX, &r->query, err);
+    int rc = tree_text(doc, "query", ALERT_QUERY_MAX, &r->query, err);
     if (rc == 0)
         rc = read_word(doc, "metric", alert_metric_names, ALERT_METRIC__COUNT, &metric, err);
     if (rc == 0)
-        rc = read_text(doc, "value", 256, &r->value, err);
+        rc = tree_text(doc, "value", 256, &r->value, err);
     if (rc == 0)
         rc = read_by(r, doc, err);
     if (rc < 0)
@@ -410,7 +321,7 @@ static int read_labels(struct alert_rule *r, const struct tree *doc, struct err 
     TREE_EACH(t, l)
     {
         if (t->kind != TREE_TEXT || t->text.n > 1024 || !t->key.n || t->key.n > 64 ||
-            !printable(t->text) || !printable(t->key))
+            !tree_printable(t->text) || !tree_printable(t->key))
             return FAIL(t, "a label is a name of up to 64 bytes and a text of up to 1024");
         r->labels[r->nlabels++] = (struct alert_label){ t->key, t->text };
     }
@@ -432,11 +343,11 @@ static int read_webhook(struct alert_target *t, const struct tree *doc, bool fro
                         struct err *err)
 {
     const struct tree *url = tree_get(doc, "webhook");
-    int rc = read_text(doc, "webhook", 2048, &t->url, err);
+    int rc = tree_text(doc, "webhook", 2048, &t->url, err);
     if (rc == 0)
-        rc = read_text(doc, "secret", 256, &t->secret, err);
+        rc = tree_text(doc, "secret", 256, &t->secret, err);
     if (rc == 0)
-        rc = read_text(doc, "secret_env", 128, &t->secret_env, err);
+        rc = tree_text(doc, "secret_env", 128, &t->secret_env, err);
     if (rc < 0)
         return rc;
     if (!str_starts(t->url, STR("https://")) && !str_starts(t->url, STR("http://"))) {
@@ -577,7 +488,7 @@ static int read_all(struct alert_rule *r, const struct tree *doc, str name, bool
     r->enabled = true;
     int rc = read_name(r, doc, name, err);
     if (rc == 0)
-        rc = read_text(doc, "about", 1024, &r->about, err);
+        rc = tree_text(doc, "about", 1024, &r->about, err);
     if (rc == 0 && !tree_is_null(on) && !tree_bool(on, &r->enabled))
         rc = FAIL(on, "enabled must be true or false");
     if (rc == 0)

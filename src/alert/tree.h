@@ -49,6 +49,16 @@ void tree_put_json(struct buf *b, const struct tree *t);
 int tree_err(struct err *err, int code, uint32_t line, uint32_t col, const char *fmt, ...)
     __attribute__((format(printf, 5, 6)));
 
+/* ---- members (member.c) ---- */
+/* Is it a map in which every name is one of `words` (NULL-ended)? The error names the nearest. */
+int tree_members(const struct tree *map, const char *what, const char *const *words,
+                 struct err *err);
+/* adds "did you mean ...?", or the list of words */
+void tree_hint(struct err *err, str word, const char *const *words);
+/* A text of at most `max` bytes without control characters; absent and null leave *ret. */
+int tree_text(const struct tree *map, const char *key, size_t max, str *ret, struct err *err);
+bool tree_printable(str s); /* no control characters but newline and tab */
+
 /* ---- for the builders ---- */
 struct tree_builder {
     struct arena *a;

@@ -2,6 +2,7 @@
  */
 #include "cli/cli.h"
 
+#include <inttypes.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/utf8.h"
 #include "model/view.h"
 
 /* "fleetlog: sentence" and "hint: what to do"; text of others cannot steer the terminal */
@@ -41,6 +43,46 @@ int cli_fail(struct cli *c, int exit, const char *hint, const char *fmt, ...)
         speak(c, STYLE_DIM, "hint:", hint);
     c->failed = true;
     return exit;
+}
+
+/* `line` around byte `at` of it, as much as fits, and a mark below */
+static void show_place(struct cli *c, str line, size_t at)
+{
+    struct buf b;
+    size_t from = 0;
+    int room = c->err.cols - 6;
+    buf_init(&b, 1u << 20);
+    /* what is to be seen begins so that the place is in it, with something before it */
+    while (from < at && safe_width(str_sub(line, from, at - from)) > room * 2 / 3)
+        utf8_next(line, &from);
+    buf_puts(&b, from ? "  \u2026" : "  ");
+    int before = (from ? 3 : 2) + safe_width(str_sub(line, from, at - from));
+    str shown = safe_cut(str_skip(line, from), room);
+    view_put_safe(&b, shown, true);
+    buf_puts(&b, from + shown.n < line.n ? "\u2026\n" : "\n");
+    buf_fill(&b, ' ', (size_t)before);
+    buf_puts(&b, c->err.color ? "\x1b[1;31m^\x1b[0m\n" : "^\n");
+    if (b.p && write(c->err.fd, b.p, b.n) < 0)
+        c->err.tty = false;
+    buf_deinit(&b);
+}
+
+int cli_fail_at(struct cli *c, const struct err *err, str text, int64_t pos)
+{
+    if (pos < 0 || (uint64_t)pos > text.n)
+        return cli_fail_err(c, err);
+    if (!c->err.tty)
+        return cli_fail(c, cli_exit_of(err), err->hint, "%s (at byte %" PRId64 ")", err->msg, pos);
+    size_t from = (size_t)pos, to = (size_t)pos;
+    while (from > 0 && text.p[from - 1] != '\n')
+        from--;
+    while (to < text.n && text.p[to] != '\n')
+        to++;
+    cli_fail(c, 0, NULL, "%s", err->msg);
+    show_place(c, str_sub(text, from, to - from), (size_t)pos - from);
+    if (err->hint[0])
+        speak(c, STYLE_DIM, "hint:", err->hint);
+    return cli_exit_of(err);
 }
 
 void cli_note(struct cli *c, const char *fmt, ...)

@@ -130,6 +130,9 @@ void help_command(struct out *o, const struct command *cmd);
 int cli_fail(struct cli *c, int exit, const char *hint, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 int cli_fail_err(struct cli *c, const struct err *err); /* exit code by err->code */
+/* An error about a place of a text that the user wrote: on a terminal the line of it with a mark
+ * below the place, else "(at byte N)". pos outside of the text: as cli_fail_err. */
+int cli_fail_at(struct cli *c, const struct err *err, str text, int64_t pos);
 void cli_note(struct cli *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int cli_exit_of(const struct err *err);
 #define SLUG_UNREACHABLE "unreachable" /* err.slug that makes it exit 69 */

@@ -462,13 +462,11 @@ static void put_path(struct out *o, const struct trace *t)
 {
     const struct line *top[3] = { NULL };
     char ms[32];
-    double sum = 0;
     for (uint32_t i = 0; i < t->nlines; i++) {
         const struct line *l = &t->lines[i], *x = l;
         double self = jrow_num(&l->row, "self_ms", -1);
         if (!str_eq(jrow_text(&l->row, "critical"), STR("true")) || self <= 0)
             continue;
-        sum += self;
         for (int k = 0; k < 3 && x; k++) {
             if (top[k] && jrow_num(&top[k]->row, "self_ms", -1) >= jrow_num(&x->row, "self_ms", -1))
                 continue;

@@ -2,11 +2,11 @@
 #include "cli/commands.h"
 
 const struct command *const cli_commands[] = {
-    &cmd_serve,      &cmd_demo,    &cmd_ingest,   &cmd_search,  &cmd_tail,   &cmd_stats,
-    &cmd_agents,     &cmd_trace,   &cmd_sessions, &cmd_cost,    &cmd_issues, &cmd_patterns,
-    &cmd_anomalies,  &cmd_report,  &cmd_export,   &cmd_resolve, &cmd_prune,  &cmd_keys,
-    &cmd_alerts,     &cmd_verify,  &cmd_inspect,  &cmd_onboard, &cmd_routes, &cmd_man,
-    &cmd_completion, &cmd_version, NULL,
+    &cmd_serve,    &cmd_demo,      &cmd_ingest, &cmd_search,     &cmd_shell,   &cmd_tail,
+    &cmd_stats,    &cmd_agents,    &cmd_trace,  &cmd_sessions,   &cmd_cost,    &cmd_issues,
+    &cmd_patterns, &cmd_anomalies, &cmd_report, &cmd_export,     &cmd_resolve, &cmd_prune,
+    &cmd_keys,     &cmd_alerts,    &cmd_saved,  &cmd_dashboards, &cmd_verify,  &cmd_inspect,
+    &cmd_onboard,  &cmd_routes,    &cmd_man,    &cmd_completion, &cmd_version, NULL,
 };
 
 const struct opt cli_globals[] = {

@@ -12,10 +12,12 @@
 
 #include "cli/doc.h"
 #include "codec/json.h"
+#include "query/complete.h"
 #include "query/query.h"
 
 #define LINE_MAX_BYTES (64u << 20)
 #define ANSWER_MAX (1u << 30)
+#define COMPLETE_CALL_MS 3000
 #define URL_QUERY_MAX 2000 /* bytes; escaped they become up to three times as many */
 
 /* ---- queries ---- */
@@ -73,13 +75,8 @@ static int check_text(struct cli *c, const char *text, const char *what)
     struct query *q;
     query_opts_default(&o);
     o.now = c->now;
-    if (query_parse(&q, str_c(text), &o, &err) < 0) {
-        char msg[ERR_MSG_MAX + 32];
-        if (err.pos < 0)
-            return cli_fail_err(c, &err);
-        snprintf(msg, sizeof(msg), "%s (at byte %" PRId64 ")", err.msg, err.pos);
-        return cli_fail(c, cli_exit_of(&err), err.hint, "%s", msg);
-    }
+    if (query_parse(&q, str_c(text), &o, &err) < 0)
+        return cli_fail_at(c, &err, str_c(text), err.pos);
     bool filter = query_is_filter(q);
     query_free(q);
     if (what && !filter)
@@ -184,12 +181,13 @@ void data_join_args(const struct cli *c, int from, struct buf *out)
 /* the sentence, the text and a mark below the place it is about */
 static int query_failed(struct cli *c, const struct data_query *q, struct err *err)
 {
-    int64_t pos = err->pos - q->shift;
-    if (err->pos < 0 || pos < 0 || pos > (int64_t)strlen(q->text))
-        return cli_fail_err(c, err);
-    char msg[ERR_MSG_MAX + 32];
-    snprintf(msg, sizeof(msg), "%s (at byte %" PRId64 ")", err->msg, pos);
-    return cli_fail(c, cli_exit_of(err), err->hint, "%s", msg);
+    if (err->code == ERR_CANCELED && target_stop) {
+        cli_note(c, "canceled");
+        c->failed = true;
+        return cli_exit_of(err);
+    }
+    str own = q->own.n ? q->own : str_skip(str_c(q->text), (size_t)q->shift);
+    return cli_fail_at(c, err, own, err->pos < 0 ? -1 : err->pos - q->shift);
 }
 
 /* ---- bytes to rows ---- */
@@ -420,6 +418,13 @@ static int parse_local(struct cli *c, const struct data_query *q, const struct p
     return 0;
 }
 
+static struct query_ctl dir_ctl; /* of the query that runs on a directory */
+
+void data_cancel(void)
+{
+    dir_ctl.cancel = 1;
+}
+
 static int query_dir(struct cli *c, struct target *t, const struct data_query *q,
                      struct splitter *s)
 {
@@ -427,7 +432,6 @@ static int query_dir(struct cli *c, struct target *t, const struct data_query *q
     struct query_writer w;
     struct buf out;
     struct err err = ERR_INIT;
-    struct query_ctl ctl = { .cancel = 0 };
     struct query_result res;
     struct prices *prices = local_prices(c, t);
     int rc = parse_local(c, q, prices, &parsed);
@@ -436,12 +440,15 @@ static int query_dir(struct cli *c, struct target *t, const struct data_query *q
         return rc;
     }
     memset(&res, 0, sizeof(res));
+    dir_ctl.cancel = 0;
+    if (target_stop) /* between the two */
+        dir_ctl.cancel = 1;
     buf_init(&out, LINE_MAX_BYTES * 4);
     int r = query_writer_init(&w, q->csv ? QF_CSV : QF_NDJSON, &out, &err);
     if (r == 0) {
         w.flush = to_splitter;
         w.flush_ctx = s;
-        r = query_run(parsed, t->store, &w.sink, &ctl, &res, &err);
+        r = query_run(parsed, t->store, &w.sink, &dir_ctl, &res, &err);
         if (r == 0)
             r = query_writer_end(&w, &err);
         if (r == 0)
@@ -516,6 +523,42 @@ int data_explain(struct cli *c, struct target *t, const struct data_query *q, st
     buf_puts(out, "}");
     query_free(parsed);
     return rc;
+}
+
+int data_complete(struct cli *c, struct target *t, const struct data_query *q, size_t cursor,
+                  uint32_t limit, struct buf *out)
+{
+    struct err err = ERR_INIT;
+    if (t->client) {
+        struct params p = { .json = true };
+        struct call call = { .method = "POST",
+                             .path = "/api/v1/complete",
+                             .type = "application/json",
+                             .timeout_ms = COMPLETE_CALL_MS,
+                             .out = out };
+        buf_init(&p.b, 256u << 10);
+        put(&p, "q", str_c(q->text), true);
+        put_instant(&p, "start", q->start);
+        put_instant(&p, "end", q->end);
+        buf_printf(&p.b, ",\"cursor\":%zu,\"limit\":%u}", cursor, limit);
+        call.body = buf_str(&p.b);
+        int rc = client_call(t->client, &call, &err);
+        buf_deinit(&p.b);
+        return rc < 0 ? cli_exit_of(&err) : 0;
+    }
+    struct complete_opts o = { .cursor = cursor, .limit = limit };
+    struct completion found;
+    struct arena a;
+    query_opts_default(&o.q);
+    o.q.now = c->now;
+    o.q.start = q->start;
+    o.q.end = q->end;
+    arena_init(&a, 64u << 20);
+    int rc = query_complete(t->store, str_c(q->text), &o, &a, &found, &err);
+    if (rc == 0)
+        completion_json(out, &found);
+    arena_deinit(&a);
+    return rc < 0 ? cli_exit_of(&err) : 0;
 }
 
 int data_call(struct cli *c, struct target *t, const char *method, const char *path, str body,

@@ -18,6 +18,7 @@ struct data_query {
     void *ctx;
     bool quiet;    /* warnings of the answer are not told */
     int64_t shift; /* bytes put before the user's own text: for positions in errors */
+    str own;       /* that text; empty: what follows them is it */
 };
 struct data_result {
     uint64_t rows;
@@ -38,6 +39,12 @@ int data_combine(struct cli *c, struct buf *out, const char *text, bool filter_o
 /* Is it a filter, without pipes? `what` takes it: "a tail". 0 or an exit code, having said what
  * is wrong. */
 int data_check_filter(struct cli *c, const char *text, const char *what);
+/* What may stand at a byte of the text: the JSON of /api/v1/complete. 0 or an exit code; it says
+ * nothing itself, for there is a line being edited. */
+int data_complete(struct cli *c, struct target *t, const struct data_query *q, size_t cursor,
+                  uint32_t limit, struct buf *out);
+/* Stops a query that runs on a directory: for a signal handler. */
+void data_cancel(void);
 /* all positional words as one text */
 void data_join_args(const struct cli *c, int from, struct buf *out);
 /* "…" with what the query language needs escaped */

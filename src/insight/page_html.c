@@ -285,9 +285,9 @@ static void put_bar(struct buf *b, const struct page_block *p, uint32_t i, doubl
 
 static void put_x_labels(struct buf *b, const struct page_block *p)
 {
-    static const int64_t nice_s[] = { 1,       5,       10,      30,      60,     300,
-                                      600,     900,     1800,    3600,    7200,   10800,
-                                      14400,   21600,   43200,   86400,   172800, 604800,
+    static const int64_t nice_s[] = { 1,       2,       5,       10,      15,    30,     60,
+                                      120,     300,     600,     900,     1800,  3600,   7200,
+                                      10800,   14400,   21600,   43200,   86400, 172800, 604800,
                                       1209600, 2419200, 7257600, 31449600 };
     int64_t width = p->step * p->n, every = 0;
     for (size_t i = 0; i < sizeof nice_s / sizeof *nice_s; i++) {

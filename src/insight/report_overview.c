@@ -3,6 +3,7 @@
 
 #define BARS_WANTED 72
 #define PEAK_LEAST 10 /* errors of a step that may count as a peak */
+#define PEAK_STEPS 12 /* with entries */
 #define PEAK_TIMES 5  /* that often the mean of the other steps */
 
 /* ---- figures ---- */
@@ -125,17 +126,21 @@ static const char *const levels[NLEVELS] = {
 static void tell_peak(struct report *r, const struct page_block *b)
 {
     const uint64_t *error = b->series[4].counts, *critical = b->series[5].counts;
-    uint32_t at = 0;
+    uint32_t at = 0, steps_used = 0; /* with entries at all */
     uint64_t most = 0, sum = 0;
     for (uint32_t i = 0; i < b->n; i++) {
-        uint64_t n = error[i] + critical[i];
+        uint64_t n = error[i] + critical[i], all = 0;
+        for (uint32_t s = 0; s < b->nseries; s++)
+            all += b->series[s].counts[i];
+        steps_used += all > 0;
         sum += n;
         if (n > most) {
             most = n;
             at = i;
         }
     }
-    if (b->n < 4 || most < PEAK_LEAST || most * (b->n - 1) < PEAK_TIMES * (sum - most))
+    if (steps_used < PEAK_STEPS || most < PEAK_LEAST ||
+        most * (steps_used - 1) < PEAK_TIMES * (sum - most))
         return;
     ts_ns t = b->start + at * b->step;
     report_find(r, 28, TONE_BAD,

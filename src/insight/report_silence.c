@@ -104,7 +104,7 @@ static bool steady(const struct answer *slots, str agent, int64_t slot)
         last = t;
         n++;
     }
-    return n >= SLOTS_LEAST && n >= SILENT_SLOTS * (double)((last - first) / slot + 1);
+    return n >= SLOTS_LEAST && n >= SILENT_SLOTS * ((double)(last - first) / (double)slot + 1);
 }
 
 /* ---- the table ---- */

@@ -13,8 +13,9 @@
 
 #include "meta/meta.h"
 
-/* 1: keys; 2: states of issues and their history; 3: alert rules, states, history, deliveries */
-#define META_VERSION 3
+/* 1: keys; 2: states of issues and their history; 3: alert rules, states, history, deliveries;
+ * 4: saved views and dashboards */
+#define META_VERSION 4
 #define HASH_N 32
 #define STATIC_MAX 8
 
@@ -39,8 +40,30 @@ struct meta {
 
 extern const char issues_schema[];
 extern const char alerts_schema[];
+extern const char docs_schema[];
 
 int db_err(struct meta *m, int rc, struct err *err, const char *what);
 int db_exec(struct meta *m, const char *sql, struct err *err, const char *what);
+
+/* ---- run.c: one statement: prepared, its parameters bound in order, run; under db_lock ---- */
+struct db_run {
+    struct meta *m;
+    sqlite3_stmt *st;
+    int next, rc;
+    const char *what; /* for errors: "cannot <what>" */
+};
+/* Whatever fails is remembered, later calls do nothing, and db_run_close tells. */
+void db_run_open(struct db_run *r, struct meta *m, const char *what, const char *sql);
+void db_bind_str(struct db_run *r, str s); /* borrowed until the statement is closed */
+void db_bind_int(struct db_run *r, int64_t v);
+void db_bind_value(struct db_run *r, bool has, double v); /* NULL when it has none */
+bool db_run_row(struct db_run *r);                        /* is there a further row? */
+bool db_get_str(struct db_run *r, int col, struct arena *a, str *ret);
+int64_t db_get_int(struct db_run *r, int col);
+bool db_get_value(struct db_run *r, int col, double *ret);
+int db_run_close(struct db_run *r, struct err *err);
+int db_run_once(struct db_run *r, struct err *err); /* one step, then closes */
+/* an array of n elements that grows in an arena by one */
+void *db_more(struct arena *a, void *have, uint32_t n, size_t size);
 
 #endif

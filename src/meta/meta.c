@@ -290,7 +290,9 @@ static int prepare_schema(struct meta *m, const char *path, struct err *err)
     if (rc == 0)
         rc = db_exec(m, alerts_schema, err, "create tables");
     if (rc == 0)
-        rc = db_exec(m, "PRAGMA application_id = 1718382439; PRAGMA user_version = 3; COMMIT", err,
+        rc = db_exec(m, docs_schema, err, "create tables");
+    if (rc == 0)
+        rc = db_exec(m, "PRAGMA application_id = 1718382439; PRAGMA user_version = 4; COMMIT", err,
                      "create tables");
     return rc;
 }

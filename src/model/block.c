@@ -82,9 +82,9 @@ static void canonical_make(void)
 static int derived_id(struct block *b, uint32_t row, struct val *ret, struct err *err)
 {
     struct val seq, at;
-    int rc = block_get(b, row, &canonical[F_SEQ], &seq, err);
+    int rc = block_get_field(b, row, F_SEQ, &seq, err);
     if (!rc)
-        rc = block_get(b, row, &canonical[F_RECEIVED_AT], &at, err);
+        rc = block_get_field(b, row, F_RECEIVED_AT, &at, err);
     if (rc || seq.absent || at.absent || !b->ids)
         return rc;
     char *text = arena_alloc(b->arena, ID_TEXT);

@@ -178,6 +178,8 @@ static int spread_add(struct agg_env *e, void *state, const struct val *v, struc
     exact_big_add(s->x, d);
     exact_big_add(s->xx, hi);
     exact_big_add(s->xx, fma(d, d, -hi));
+    s->least = s->n && s->least < d ? s->least : d;
+    s->most = s->n && s->most > d ? s->most : d;
     s->n++;
     return 0;
 }
@@ -200,6 +202,8 @@ static int spread_merge(struct agg_env *e, char *into, char *from, uint32_t n, c
         }
         exact_big_merge(s->x, other[i].x);
         exact_big_merge(s->xx, other[i].xx);
+        s->least = s->n && s->least < other[i].least ? s->least : other[i].least;
+        s->most = s->n && s->most > other[i].most ? s->most : other[i].most;
         s->n += other[i].n;
     }
     return run_room(e->r, "stats", err);
@@ -220,7 +224,7 @@ static int spread_result(struct agg_env *e, void *state, struct val *ret, struct
     double sq = h * h, sq_low = fma(h, h, -sq) + 2 * h * l;
     double q = sq / n, q_low = (fma(-q, n, sq) + sq_low) / n;
     double var = ((h2 - q) + (l2 - q_low)) / n;
-    *ret = number(var > 0 ? sqrt(var) : 0);
+    *ret = number(var > 0 && s->least < s->most ? sqrt(var) : 0);
     return 0;
 }
 

@@ -29,6 +29,7 @@ void sample_clear(void *state);
 struct spread {
     struct exact_big *x, *xx;
     uint64_t n;
+    double least, most; /* where they are equal the result is 0, whatever rounding says */
 };
 
 /* count_distinct (agg_distinct.c): one set of (group, value) for all groups, and a sketch for each

@@ -81,6 +81,8 @@ void spread_save(const void *state, struct buf *out)
         return;
     big_save(s->x, out);
     big_save(s->xx, out);
+    buf_put(out, &s->least, sizeof s->least);
+    buf_put(out, &s->most, sizeof s->most);
 }
 
 int spread_load(struct agg_env *e, void *state, struct rd *in, struct err *err)
@@ -92,8 +94,12 @@ int spread_load(struct agg_env *e, void *state, struct rd *in, struct err *err)
         return 0;
     big_read(&x, in);
     big_read(&xx, in);
+    const uint8_t *ends = rd_bytes(in, 2 * sizeof(double));
     if (!rd_ok(in))
         return torn(err);
+    double least, most;
+    memcpy(&least, ends, sizeof least);
+    memcpy(&most, ends + sizeof least, sizeof most);
     if (!s->x) {
         s->x = mem_zalloc(sizeof *s->x);
         s->xx = mem_zalloc(sizeof *s->xx);
@@ -103,6 +109,8 @@ int spread_load(struct agg_env *e, void *state, struct rd *in, struct err *err)
     }
     exact_big_merge(s->x, &x);
     exact_big_merge(s->xx, &xx);
+    s->least = s->n && s->least < least ? s->least : least;
+    s->most = s->n && s->most > most ? s->most : most;
     s->n += n;
     return 0;
 }

@@ -246,6 +246,16 @@ static int columns(struct completing *x, struct query **ret_q, const struct sche
     return s ? 1 : 0;
 }
 
+static void put_column(struct completing *x, str name)
+{
+    buf_reset(&x->tmp);
+    if (x->at.backtick || !plain_name(name))
+        buf_printf(&x->tmp, "`%.*s`", STR_FMT(name));
+    else
+        buf_putstr(&x->tmp, name);
+    put_field(x, buf_str(&x->tmp), CK_COLUMN, "made by a pipe", false, 0);
+}
+
 static int offer_fields(struct completing *x, struct err *err)
 {
     struct query *q;
@@ -253,19 +263,13 @@ static int offer_fields(struct completing *x, struct err *err)
     struct field_stat *f = NULL;
     uint32_t n = 0;
     bool table = columns(x, &q, &s) == 1;
-    for (uint32_t i = 0; table && i < s->n; i++) {
-        buf_reset(&x->tmp);
-        if (x->at.backtick || !plain_name(s->cols[i].name))
-            buf_printf(&x->tmp, "`%.*s`", STR_FMT(s->cols[i].name));
-        else
-            buf_putstr(&x->tmp, s->cols[i].name);
-        put_field(x, buf_str(&x->tmp), CK_COLUMN, "made by a pipe", false, 0);
-    }
+    for (uint32_t i = 0; table && i < s->n; i++)
+        put_column(x, s->cols[i].name);
     query_free(q);
     if (table)
         return 0;
     for (uint32_t i = 0; i < x->at.nnames; i++)
-        put_field(x, x->at.names[i], CK_COLUMN, "made by a pipe", false, 0);
+        put_column(x, x->at.names[i]);
     if (!x->store)
         return 0;
     int rc = count_fields(x, &f, &n, err);

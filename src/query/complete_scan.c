@@ -429,9 +429,10 @@ static int next_tok(struct scanner *s, struct tok *t)
 {
     struct parser *p = &s->p;
     size_t n;
+    *t = (struct tok){ .kind = T_END };
     if (blanks(s) == FOUND)
         return FOUND;
-    *t = (struct tok){ .kind = T_END, .from = p->pos, .to = p->pos };
+    t->from = t->to = p->pos;
     if (ended(s))
         return GO_ON;
     char c = p->text.p[p->pos];
@@ -583,7 +584,7 @@ static void note_name(struct scanner *s, const struct tok *t)
     str name = tok_text(s, t);
     if (t->kind == T_TICK)
         name = str_sub(name, 1, name.n - 2);
-    if (s->nnames < PLACE_NAMES)
+    if (name.n && s->nnames < PLACE_NAMES) /* `` is a mistake, not a name */
         at->names[s->nnames++] = name;
 }
 

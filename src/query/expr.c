@@ -274,7 +274,14 @@ static int check_compare(struct parser *p, struct expr *e)
 
 static int kind_of(const struct val *v)
 {
-    return v->t == V_I64 || v->t == V_F64 || v->t == V_NUM ? 1 : v->t == V_BOOL ? 2 : 3;
+    switch (v->t) {
+    case V_I64:
+    case V_F64:
+    case V_NUM: return 1;
+    case V_BOOL: return 2;
+    case V_STR: return 3;
+    default: return 4; /* arrays and objects */
+    }
 }
 
 static int eval_compare(struct expr_eval *x, const struct expr *e, uint32_t row, struct val *ret,

@@ -71,14 +71,62 @@ int parse_whole(struct parser *p, const struct pipe *pipe)
     return ERR_INVALID;
 }
 
+/* what other languages call them */
+static const char *called_here(str name)
+{
+    static const char *const words[][2] = {
+        { "order", "sort" },         { "orderby", "sort" },      { "group", "stats" },
+        { "groupby", "stats" },      { "summarize", "stats" },   { "aggregate", "stats" },
+        { "select", "fields" },      { "project", "fields" },    { "columns", "fields" },
+        { "grep", "where" },         { "filter", "where" },      { "search", "where" },
+        { "take", "limit" },         { "first", "limit" },       { "skip", "offset" },
+        { "distinct", "uniq" },      { "unique", "uniq" },       { "extend", "eval" },
+        { "timechart", "timeline" }, { "histogram", "timeline" }
+    };
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (str_eq(name, str_c(words[i][0])))
+            return words[i][1];
+    return NULL;
+}
+
 static int unknown_pipe(struct parser *p, const struct qname *name)
 {
-    const char *names[NPIPES];
+    const char *names[NPIPES], *here = called_here(name->text);
     for (size_t i = 0; i < NPIPES; i++)
         names[i] = pipe_table[i]->name;
     parse_error(p, name->pos, "there is no pipe '%.*s'", STR_FMT(name->text));
     err_hint(p->err, "a '|' in text must be quoted");
-    parse_hint_near(p, name->text, names, NPIPES);
+    if (here)
+        err_hint(p->err, "it is called %s here", here);
+    else
+        parse_hint_near(p, name->text, names, NPIPES);
+    return ERR_INVALID;
+}
+
+/* something behind a pipe that does not belong to it: a word of its syntax misspelt, or no pipe */
+static int behind_pipe(struct parser *p, const struct pipe *last)
+{
+    int64_t pos = (int64_t)p->pos;
+    const char *words[16];
+    uint32_t nwords = 0;
+    size_t n;
+    if (lex_peek(p, 0) == ')')
+        return parse_error(p, pos, "a ')' without its '('");
+    parse_error(p, pos, "expected '|' or the end here");
+    if (!last || !last->def->syntax)
+        return ERR_INVALID;
+    str rest = str_c(last->def->syntax);
+    err_hint(p->err, "it is written %s", last->def->syntax);
+    for (size_t i = strlen(last->def->name); i < rest.n && nwords < 16;) {
+        size_t from = i;
+        while (i < rest.n && rest.p[i] >= 'a' && rest.p[i] <= 'z')
+            i++;
+        if (i > from + 1 && !(words[nwords++] = arena_strz(p->a, str_sub(rest, from, i - from))))
+            return err_nomem(p->err);
+        i += i == from;
+    }
+    if (lex_is_name(p, p->pos, &n))
+        parse_hint_near(p, str_sub(p->text, p->pos, n), words, nwords);
     return ERR_INVALID;
 }
 
@@ -130,21 +178,20 @@ static int parse_pipe(struct parser *p, struct pipe **ret)
 
 int parse_pipes(struct parser *p)
 {
-    struct pipe **tail = &p->q->pipes;
+    struct pipe **tail = &p->q->pipes, *last = NULL;
     for (;;) {
         lex_blank(p);
         if (p->pos == p->text.n || (p->inner && lex_peek(p, 0) == ')'))
             return 0;
         if (lex_peek(p, 0) != '|')
-            return parse_error(p, (int64_t)p->pos,
-                               lex_peek(p, 0) == ')' ? "a ')' without its '('"
-                                                     : "expected '|' or the end here");
+            return behind_pipe(p, last);
         p->bar = p->pos++;
         if (++p->q->npipes > QUERY_PIPES_MAX)
             return parse_error(p, (int64_t)p->pos, "more than %d pipes", QUERY_PIPES_MAX);
         int rc = parse_pipe(p, tail);
         if (rc)
             return rc;
-        tail = &(*tail)->next;
+        last = *tail;
+        tail = &last->next;
     }
 }

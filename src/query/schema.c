@@ -28,6 +28,24 @@ static int note_ref(struct parser *p, const struct fieldref *f, int64_t pos)
     return 0;
 }
 
+/* "the columns are a, b, c", as many as fit */
+static void hint_columns(struct parser *p, const char *const *names, uint32_t n)
+{
+    char list[ERR_HINT_MAX - 24] = "";
+    size_t at = 0;
+    uint32_t k = 0;
+    for (; k < n; k++) {
+        size_t w = strlen(names[k]) + (k ? 2 : 0);
+        if (at + w + 6 > sizeof list)
+            break;
+        memcpy(list + at, ", ", 2);
+        memcpy(list + at + (k ? 2 : 0), names[k], strlen(names[k]) + 1);
+        at += w;
+    }
+    if (k)
+        err_hint(p->err, "the columns are %s%s", list, k < n ? ", ..." : "");
+}
+
 int schema_resolve(struct parser *p, const struct qname *n, struct fieldref *ret)
 {
     if (!fieldref_make(p->a, n->text, n->backticks, ret))
@@ -51,6 +69,7 @@ int schema_resolve(struct parser *p, const struct qname *n, struct fieldref *ret
         if (!(names[k] = arena_strz(p->a, p->schema->cols[k].name)))
             return err_nomem(p->err);
     parse_error(p, n->pos, "there is no column '%.*s' here", STR_FMT(n->text));
+    hint_columns(p, names, k);
     parse_hint_near(p, n->text, names, k);
     return ERR_INVALID;
 }

@@ -27,16 +27,6 @@ static int shown_flags(const struct call *c)
     return c->who->scopes & SCOPE_ADMIN ? 0 : RULE_BRIEF;
 }
 
-static void who_text(const struct call *c, char out[96])
-{
-    if (!c->who->key_id)
-        snprintf(out, 96, "anyone (no keys are configured)");
-    else if (c->who->key_id == UINT32_MAX)
-        snprintf(out, 96, "the server's static key");
-    else
-        snprintf(out, 96, "key %u (%s)", c->who->key_id, c->who->name);
-}
-
 static int not_found(struct err *err, str name)
 {
     return err_set(err, ERR_NOTFOUND, "there is no alert rule '%.*s'",
@@ -348,7 +338,7 @@ static int run_put(struct job *j, struct err *err)
         rc = agents_of(j, ch->name, &agents, err);
     if (rc < 0)
         return rc;
-    who_text(j->c, who);
+    own_who(j->c, who);
     struct alert_wish w = { .name = ch->name,
                             .doc = ch->doc,
                             .agent = agents,
@@ -360,7 +350,8 @@ static int run_put(struct job *j, struct err *err)
     if (rc < 0)
         return rc;
     if (outcome != ALERT_UNCHANGED)
-        own_audit(j->s, outcome == ALERT_CREATED ? "created" : "changed", ch->name, w.who);
+        own_audit(j->s, AUDIT_ALERT, outcome == ALERT_CREATED ? "created" : "changed", ch->name,
+                  w.who);
     j->status = outcome == ALERT_CREATED ? 201 : 200;
     return answer_rule(j, ch->name, err);
 }
@@ -469,8 +460,8 @@ static int run_delete(struct job *j, struct err *err)
         rc = alerts_delete(j->s->alerts, name, false, err);
     if (rc < 0)
         return rc;
-    who_text(j->c, who);
-    own_audit(j->s, "deleted", name, str_c(who));
+    own_who(j->c, who);
+    own_audit(j->s, AUDIT_ALERT, "deleted", name, str_c(who));
     buf_putc(&j->out, '{');
     json_kv_str(&j->out, &first, "deleted", name);
     buf_puts(&j->out, "}\n");
@@ -494,12 +485,12 @@ static int run_snooze(struct job *j, struct err *err)
     str name = j->c->args[0], doc;
     char who[96];
     int rc = stored_doc(j, name, &doc, err);
-    who_text(j->c, who);
+    own_who(j->c, who);
     if (rc == 0)
         rc = alerts_snooze(j->s->alerts, name, sn->until, str_c(who), err);
     if (rc < 0)
         return rc;
-    own_audit(j->s, sn->until ? "snoozed" : "woken", name, str_c(who));
+    own_audit(j->s, AUDIT_ALERT, sn->until ? "snoozed" : "woken", name, str_c(who));
     return answer_rule(j, name, err);
 }
 

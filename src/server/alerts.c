@@ -611,8 +611,8 @@ static int apply_rule(struct alerts *al, struct alert_rule *r, struct err *err)
     int rc = buf_ok(&doc) ? alerts_put(al, &w, &outcome, err) : err_nomem(err);
     buf_deinit(&doc);
     if (rc == 0 && outcome != ALERT_UNCHANGED)
-        own_audit(al->s, outcome == ALERT_CREATED ? "created" : "changed", str_c(r->name),
-                  STR("the file"));
+        own_audit(al->s, AUDIT_ALERT, outcome == ALERT_CREATED ? "created" : "changed",
+                  str_c(r->name), STR("the file"));
     return rc;
 }
 
@@ -636,7 +636,7 @@ static int drop_missing(struct alerts *al, const struct alert_rule *rules, uint3
         int rc = alerts_delete(al, str_c(name), true, err);
         if (rc < 0 && rc != ERR_NOTFOUND)
             return rc;
-        own_audit(al->s, "deleted", str_c(name), STR("the file"));
+        own_audit(al->s, AUDIT_ALERT, "deleted", str_c(name), STR("the file"));
     }
 }
 

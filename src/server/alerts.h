@@ -16,6 +16,7 @@
 #include "alert/state.h"
 #include "meta/alerts.h"
 #include "server/internal.h"
+#include "server/own.h"
 
 #define ALERT_EVALUATORS 2
 #define ALERT_SENDERS 4
@@ -162,12 +163,5 @@ int alert_senders_start(struct alerts *al, struct err *err);
 void alert_send_wake(struct alerts *al);
 int alert_command(const struct alert_target *t, str uid, str body, const volatile int *stop,
                   char *ret_what, size_t n, struct err *err); /* alert_command.c */
-
-/* ---- our own entries (own.c) ---- */
-/* One entry, JSON, stored before it returns; never call it on a thread of the store or a worker.
- * uid: not empty: a second entry with the same one is not stored. */
-int own_entry(struct server *s, str json, str uid, struct err *err);
-/* agent fleetlog, event alert_rule: who did what to which rule; a failure is only logged */
-void own_audit(struct server *s, const char *did, str rule, str who);
 
 #endif

@@ -49,6 +49,17 @@ void alerts_api_patch(struct call *c);
 void alerts_api_delete(struct call *c);
 void alerts_api_test(struct call *c);
 void alerts_api_snooze(struct call *c);
+/* saved_api.c */
+void saved_list(struct call *c);
+void saved_create(struct call *c);
+void saved_get(struct call *c);
+void saved_put(struct call *c);
+void saved_delete(struct call *c);
+void dashboards_list(struct call *c);
+void dashboards_create(struct call *c);
+void dashboards_get(struct call *c);
+void dashboards_put(struct call *c);
+void dashboards_delete(struct call *c);
 /* fleet.c */
 void fleet_ingest(struct call *c);
 void fleet_search(struct call *c);

@@ -111,6 +111,7 @@ struct call {
 /* ---- the server (server.c) ---- */
 struct auth;
 struct alerts;
+struct builtin;
 struct server {
     struct server_config cfg;
     struct io *io;
@@ -128,6 +129,7 @@ struct server {
     struct tails *tails;
     struct issues *issues;
     struct price_file *prices; /* prices.h */
+    struct builtin *builtin;   /* saved.h */
     char (*urls)[96];
     uint32_t nurls;
     bool loopback_only;

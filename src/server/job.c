@@ -220,8 +220,10 @@ static void job_main(struct pool_work *work)
     if (rc == 0 && !buf_ok(&j->out))
         rc = j->out.bad == BUF_LIMIT ? err_set(&err, ERR_LIMIT, "the answer is too large")
                                      : err_nomem(&err);
-    if ((rc == ERR_CANCELED || rc == ERR_TIMEOUT) &&
-        __atomic_load_n(&j->timed_out, __ATOMIC_RELAXED)) {
+    bool late = __atomic_load_n(&j->timed_out, __ATOMIC_RELAXED);
+    if (rc == ERR_TIMEOUT && !late && job_canceled(j)) /* a filter says no more than "stopped" */
+        rc = err_set(&err, ERR_CANCELED, "canceled");
+    if ((rc == ERR_CANCELED || rc == ERR_TIMEOUT) && late) {
         rc = err_set(&err, ERR_TIMEOUT, "the query took longer than its time limit");
         err_hint(&err, "narrow the time range or the filter, or raise timeout");
     }

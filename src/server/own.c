@@ -4,13 +4,15 @@
  * until they are durable. They did not come in, so the counters of what came in do not count them.
  */
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <openssl/evp.h>
 
 #include "base/hash.h"
 #include "base/mem.h"
-#include "server/alerts.h"
+#include "server/internal.h"
+#include "server/own.h"
 
 #define OWN_ARENA ((size_t)8 << 20)
 
@@ -86,25 +88,42 @@ int own_entry(struct server *s, str json, str uid, struct err *err)
     return 0;
 }
 
-void own_audit(struct server *s, const char *did, str rule, str who)
+void own_audit(struct server *s, enum audited what, const char *did, str name, str who)
 {
+    static const struct {
+        const char *event, *member, *noun;
+    } kinds[] = {
+        [AUDIT_ALERT] = { "alert_rule", "alert", "alert rule" },
+        [AUDIT_VIEW] = { "saved_view", "saved_view", "saved view" },
+        [AUDIT_DASHBOARD] = { "dashboard", "dashboard", "dashboard" },
+    };
     struct err err = ERR_INIT;
-    struct buf b;
+    struct buf b, text;
     bool first = true;
     buf_init(&b, 64u << 10);
-    buf_puts(&b,
-             "{\"agent\":\"fleetlog\",\"event\":\"alert_rule\",\"level\":\"info\",\"message\":");
-    struct buf text;
     buf_init(&text, 4096);
-    buf_printf(&text, "alert rule %.*s was %s by %.*s", STR_FMT(rule), did, STR_FMT(who));
-    json_put_bytes(&b, buf_str(&text));
-    first = false;
-    json_kv_str(&b, &first, "alert", rule);
+    buf_printf(&text, "%s %.*s was %s by %.*s", kinds[what].noun, STR_FMT(name), did, STR_FMT(who));
+    buf_putc(&b, '{');
+    json_kv_str(&b, &first, "agent", STR("fleetlog"));
+    json_kv_str(&b, &first, "event", str_c(kinds[what].event));
+    json_kv_str(&b, &first, "level", STR("info"));
+    json_kv_str(&b, &first, "message", buf_str(&text));
+    json_kv_str(&b, &first, kinds[what].member, name);
     json_kv_str(&b, &first, "action", str_c(did));
     json_kv_str(&b, &first, "by", who);
     buf_putc(&b, '}');
     if (own_entry(s, buf_str(&b), STR_NULL, &err) < 0)
-        log_warn("alerts", "%.*s (not logged: %s)", STR_FMT(buf_str(&text)), err.msg);
+        log_warn("server", "%.*s (not logged: %s)", STR_FMT(buf_str(&text)), err.msg);
     buf_deinit(&text);
     buf_deinit(&b);
+}
+
+void own_who(const struct call *c, char out[96])
+{
+    if (!c->who->key_id)
+        snprintf(out, 96, "anyone (no keys are configured)");
+    else if (c->who->key_id == UINT32_MAX)
+        snprintf(out, 96, "the server's static key");
+    else
+        snprintf(out, 96, "key %u (%s)", c->who->key_id, c->who->name);
 }

@@ -176,6 +176,11 @@ static const struct route_param p_alert_history[] = {
     Q("limit", "integer", "lines, 100 by default, 1,000 at most"),
     Q("before", "integer", "only lines with a smaller id: next_before of the page before"), END
 };
+static const struct route_param p_doc[] = { P("name", "1 to 64 of a-z, 0-9 and -"), END };
+static const struct route_param p_doc_change[] = {
+    P("name", "1 to 64 of a-z, 0-9 and -"),
+    H("If-Match", "the rev it must have, as `\"7\"`, or `*`: it must exist; 409 otherwise"), END
+};
 static const struct route_param p_key[] = { P("id", "number of the key"), END };
 static const struct route_param p_search[] = {
     Q("agent", "string", "exact, or a glob with `*`"),
@@ -425,6 +430,60 @@ const struct route route_table[] = {
            "Tell nobody of a rule for a while",
            "`{\"for\":\"2h\"}` or `{\"until\":time}`; `{\"until\":null}` ends it",
            "the rule; what still fires at the end is told then", p_alert),
+    NATIVE(HTTP_GET, "/api/v1/saved", saved_list, SCOPE_READ, REQ_CONTROL, 0,
+           "Saved views: "
+           "queries with how they are shown",
+           NULL,
+           "`{saved:[{name, title, page, params, builtin, created, changed, changed_by, rev}]}`",
+           NULL),
+    NATIVE(HTTP_POST, "/api/v1/saved", saved_create, SCOPE_MARK, REQ_CONTROL, 0,
+           "Make a saved "
+           "view",
+           "`{name?, title, page?, params:{q?, from?, to?, ...}}`, 64 KiB at most: page is one "
+           "of explore live patterns traces sessions agents tools models issues alerts health, "
+           "params has 32 texts, numbers or truth values at most; q must parse",
+           "201 and the saved view; without a name it is made from the title; 409 when the name "
+           "is "
+           "taken, 413 past 1,000",
+           NULL),
+    NATIVE(HTTP_GET, "/api/v1/saved/{name}", saved_get, SCOPE_READ, REQ_CONTROL, 0,
+           "One saved "
+           "view",
+           NULL, "the saved view; its `ETag` is its rev", p_doc),
+    NATIVE(HTTP_PUT, "/api/v1/saved/{name}", saved_put, SCOPE_MARK, REQ_CONTROL, 0,
+           "Make or replace a saved view", "as for POST; with `rev`: only if it still has that",
+           "the saved view, 201 when it is new; what is there already changes nothing; 409 when "
+           "its rev "
+           "is another",
+           p_doc_change),
+    NATIVE(HTTP_DELETE, "/api/v1/saved/{name}", saved_delete, SCOPE_MARK, REQ_CONTROL, 0,
+           "Delete a saved view", NULL, "`{deleted}`", p_doc_change),
+    NATIVE(HTTP_GET, "/api/v1/dashboards", dashboards_list, SCOPE_READ, REQ_CONTROL, 0,
+           "Dashboards, those that come with the server first", NULL,
+           "`{dashboards:[{name, title, from, to, refresh, panels, builtin, created, changed, "
+           "changed_by, rev}]}`; those that came with the server have `builtin: true` and no "
+           "times",
+           NULL),
+    NATIVE(HTTP_POST, "/api/v1/dashboards", dashboards_create, SCOPE_MARK, REQ_CONTROL, 0,
+           "Make a dashboard",
+           "`{name?, title, from?, to?, refresh?, panels:[{title?, type, q, w?, h?, "
+           "options?}]}`, 64 KiB and 50 panels at most: type is one of line bar table number "
+           "heatmap logs, w is 1 to 12 (6), h 1 to 24 (4), options holds x y by columns unit "
+           "stack log min max; each q must parse",
+           "201 and the dashboard; without a name it is made from the title; 409 when the name "
+           "is "
+           "taken, 413 past 1,000",
+           NULL),
+    NATIVE(HTTP_GET, "/api/v1/dashboards/{name}", dashboards_get, SCOPE_READ, REQ_CONTROL, 0,
+           "One dashboard", NULL, "the dashboard; its `ETag` is its rev", p_doc),
+    NATIVE(HTTP_PUT, "/api/v1/dashboards/{name}", dashboards_put, SCOPE_MARK, REQ_CONTROL, 0,
+           "Make or replace a dashboard", "as for POST; with `rev`: only if it still has that",
+           "the dashboard, 201 when it is new; what is there already changes nothing; 409 when "
+           "its rev "
+           "is another or it came with the server",
+           p_doc_change),
+    NATIVE(HTTP_DELETE, "/api/v1/dashboards/{name}", dashboards_delete, SCOPE_MARK, REQ_CONTROL, 0,
+           "Delete a dashboard", NULL, "`{deleted}`", p_doc_change),
     NATIVE(HTTP_GET, "/api/v1/keys/{id}", keys_get, SCOPE_ADMIN, REQ_CONTROL, 0, "One API key",
            NULL, "the key", p_key),
     NATIVE(HTTP_DELETE, "/api/v1/keys/{id}", keys_delete, SCOPE_ADMIN, REQ_CONTROL, 0,

@@ -25,6 +25,7 @@
 #include "server/alerts.h"
 #include "server/internal.h"
 #include "server/prices.h"
+#include "server/saved.h"
 #include "server/issues.h"
 
 #define QUEUE_DEFAULT 256
@@ -147,7 +148,8 @@ static int open_store(struct server *s, struct err *err)
     struct store_config *c = &s->cfg.store;
     c->create = true;
     c->read_only = false;
-    c->url = s->urls[0];
+    /* who comes before the network listens is told this; port 0 is no address yet */
+    c->url = str_ends(str_c(s->urls[0]), STR(":0")) ? NULL : s->urls[0];
     c->on_durable = live_publish;
     c->on_durable_ctx = s->live;
     c->on_event = on_event;
@@ -212,7 +214,7 @@ static int start_network(struct server *s, struct err *err)
     int rc = net_start(&s->net, &n, err);
     for (uint32_t i = 0; rc == 0 && i < s->nurls; i++)
         set_url(s, i, net_address(s->net, i));
-    return rc;
+    return rc < 0 ? rc : store_set_url(s->store, s->urls[0], err);
 }
 
 static void announce(struct server *s)
@@ -249,7 +251,7 @@ static int start_parts(struct server *s, struct err *err)
     if (rc == 0)
         rc = make_urls(s, err);
     for (uint32_t i = 0; rc == 0 && i < s->nurls; i++)
-        set_url(s, i, s->cfg.listen[i]); /* for the lock file; port 0 is known only later */
+        set_url(s, i, s->cfg.listen[i]);
     if (rc == 0)
         rc = io_real_new(&s->io, s->cfg.data_dir, true, err);
     if (rc == 0)
@@ -270,6 +272,8 @@ static int start_parts(struct server *s, struct err *err)
         rc = page_new(s, err);
     if (rc == 0)
         rc = make_openapi(s, err);
+    if (rc == 0)
+        rc = builtin_new(&s->builtin, server_now(s), err);
     if (rc == 0)
         rc = pool_new(&s->queries, "query", s->cfg.query_threads, s->cfg.query_queue, NICE_QUERIES,
                       err);
@@ -338,6 +342,7 @@ void server_stop(struct server *s)
     tails_free(s);
     auth_free(s);
     page_free(s);
+    builtin_free(s->builtin);
     price_file_close(s->prices);
     io_free(s->io);
     mem_free(s->openapi);

@@ -80,6 +80,20 @@ class Places(WithServer):
         self.ok("stats", "--data-dir", self.server.data_dir,
                 env=clean_env(FLEETLOG_URL="http://127.0.0.1:1"))
 
+    def test_a_free_port_stands_in_the_lock(self):
+        data = self.path("free")
+        p = subprocess.Popen([BIN, "serve", "--listen", "127.0.0.1:0", "--data-dir", data],
+                             env=clean_env(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        try:
+            url = p.stdout.readline().split()[-1].decode()
+            self.assertNotEqual(url.rsplit(":", 1)[1], "0")
+            self.ok("resolve", "--by", "me", "none", "--data-dir", data, code=NONE)  # needs the server
+            with open(os.path.join(data, "LOCK")) as f:
+                self.assertEqual(f.read().split()[1], url)
+        finally:
+            p.send_signal(signal.SIGTERM)
+            p.communicate(timeout=30)
+
     def test_bare_address(self):
         self.ok("stats", "--url", self.server.url[len("http://"):] + "/")
 

@@ -7,8 +7,8 @@ import unittest
 
 from clitest import CONFIG, IO, NONE, UNREACHABLE, USAGE, CliTest, clean_env, run
 
-COMMANDS = ["serve", "demo", "ingest", "search", "tail", "stats", "agents", "trace", "sessions", "cost", "issues", "patterns",
-            "anomalies", "report", "export", "resolve", "prune", "keys", "alerts", "verify", "inspect", "onboard", "routes", "man", "completion",
+COMMANDS = ["serve", "demo", "ingest", "search", "shell", "tail", "stats", "agents", "trace", "sessions", "cost", "issues", "patterns",
+            "anomalies", "report", "export", "resolve", "prune", "keys", "alerts", "saved", "dashboards", "verify", "inspect", "onboard", "routes", "man", "completion",
             "version"]
 SOURCE = os.environ.get("FLEETLOG_SOURCE", ".")
 

@@ -32,7 +32,9 @@ def make(seed, count):
     r = random.Random("%d:rows" % seed)
     sent = [rows.sent(r, i) for i in range(ROWS)]
     seen = [rows.seen(row, i + 1) for i, row in enumerate(sent)]
-    return sent, seen, [pipes.pipeline(random.Random("%d:%d" % (seed, i))) for i in range(count)]
+    newest = sorted(seen, key=lambda row: (row["timestamp"], row["seq"]), reverse=True)
+    return sent, seen, [pipes.pipeline(random.Random("%d:%d" % (seed, i)), lambda: newest)
+                        for i in range(count)]
 
 
 def text(query):

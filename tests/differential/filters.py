@@ -275,7 +275,7 @@ POOLS = {"agent": rows.AGENTS, "tool": rows.TOOLS, "session": rows.SESSIONS,
          "labels": ("slow", "net", "Net", 5), "zone": ("north", "North", "5", "true", "east"),
          "meta.rank": (1, 2, 3, 4), "meta.zone": ("north", "south", "5"), "n": (3, 50, 123),
          "duration_ms": (0, 5, 40, 99.75, 2500), "remark": ("rate", "READ", "42")}
-COMPUTED = ("count", "c0", "c1", "c2", "e0", "e1", "e2")
+COMPUTED = ("count", "c0", "c1", "c2", "e0", "e1", "e2", "l0")
 POOLS.update((name, (0, 1, 2, 3, 5, 40, "x", "planner", True)) for name in COMPUTED)
 NUMERIC = COMPUTED + ("port", "ratio", "meta.rank", "n", "duration_ms", "labels", "zone", "meta.zone")
 
@@ -302,8 +302,9 @@ def term(r, known, words):
         numeric = [n for n in names if n in NUMERIC]
         if not numeric:
             return Present(r, name)
-        if r.random() < 0.25:
-            return Compare(r, r.choice([n for n in numeric if n.endswith("zone")] or numeric), True)
+        zones = [n for n in numeric if n.endswith("zone")]
+        if zones and r.random() < 0.25:
+            return Compare(r, r.choice(zones), True)
         return Compare(r, r.choice(numeric))
     texts = [n for n in ("message", "agent", "remark") if n in known]
     if pick < 0.93 and texts:

@@ -1,6 +1,7 @@
 """Random pipes: each knows how it is written and what it makes of rows. A table is a list of dicts;
 `State` says which columns there are and whether rows are still entries."""
 import math
+import re
 from fractions import Fraction
 
 import expressions
@@ -189,6 +190,8 @@ class Function:
             self.f = "max"
         if self.f in ("sum", "avg", "stddev") or self.f in self.PERCENT:
             names = [c for c in NUMBERS if c in names]
+        if self.f in ("min", "max", "first", "last"):  # a level would be compared as one
+            names = [c for c in names if c != "level"]
         self.x = r.choice(names) if names else None
         if not self.x:
             self.f = "count"
@@ -292,6 +295,95 @@ class Top:
         return out
 
 
+class Values:
+    """the different values, or pairs of them"""
+
+    def __init__(self, r, state):
+        self.by = [Plain(c) for c in pick(r, GROUPS, state, 2)]
+        self.text = "values " + ", ".join(g.text for g in self.by)
+        state.columns = state.unique = [g.name for g in self.by]
+        state.entries = state.fresh = False
+
+    def apply(self, table):
+        rows_ = [{g.name: v for g, v in zip(self.by, vals)} for vals, _ in grouped(table, self.by)]
+        return [row for row in rows_ if any(v is not None for v in row.values())]
+
+
+class Extract:
+    """a named group of a regular expression over one text; what is wholly a number is one"""
+    PATTERNS = (r"(?<NAME>[a-z]+)_error", r"id=(?<NAME>\d+)", r"^(?<NAME>[A-Za-z]+)", r"(?<NAME>t) ",
+                r"(?<NAME>\d+\.\d+)")
+
+    def __init__(self, r, state):
+        self.name = "e%d" % r.randrange(3)
+        pattern = r.choice(self.PATTERNS).replace("NAME", self.name)
+        self.field = r.choice([c for c in ("message", "output", "zone") if c in state.columns])
+        self.compiled = re.compile(pattern.replace("?<", "?P<"), re.ASCII)
+        self.text = "extract /%s/ from %s" % (pattern, self.field)
+        if self.name not in state.columns:
+            state.columns.append(self.name)
+
+    def apply(self, table):
+        out = []
+        for row in table:
+            text = row.get(self.field)
+            found = self.compiled.search(text) if isinstance(text, str) else None
+            if found:
+                text = found.group(self.name)
+                n = values.number(text)
+                row = dict(row, **{self.name: text if n is None else n})
+            out.append(row)
+        return out
+
+
+class Lookup:
+    """`lookup`: the first row of the other query with the same value; `join`: every such row"""
+
+    def __init__(self, r, state, entries):
+        self.word = "lookup" if state.entries else r.choice(("lookup", "join"))
+        self.filter = filters.tree(r, ENTRY, depth=2)
+        self.key = r.choice([c for c in ("agent", "tool", "session", "meta.rank", "zone")
+                             if c in state.columns])
+        self.field, self.name = r.choice(("n", "duration_ms", "message", "ratio")), "l0"
+        self.entries = entries
+        self.text = "%s %s as %s from (%s) on %s = %s" % (
+            self.word, self.field, self.name, self.filter.text(), self.key, self.key)
+        if self.name not in state.columns:
+            state.columns.append(self.name)
+        if self.word == "join":
+            state.unique = None
+
+    def apply(self, table):
+        at = {}
+        for row in self.entries():
+            if row.get(self.key) is not None and self.filter.holds(row):
+                at.setdefault(key(row[self.key]), []).append(row.get(self.field))
+        out = []
+        for row in table:
+            found = at.get(key(row.get(self.key)), []) if row.get(self.key) is not None else []
+            if self.word == "join":
+                out += [dict(row, **{self.name: v}) for v in found[:1000]]
+            else:
+                out.append(dict(row, **{self.name: found[0] if found else None}))
+        return out
+
+
+class Union:
+    """the counts of another field behind a table"""
+
+    def __init__(self, r, state, entries):
+        self.filter = filters.tree(r, ENTRY, depth=2)
+        self.field, self.entries = r.choice(("agent", "level", "tool")), entries
+        self.text = "union (%s | stats count() as c0 by %s)" % (self.filter.text(), self.field)
+        state.columns = state.columns + [c for c in (self.field, "c0") if c not in state.columns]
+        state.unique = None
+
+    def apply(self, table):
+        rows_ = [row for row in self.entries() if self.filter.holds(row)]
+        return table + [{self.field: vals[0], "c0": len(part)}
+                        for vals, part in grouped(rows_, [Plain(self.field)])]
+
+
 class Count:
     def __init__(self, r, state):
         self.text = "count"
@@ -329,9 +421,10 @@ class Timeline:
         return out
 
 
-def pipeline(r):
-    """(filter, [pipes], columns of the answer)"""
+def pipeline(r, entries):
+    """(filter, [pipes], columns of the answer); entries(): all there are, newest first"""
     state = State(ENTRY)
+    state.all = entries
     state.unique = ["seq"]
     first = filters.tree(r, ENTRY)
     # between two bounds a timeline has the steps without entries too
@@ -372,16 +465,23 @@ def step(r, state):
             if state.unique is not None and pipe.names[0] in state.unique:
                 state.unique = None
             return pipe
-        if p < 0.5 and state.unique is not None:
+        if p < 0.41 and {"message", "output", "zone"} & set(state.columns):
+            return Extract(r, state)
+        if p < 0.44 and {"agent", "tool", "session", "meta.rank", "zone"} & set(state.columns):
+            return Lookup(r, state, state.all)
+        if p < 0.46 and not state.entries and "level" not in state.columns:
+            return Union(r, state, state.all)
+        if p < 0.56 and state.unique is not None:
             return Sort(r, state, state.unique)
-        if p < 0.6:
+        if p < 0.64:
             return Limit(r, state)
-        if p < 0.66 and groups_here:
+        if p < 0.69 and groups_here:
             return Dedup(r, state)
         if p < 0.84:
             return Stats(r, state)
         if p < 0.92 and groups_here:
-            return Top(r, state, r.choice(("top", "uniq")))
+            return Top(r, state, r.choice(("top", "rare", "uniq"))) if r.random() < 0.8 \
+                else Values(r, state)
         if p < 0.95:
             return Count(r, state)
         if state.entries and not state.bounded:

@@ -22,7 +22,8 @@ class Differential(unittest.TestCase):
         _, _, queries = differential.make(1, 400)
         texts = [differential.text(q) for q in queries]
         for word in ("where", "eval", "fields", "drop", "sort by", "limit", "offset", "tail",
-                     "dedup by", "stats", "top", "uniq", "count", "timeline"):
+                     "dedup by", "stats", "top", "rare", "uniq", "values",
+                     "extract", "lookup", "join", "union", "count", "timeline"):
             self.assertTrue(any("| " + word in t for t in texts), word)
         for part in (" OR ", "NOT ", "level>=", " in (", ":[", ":{", "in:", "*\"", "time(",
                      "bucket(", "p95(",

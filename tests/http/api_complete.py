@@ -47,7 +47,7 @@ class Complete(unittest.TestCase):
 
     def test_cursor(self):
         self.assertEqual(self.texts("to level:info", cursor=2), ["tool:"])
-        self.assertEqual(self.texts("* | li | count", cursor=6), ["limit"])
+        self.assertEqual(self.texts("* | limi | count", cursor=8), ["limit"])
         got = self.complete("level:e agent:x", cursor=7)
         self.assertEqual((got["from"], got["to"]), (6, 7))
         self.assertEqual(self.texts("ag", cursor=999), ["agent:"])

@@ -271,6 +271,112 @@ static void reports(void **state)
     buf_deinit(&out);
 }
 
+/* ---- findings: both sides of every threshold ---- */
+
+struct canned {
+    const char *mark;         /* of the query */
+    const char *now, *before; /* rows, one a line */
+};
+
+static const struct canned canned[] = {
+    { "count_distinct(trace)", "{\"entries\":1000,\"errors\":100}",
+      "{\"entries\":900,\"errors\":90}" },
+    { "* | usage", "{\"calls\":9,\"cost_usd\":2.0}", "{\"calls\":9,\"cost_usd\":1.0}" },
+    { "max(timestamp) as last by agent",
+      "{\"agent\":\"rose\",\"entries\":50,\"errors\":41}\n"
+      "{\"agent\":\"fell\",\"entries\":50,\"errors\":3}\n"
+      "{\"agent\":\"few\",\"entries\":50,\"errors\":4}\n"
+      "{\"agent\":\"even\",\"entries\":999,\"errors\":130}\n"
+      "{\"agent\":\"slow\",\"entries\":50,\"errors\":0,\"timed\":20,\"p95\":2000}\n"
+      "{\"agent\":\"slower\",\"entries\":50,\"errors\":0,\"timed\":19,\"p95\":2000}\n"
+      "{\"agent\":\"steady\",\"entries\":50,\"errors\":0,\"timed\":99,\"p95\":1999}\n",
+      "{\"agent\":\"rose\",\"entries\":50,\"errors\":3}\n"
+      "{\"agent\":\"fell\",\"entries\":50,\"errors\":41}\n"
+      "{\"agent\":\"few\",\"entries\":50,\"errors\":0}\n"
+      "{\"agent\":\"even\",\"entries\":999,\"errors\":90}\n"
+      "{\"agent\":\"slow\",\"entries\":50,\"errors\":0,\"timed\":20,\"p95\":1000}\n"
+      "{\"agent\":\"slower\",\"entries\":50,\"errors\":0,\"timed\":99,\"p95\":1000}\n"
+      "{\"agent\":\"steady\",\"entries\":50,\"errors\":0,\"timed\":99,\"p95\":1000}\n"
+      "{\"agent\":\"gone\",\"entries\":10,\"first\":\"2026-11-19T10:00:00Z\","
+      "\"last\":\"2026-11-19T11:00:00Z\"}\n"
+      "{\"agent\":\"rare\",\"entries\":9,\"first\":\"2026-11-19T10:00:00Z\","
+      "\"last\":\"2026-11-19T11:00:00Z\"}\n" },
+    { "by tool |",
+      "{\"tool\":\"bad\",\"calls\":50,\"errors\":5}\n"
+      "{\"tool\":\"fair\",\"calls\":51,\"errors\":5}\n"
+      "{\"tool\":\"young\",\"calls\":4,\"errors\":4}\n",
+      "" },
+    { "by who, audit.action",
+      "{\"who\":\"bob\",\"audit.action\":\"login\",\"n\":9,\"failed\":2}\n"
+      "{\"who\":\"ana\",\"audit.action\":\"login\",\"n\":5,\"failed\":2}\n"
+      "{\"who\":\"bob\",\"audit.action\":\"export\",\"n\":1,\"failed\":1}\n",
+      "" },
+};
+
+static int canned_ask(void *ctx, str query, ts_ns start, ts_ns end, struct report_rows *to,
+                      bool *ret_incomplete, struct err *err)
+{
+    struct buf b;
+    str rest = STR_NULL, line;
+    int rc = 0;
+    (void)ctx;
+    (void)start;
+    *ret_incomplete = false;
+    for (size_t i = 0; i < sizeof canned / sizeof *canned; i++)
+        if (str_find(query, str_c(canned[i].mark)) != SIZE_MAX)
+            rest = str_c(end == NOW ? canned[i].now : canned[i].before);
+    buf_init(&b, 4096);
+    while (rc == 0 && str_split(&rest, '\n', &line)) {
+        buf_reset(&b);
+        buf_putstr(&b, line);
+        if (line.n)
+            rc = report_row(to, buf_str(&b), err);
+    }
+    buf_deinit(&b);
+    return rc;
+}
+
+static bool found(const struct buf *out, const char *text)
+{
+    return str_find(buf_str(out), str_c(text)) != SIZE_MAX;
+}
+
+static void findings(void **state)
+{
+    struct report_source src = { NULL, canned_ask };
+    struct report_opts o = { .since = NOW - NS_PER_DAY, .until = NOW, .format = REPORT_MD };
+    struct err err = ERR_INIT;
+    struct buf out;
+    (void)state;
+    buf_init(&out, REPORT_BYTES_MAX);
+    assert_int_equal(report_write(&out, &o, &src, &err), 0);
+    size_t end = str_find(buf_str(&out), STR("## What happened"));
+    assert_true(end != SIZE_MAX);
+    buf_truncate(&out, end);
+    assert_true(
+        found(&out, "1,000 entries, 100 of them errors (10 %); the 24 h before had 900 (+11 %)."));
+    assert_true(found(&out, "- **!** rose: errors rose from 3 to 41."));
+    assert_true(found(&out, "- fell: errors fell from 41 to 3."));
+    assert_false(found(&out, "few: "));
+    assert_false(found(&out, "even: "));
+    assert_true(
+        found(&out, "slow: the 95th percentile of its durations rose from 1.00 s to 2.00 s."));
+    assert_false(found(&out, "slower: "));
+    assert_false(found(&out, "steady: "));
+    assert_true(found(&out, "gone said nothing; it had 10 entries in the window before."));
+    assert_false(found(&out, "rare said"));
+    assert_true(found(&out, "Tool bad failed in 5 of 50 calls (10 %)."));
+    assert_false(found(&out, "Tool fair"));
+    assert_false(found(&out, "Tool young"));
+    assert_true(found(&out, "Cost rose from $1.00 to $2.00."));
+    assert_true(found(&out, "5 of 15 audited actions failed, most of one by bob (3)."));
+    assert_false(found(&out, "Nothing else stands out"));
+    buf_deinit(&out);
+    buf_init(&out, 5000); /* a page larger than it may be */
+    assert_int_equal(report_write(&out, &o, &src, &err), ERR_LIMIT);
+    buf_deinit(&out);
+}
+
 static void a_query_that_fails_ends_the_report(void **state)
 {
     static const char *const marks[] = { "usage",        "timeline",  "issues",
@@ -331,6 +437,7 @@ int main(void)
         cmocka_unit_test(no_markdown_of_strangers),
         cmocka_unit_test(answers),
         cmocka_unit_test(reports),
+        cmocka_unit_test(findings),
         cmocka_unit_test(a_query_that_fails_ends_the_report),
         cmocka_unit_test(windows),
     };

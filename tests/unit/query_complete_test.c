@@ -3,6 +3,8 @@
 #include "query/complete_int.h"
 #include "store_kit.h"
 
+static struct io *disk;
+
 static struct store *the_store(uint64_t rows)
 {
     struct store_config cfg;
@@ -11,11 +13,18 @@ static struct store *the_store(uint64_t rows)
     store_config_default(&cfg);
     cfg.reserve_bytes = 0;
     cfg.create = true;
-    kit_ok(store_open(&s, kit_disk(), &cfg, &err), &err);
+    disk = kit_disk();
+    kit_ok(store_open(&s, disk, &cfg, &err), &err);
     for (uint64_t at = 1; at <= rows; at += 5000)
         kit_ok(kit_append(s, at, rows - at + 1 < 5000 ? (uint32_t)(rows - at + 1) : 5000, &err),
                &err);
     return s;
+}
+
+static void put_away(struct store *s)
+{
+    store_close(s);
+    io_free(disk);
 }
 
 static void ask(struct store *s, const char *text, struct complete_opts *o, struct arena *a,
@@ -101,7 +110,7 @@ static void test_every_pipe(void **state)
         }
     }
     arena_deinit(&a);
-    store_close(s);
+    put_away(s);
 }
 
 static void test_limits(void **state)
@@ -144,7 +153,7 @@ static void test_limits(void **state)
     ask(NULL, "agent:", &o, &a, &c);
     assert_int_equal(c.n, 0);
     arena_deinit(&a);
-    store_close(s);
+    put_away(s);
 }
 
 /* when the time is up there is what was found by then, and it says so */
@@ -169,7 +178,7 @@ static void test_deadline(void **state)
     query_opts_default(&o.q);
     assert_int_equal(query_complete(s, STR("agent:"), &o, &a, &c, &err), ERR_CANCELED);
     arena_deinit(&a);
-    store_close(s);
+    put_away(s);
 }
 
 /* 40,000 different values in little memory: those that fit */
@@ -185,7 +194,7 @@ static void test_memory(void **state)
     assert_true(c.partial);
     assert_int_equal(c.n, COMPLETE_LIMIT_DEFAULT);
     arena_deinit(&a);
-    store_close(s);
+    put_away(s);
 }
 
 static void test_unfinished(void **state)

@@ -1,16 +1,16 @@
 /** Dashboards of panels, each a query shown as lines, bars, a table, a number, a heat map or entries; and views
  *  that were saved. */
-import { useState } from 'preact/hooks';
-import { type Answer, ApiError, type Json, type Row, change, get, query } from '../api';
-import { clock, count, plain, short, visible } from '../format';
-import { useLoad } from '../hooks';
+import { useEffect, useState } from 'preact/hooks';
+import { type Answer, ApiError, type Row, change, get, query } from '../api';
+import { bytes, clock, count, duration, money, plain, short, visible } from '../format';
+import { useEvery, useLoad } from '../hooks';
 import { Bars, Chart, Heat } from '../parts/chart';
 import { Empty, Level, Problem, Tabs } from '../parts/common';
 import { summary } from '../parts/rows';
 import { Table } from '../parts/table';
 import { TimePicker } from '../parts/timepicker';
-import { note, now, range } from '../state';
-import { go, href, route } from '../url';
+import { note, now, range, to } from '../state';
+import { go, href, route, setParams } from '../url';
 
 const TYPES = ['line', 'bar', 'table', 'number', 'heatmap', 'logs'] as const;
 type Type = (typeof TYPES)[number];
@@ -21,6 +21,7 @@ interface Panel {
   q: string;
   w?: number; /* of 12 */
   h?: number; /* rows of 60 pixels */
+  options?: { x?: string; y?: string | string[]; by?: string; columns?: string[]; unit?: string };
 }
 interface Doc extends Row {
   name: string;
@@ -28,8 +29,7 @@ interface Doc extends Row {
   rev: number;
 }
 
-const bodyOf = (d: Row): Row => (d.body && typeof d.body === 'object' && !Array.isArray(d.body) ? d.body : d);
-const panelsOf = (d: Row): Panel[] => (bodyOf(d).panels ?? []) as unknown as Panel[];
+const panelsOf = (d: Row): Panel[] => (d.panels ?? []) as unknown as Panel[];
 const failed = (e: unknown) => note(e instanceof ApiError ? `${e.message} ${e.hint}` : String(e), true);
 
 export function Dashboards() {
@@ -44,7 +44,7 @@ function List() {
     const title = prompt('Title of the dashboard');
     if (!title) return;
     try {
-      const d = await change<Doc>('POST', '/api/v1/dashboards', { title, body: { panels: [] } });
+      const d = await change<Doc>('POST', '/api/v1/dashboards', { title, panels: [] });
       go('dashboards', d.name, { edit: '1' });
     } catch (e) {
       failed(e);
@@ -82,10 +82,10 @@ function List() {
       ) : (
         <ul class="cards">
           {(saved.data?.saved ?? []).map((d) => {
-            const b = bodyOf(d), params = (b.params ?? {}) as Record<string, string>;
+            const params = (d.params ?? {}) as Record<string, string>;
             return (
               <li key={d.name}>
-                <a href={href(String(b.page ?? 'explore'), '', params)}><b>{visible(d.title)}</b><span class="dim mono">{plain(params.q)}</span></a>
+                <a href={href(String(d.page ?? 'explore'), '', params)}><b>{visible(d.title)}</b><span class="dim mono">{plain(params.q)}</span></a>
                 <button type="button" aria-label={`Delete ${visible(d.title)}`} onClick={() => void drop('saved', d)}>×</button>
               </li>
             );
@@ -99,12 +99,17 @@ function List() {
 function One({ name }: { name: string }) {
   const { data, error } = useLoad(`dashboard ${name} ${now.value}`, (s) => get<Doc>(`/api/v1/dashboards/${encodeURIComponent(name)}`, {}, s));
   const [draft, setDraft] = useState<Panel[] | null>(route.value.params.edit === '1' ? [] : null);
+  const every = { s: 1e3, m: 60e3, h: 3600e3 }[/[smh]$/.exec(String(data?.refresh ?? ''))?.[0] as 's'] ?? 0;
+  useEvery(every ? parseInt(String(data?.refresh), 10) * every : 1e9, () => { if (!draft && !to.value) now.value = Date.now(); });
+  useEffect(() => {
+    if (typeof data?.from === 'string' && data.from && !route.value.params.from) setParams({ from: data.from, to: typeof data.to === 'string' ? data.to : undefined }, true);
+  }, [data]);
   if (error) return <Problem error={error} />;
   if (!data) return <p class="dim pad">…</p>;
   const panels = draft ?? panelsOf(data);
   const save = async () => {
     try {
-      await change('PUT', `/api/v1/dashboards/${encodeURIComponent(name)}`, { title: data.title, rev: data.rev, body: { ...bodyOf(data), panels: draft } });
+      await change('PUT', `/api/v1/dashboards/${encodeURIComponent(name)}`, { ...data, panels: draft });
       setDraft(null);
       now.value = Date.now();
       note('saved');
@@ -114,7 +119,7 @@ function One({ name }: { name: string }) {
   };
   const copyOf = async () => {
     try {
-      const d = await change<Doc>('POST', '/api/v1/dashboards', { title: `${data.title} (copy)`.slice(0, 128), body: { panels: panelsOf(data) } });
+      const d = await change<Doc>('POST', '/api/v1/dashboards', { title: `${data.title} (copy)`.slice(0, 128), panels: panelsOf(data) });
       go('dashboards', d.name);
     } catch (e) {
       failed(e);
@@ -188,15 +193,35 @@ function Shown({ panel }: { panel: Panel }) {
   return <div class="shown"><Figure panel={panel} data={data} /></div>;
 }
 
+/** The columns that the panel's options ask for, or all. */
+function columnsOf(panel: Panel, data: Answer): string[] {
+  const all = data.columns.length ? data.columns : data.rows[0] ? Object.keys(data.rows[0]) : [];
+  const o = panel.options ?? {};
+  const wanted = panel.type === 'table' ? o.columns ?? [] : [o.x, o.by, ...(Array.isArray(o.y) ? o.y : [o.y])].filter((c): c is string => !!c);
+  const there = wanted.filter((c) => all.includes(c));
+  return o.y === undefined && panel.type !== 'table' ? all : there.length ? there : all;
+}
+
+function unitOf(panel: Panel): (n: number) => string {
+  switch (panel.options?.unit) {
+    case 'ms': return duration;
+    case 'usd': return money;
+    case 'bytes': return bytes;
+    case 'percent': return (n) => n.toFixed(1) + ' %';
+    case undefined: return short;
+    default: return (n) => `${short(n)} ${panel.options?.unit}`;
+  }
+}
+
 function Figure({ panel, data }: { panel: Panel; data: Answer }) {
-  const columns = data.columns.length ? data.columns : data.rows[0] ? Object.keys(data.rows[0]) : [];
+  const columns = columnsOf(panel, data), unit = unitOf(panel);
   if (!data.rows.length) return <p class="dim pad">Nothing in this range.</p>;
   switch (panel.type) {
-    case 'line': return <Chart columns={columns} rows={data.rows} bars={false} label={panel.title} />;
+    case 'line': return <Chart columns={columns} rows={data.rows} bars={false} label={panel.title} unit={unit} />;
     case 'bar': return columns.some((c) => /T\d\d:/.test(String((data.rows[0] as Row)[c])))
-      ? <Chart columns={columns} rows={data.rows} bars label={panel.title} /> : <Bars columns={columns} rows={data.rows} label={panel.title} />;
+      ? <Chart columns={columns} rows={data.rows} bars label={panel.title} unit={unit} /> : <Bars columns={columns} rows={data.rows} label={panel.title} unit={unit} />;
     case 'heatmap': return <Heat columns={columns} rows={data.rows} label={panel.title} />;
-    case 'number': return <BigNumber columns={columns} rows={data.rows} />;
+    case 'number': return <BigNumber columns={columns} rows={data.rows} unit={unit} />;
     case 'logs': return (
       <div class="tail">
         {data.rows.map((r) => (
@@ -210,12 +235,12 @@ function Figure({ panel, data }: { panel: Panel; data: Answer }) {
   }
 }
 
-function BigNumber({ columns, rows }: { columns: string[]; rows: Row[] }) {
+function BigNumber({ columns, rows, unit }: { columns: string[]; rows: Row[]; unit: (n: number) => string }) {
   const row = rows[0] as Row;
   return (
     <div class="bignumbers">
       {columns.filter((c) => typeof row[c] === 'number').slice(0, 4).map((c) => (
-        <div key={c}><b title={count(Number(row[c]))}>{short(Number(row[c] as Json))}</b><span class="dim">{plain(c)}</span></div>
+        <div key={c}><b title={count(Number(row[c]))}>{unit(Number(row[c]))}</b><span class="dim">{plain(c)}</span></div>
       ))}
     </div>
   );
@@ -228,7 +253,7 @@ export async function saveView(): Promise<void> {
   const { page, params } = route.value;
   const { open: _open, ...kept } = params;
   try {
-    await change('POST', '/api/v1/saved', { title, body: { page, params: kept } });
+    await change('POST', '/api/v1/saved', { title, page, params: kept });
     note('saved');
   } catch (e) {
     failed(e);

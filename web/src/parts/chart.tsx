@@ -40,9 +40,10 @@ function colour(name: string, style: CSSStyleDeclaration): string {
   return `hsl(${hue(name)} 55% ${style.getPropertyValue('--chart-light').trim() || '50%'})`;
 }
 
-const LEFT = 46, BOTTOM = 18, TOP = 8;
+const LEFT = 54, BOTTOM = 18, TOP = 8;
 
-export function Chart({ columns, rows, bars, label }: { columns: string[]; rows: Row[]; bars: boolean; label: string }) {
+export function Chart({ columns, rows, bars, label, unit = short }:
+  { columns: string[]; rows: Row[]; bars: boolean; label: string; unit?: (n: number) => string }) {
   const [box, size] = useSize<HTMLDivElement>();
   const canvas = useRef<HTMLCanvasElement>(null);
   const [over, setOver] = useState(-1);
@@ -73,7 +74,7 @@ export function Chart({ columns, rows, bars, label }: { columns: string[]; rows:
     g.fillStyle = style.getPropertyValue('--dim');
     for (const part of [0, 0.5, 1]) {
       const y = Math.round(TOP + room * (1 - part)) + 0.5;
-      g.fillText(short(most * part), LEFT - 6, y);
+      g.fillText(unit(most * part), LEFT - 6, y);
       g.beginPath();
       g.moveTo(LEFT, y);
       g.lineTo(size.width, y);
@@ -129,7 +130,7 @@ export function Chart({ columns, rows, bars, label }: { columns: string[]; rows:
           <div class="tip" style={{ left: `${Math.min(size.width - 190, x(t) + 10)}px` }}>
             <strong>{new Date(t).toLocaleString('sv-SE')}</strong>
             {series.map((s) => ({ s, v: s.points.find(([a]) => a === t)?.[1] })).filter((p) => p.v !== undefined).slice(0, 10).map(({ s, v }) => (
-              <div key={s.name}><Swatch name={s.name} /> {s.name} <em>{short(v as number)}</em></div>
+              <div key={s.name}><Swatch name={s.name} /> {s.name} <em>{unit(v as number)}</em></div>
             ))}
           </div>
         )}
@@ -146,7 +147,8 @@ function Swatch({ name }: { name: string }) {
 }
 
 /** Names with a bar each. */
-export function Bars({ columns, rows, label }: { columns: string[]; rows: Row[]; label: string }) {
+export function Bars({ columns, rows, label, unit = short }:
+  { columns: string[]; rows: Row[]; label: string; unit?: (n: number) => string }) {
   const value = columns.find((c) => rows.some((r) => typeof r[c] === 'number'));
   const names = columns.filter((c) => c !== value && !rows.some((r) => typeof r[c] === 'number'));
   if (!value) return <p class="dim pad">No number in the answer.</p>;
@@ -157,7 +159,7 @@ export function Bars({ columns, rows, label }: { columns: string[]; rows: Row[];
         <li key={i}>
           <span class="what">{names.map((c) => plain(r[c]) || '(none)').join(' · ')}</span>
           <span class="track"><span style={{ width: `${(Number(r[value] ?? 0) / most) * 100}%` }} /></span>
-          <span class="n">{short(Number(r[value] ?? 0))}</span>
+          <span class="n">{unit(Number(r[value] ?? 0))}</span>
         </li>
       ))}
     </ul>
