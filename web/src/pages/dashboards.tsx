@@ -6,6 +6,7 @@ import { bytes, clock, count, duration, money, plain, short, visible } from '../
 import { useEvery, useLoad } from '../hooks';
 import { Bars, Chart, Heat } from '../parts/chart';
 import { Empty, Level, Problem, Tabs } from '../parts/common';
+import { Icon } from '../parts/icon';
 import { summary } from '../parts/rows';
 import { Table } from '../parts/table';
 import { TimePicker } from '../parts/timepicker';
@@ -150,7 +151,7 @@ function One({ name }: { name: string }) {
       {!panels.length && <Empty title="An empty dashboard"><p>Edit it and add a panel: any query can be one.</p></Empty>}
       <div class="board">
         {panels.map((p, i) => (
-          <section key={i} class="panel" style={{ gridColumn: `span ${Math.max(2, Math.min(12, p.w ?? 6))}`, gridRow: `span ${Math.max(2, Math.min(12, p.h ?? 4))}` }}>
+          <section key={i} class="panel" style={{ gridColumn: `span ${Math.max(2, Math.min(12, p.w ?? 6))}`, gridRow: `span ${Math.max(2, Math.min(24, p.h ?? 4))}` }}>
             <header>
               <h3>{visible(p.title)}</h3>
               <span class="fill" />
@@ -160,7 +161,7 @@ function One({ name }: { name: string }) {
                   <button type="button" aria-label="Later" onClick={() => put(i, null, 1)}>→</button>
                   <button type="button" aria-label="Remove" onClick={() => put(i, null)}>×</button>
                 </>
-              ) : <a href={href('explore', '', { q: p.q, from: route.value.params.from })} title="Open the query">⌕</a>}
+              ) : <a href={href('explore', '', { q: p.q, from: route.value.params.from })} title="Open the query"><Icon name="explore" /></a>}
             </header>
             {draft && <Editor panel={p} onChange={(to) => put(i, to)} />}
             <Shown panel={p} />
