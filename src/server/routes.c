@@ -519,7 +519,7 @@ const struct route route_table[] = {
     MALS(HTTP_POST, "/logs/batch", mals_batch, SCOPE_INGEST, REQ_INGEST,
          "Take several, all or nothing", "array of the same", "`{inserted}`", NULL),
     { HTTP_GET, "/logs", mals_list, SCOPE_READ, SHAPE_MALS, ROUTE_HTML, "MALS",
-      "Entries, newest first; a browser (`Accept: text/html`) gets the live page", NULL,
+      "Entries, newest first; a browser (`Accept: text/html`) gets the dashboard", NULL,
       "`{total, items}`", p_logs, REQ_QUERY },
     MALS(HTTP_GET, "/logs/summary", mals_summary, SCOPE_READ, REQ_QUERY, "Errors of a period", NULL,
          "`{since, until, total_errors, by_agent, unresolved:{count, items}, new_errors, "
@@ -558,7 +558,7 @@ const struct route route_table[] = {
           p_ticket_only),
 
     { HTTP_GET, "/", ops_root, SCOPE_READ, SHAPE_NATIVE, ROUTE_HTML, "Operation",
-      "The live page for a browser; for other clients what Elasticsearch shippers ask for", NULL,
+      "The dashboard for a browser; for other clients what Elasticsearch shippers ask for", NULL,
       "HTML, or `{name, cluster_name, version, tagline}`", NULL, REQ_OPS },
     OPS(HTTP_GET, "/health", ops_health, 0, ROUTE_PUBLIC,
         "Is it well? Without a key only the basics",
