@@ -64,6 +64,11 @@ export function visible(text: string): string {
     (c) => '\\u' + c.charCodeAt(0).toString(16).padStart(4, '0'));
 }
 
+/** What an object has itself: names come from strangers, and one of them is `constructor`. */
+export function own<T>(o: Record<string, T> | undefined, name: string): T | undefined {
+  return o && Object.hasOwn(o, name) ? o[name] : undefined;
+}
+
 /** One line of a value. */
 export function plain(v: Json | undefined): string {
   if (v === undefined || v === null) return '';

@@ -1,5 +1,5 @@
 import { render } from 'preact';
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { typing, useKeys } from './hooks';
 import { Icon } from './parts/icon';
 import { Agents } from './pages/agents';
@@ -79,7 +79,7 @@ function Shell() {
         document.getElementById('main')?.focus();
       }}>To the content</a>
       <nav class="rail" aria-label="Pages">
-        <a class="brand" href={href('explore')} aria-label="fleetlog">fl</a>
+        <a class="brand" href={href('explore')} aria-label="fl: fleetlog">fl</a>
         {PAGES.map((p) => (
           <a key={p.name} href={href(p.name)} class={p === page ? 'on' : ''} aria-current={p === page ? 'page' : undefined}
              title={`${p.title} (g ${p.key})`}>
@@ -140,7 +140,7 @@ function Palette({ onClose }: { onClose: () => void }) {
   return (
     <Dialog title="Go to" onClose={onClose}>
       <input class="find" type="search" value={find} placeholder="A page, or something to search for" aria-label="Go to"
-             ref={(e) => { e?.focus(); }} onInput={(e) => { setFind((e.currentTarget as HTMLInputElement).value); setAt(0); }}
+             onInput={(e) => { setFind((e.currentTarget as HTMLInputElement).value); setAt(0); }}
              onKeyDown={(e) => {
                if (e.key === 'ArrowDown') setAt((at + 1) % Math.max(1, shown.length));
                else if (e.key === 'ArrowUp') setAt((at + shown.length - 1) % Math.max(1, shown.length));
@@ -159,13 +159,14 @@ function Palette({ onClose }: { onClose: () => void }) {
 
 function Dialog({ title, onClose, children }: { title: string; onClose: () => void; children: preact.ComponentChildren }) {
   const ref = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => { /* before another key is pressed */
     const d = ref.current;
     d?.showModal();
+    d?.querySelector('input')?.focus();
     return () => d?.close();
   }, []);
   return (
-    <dialog ref={ref} aria-label={title} onClose={onClose} onClick={(e) => { if (e.target === ref.current) onClose(); }}>
+    <dialog ref={ref} aria-label={title} onCancel={(e) => { e.preventDefault(); onClose(); }} onClick={(e) => { if (e.target === ref.current) onClose(); }}>
       <h2>{title}</h2>
       {children}
     </dialog>

@@ -5,6 +5,12 @@ import { route } from './url';
 
 /** Set again whenever relative times should be reckoned anew: a new query, refresh. */
 export const now = signal(Date.now());
+let place = '';
+effect(() => { /* whoever goes on sees what came since */
+  const r = route.value, here = JSON.stringify([r.page, r.id, r.params.q]);
+  if (here !== place) now.value = Date.now();
+  place = here;
+});
 export const q = computed(() => route.value.params.q ?? '');
 export const from = computed(() => route.value.params.from ?? 'now-24h');
 export const to = computed(() => route.value.params.to ?? '');
@@ -37,12 +43,18 @@ function kept<T extends string>(name: string, initial: T) {
 
 export const theme = kept<'system' | 'light' | 'dark'>('theme', 'system');
 export const wrap = kept<'off' | 'on'>('wrap', 'off');
-export const facetsOpen = kept<'yes' | 'no'>('facets', 'yes');
+const narrow = matchMedia('(max-width: 760px)').matches;
+export const facetsOpen = kept<'yes' | 'no'>(narrow ? 'facets.narrow' : 'facets', narrow ? 'no' : 'yes');
+
+/** Read by what is drawn on a canvas: its colours are those of the moment. */
+export const colours = signal(0);
+matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => { colours.value++; });
 
 effect(() => {
   const root = document.documentElement;
   if (theme.value === 'system') delete root.dataset.theme;
   else root.dataset.theme = theme.value;
+  colours.value = colours.peek() + 1;
 });
 
 /** Short notes at the edge of the page. */

@@ -1,7 +1,7 @@
 /** Agents, tools and models: how much each does, how well, how fast and for what money. */
 import { useMemo } from 'preact/hooks';
 import { type Json, type Row, get, query, timeline } from '../api';
-import { ago, count, duration, money, plain, short, visible } from '../format';
+import { ago, count, duration, money, own, plain, short, visible } from '../format';
 import { useLoad } from '../hooks';
 import { Empty, Problem, Spark, Tabs } from '../parts/common';
 import { Table } from '../parts/table';
@@ -51,7 +51,7 @@ function List() {
                  ...shows, p50: ms, p95: ms, p99: ms,
                  entries: (v) => <>{count(Number(v))}</>,
                  share: (v) => <span class={Number(v) > 0.05 ? 'badnumber' : 'dim'}>{(Number(v) * 100).toFixed(1)} %</span>,
-                 trend: (v) => <Spark values={(line.data?.buckets ?? []).map((b) => b.by[String(v)] ?? 0)} label={`${plain(v)} over time`} />,
+                 trend: (v) => <Spark values={(line.data?.buckets ?? []).map((b) => own(b.by, String(v)) ?? 0)} label={`${plain(v)} over time`} />,
                }}
                onRow={(r) => (kind === 'agent' ? go('agents', String(r.agent)) : go('explore', '', { q: term(kind, r[kind] ?? null), from: route.value.params.from }))} />
       )}

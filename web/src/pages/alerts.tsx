@@ -1,6 +1,6 @@
 /** Alerts: rules with their states, what they went through, snoozing. */
 import { useState } from 'preact/hooks';
-import { ApiError, type Row, change, get } from '../api';
+import { ApiError, type Json, type Row, change, get } from '../api';
 import { ago, count, duration, plain, visible } from '../format';
 import { useEvery, useLoad } from '../hooks';
 import { Code, Empty, Problem, Tabs } from '../parts/common';
@@ -69,6 +69,13 @@ function List() {
   );
 }
 
+/** `agent=coder`; the one group of a rule without `by` has no name. */
+const group = (v: Json | undefined) => <>{v && typeof v === 'object' && !Array.isArray(v)
+  ? Object.entries(v).map(([k, x]) => `${k}=${plain(x)}`).join(' ') || 'all' : plain(v) || 'all'}</>;
+const when = (v: Json | undefined) => (v ? <time title={String(v)}>{ago(String(v))}</time> : <span class="null">–</span>);
+const state = (v: Json | undefined) => <State state={String(v)} />;
+const GROUPS = { group, state, next_state: state, since: when, created: when, next: when, done: when, last: when, until: when };
+
 function State({ state }: { state: string }) {
   return <span class={`chip alert-${state}`}>{state}</span>;
 }
@@ -95,7 +102,7 @@ function History({ name }: { name?: string }) {
   if (error) return <Problem error={error} />;
   if (data && !data.history.length) return <Empty title="Nothing happened yet"><p>What rules go through is kept here: the last 10,000 changes.</p></Empty>;
   return <Table label="History" columns={['time', ...(name ? [] : ['alert']), 'group', 'from', 'to', 'value', 'note']} rows={data?.history ?? []}
-                show={{ time: (v) => <time title={String(v)}>{ago(String(v))}</time>, to: (v) => <State state={String(v)} /> }} />;
+                show={{ group, time: when, from: state, to: state }} />;
 }
 
 function One({ name }: { name: string }) {
@@ -117,9 +124,9 @@ function One({ name }: { name: string }) {
         <a href={href('explore', '', { q: String(data.query ?? ''), from: 'now-24h' })}>Its entries</a>
       </p>
       {tried && <section><h3>Tried: {duration(Number(tried.elapsed_ms ?? 0))}, nothing was told to anyone</h3>
-        <Table label="Tried" columns={['group', 'value', 'breached', 'state', 'next_state']} rows={found} /></section>}
-      {groups.length > 0 && <section><h3>Groups</h3><Table label="Groups" columns={Object.keys(groups[0] as Row)} rows={groups} /></section>}
-      {sent.length > 0 && <section><h3>Deliveries</h3><Table label="Deliveries" columns={Object.keys(sent[0] as Row)} rows={sent} /></section>}
+        <Table label="Tried" columns={['group', 'value', 'breached', 'state', 'next_state']} rows={found} show={GROUPS} /></section>}
+      {groups.length > 0 && <section><h3>Groups</h3><Table label="Groups" columns={Object.keys(groups[0] as Row)} rows={groups} show={GROUPS} /></section>}
+      {sent.length > 0 && <section><h3>Deliveries</h3><Table label="Deliveries" columns={Object.keys(sent[0] as Row).filter((c) => c !== 'id')} rows={sent} show={GROUPS} /></section>}
       <section><h3>History</h3><History name={name} /></section>
     </div>
   );

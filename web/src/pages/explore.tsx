@@ -1,9 +1,9 @@
 /** Search: a query, its histogram, fields beside it, and the entries or the table it gives. */
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import { type Answer, ApiError, type Json, type Row, query, timeline } from '../api';
-import { bytes, count, duration, visible } from '../format';
+import { ago, bytes, count, duration, visible } from '../format';
 import { useKeys, useLoad } from '../hooks';
-import { Code, Empty, Problem, Tabs } from '../parts/common';
+import { Code, Empty, Level, Problem, Tabs } from '../parts/common';
 import { Detail } from '../parts/detail';
 import { Facets } from '../parts/facets';
 import { Histogram } from '../parts/histogram';
@@ -64,7 +64,7 @@ export function Explore() {
         )}
         <Spent answer={table.data} />
         <span class="fill" />
-        <label class="small">by <input list="fieldnames" value={by} aria-label="Split the histogram by" size={8}
+        <label class="small">by <input key={by} defaultValue={by} aria-label="Split the histogram by" size={8}
           onChange={(e) => setParams({ by: (e.currentTarget as HTMLInputElement).value.trim() || undefined })} /></label>
         <button type="button" aria-pressed={wrap.value === 'on'} title="Wrap lines (w)"
                 onClick={() => { wrap.value = wrap.value === 'on' ? 'off' : 'on'; }}>Wrap</button>
@@ -78,7 +78,7 @@ export function Explore() {
           <Facets q={text} range={at} stamp={stamp} onTerm={onTerm} onColumn={onColumn} columns={columns.map((c) => c.name)} />
         )}
         {piped || view === 'patterns'
-          ? <Tabular data={table.data} error={error ? undefined : table.error} onPattern={view === 'patterns' && !piped ? (p) => setParams({ q: toggle(text, patternTerm(p)), view: undefined, open: undefined }) : undefined} />
+          ? <Tabular data={table.error ? undefined : table.data} error={error ? undefined : table.error} onPattern={view === 'patterns' && !piped ? (p) => setParams({ q: toggle(text, patternTerm(p)), view: undefined, open: undefined }) : undefined} />
           : <Entries key={stamp} q={filter || '*'} total={hist.data?.total ?? 0} loading={hist.loading} error={hist.error}
                      columns={columns} onColumns={setColumns} onTerm={onTerm} onColumn={onColumn} />}
       </div>
@@ -143,17 +143,25 @@ function Entries({ q: text, total, loading, error, columns, onColumns, onTerm, o
   );
 }
 
+const when = (v: Json | undefined) => <time title={String(v)}>{ago(String(v))}</time>;
+const PATTERN = {
+  share: (v: Json | undefined) => <>{typeof v === 'number' ? v.toFixed(1) + ' %' : ''}</>,
+  levels: (v: Json | undefined) => <>{Object.entries((v ?? {}) as Row).map(([level, n]) => <span key={level} class="ofit"><Level level={level} /> {count(Number(n))} </span>)}</>,
+  first: when, last: when,
+};
+
 function Tabular({ data, error, onPattern }:
   { data: Answer | undefined; error: ApiError | undefined; onPattern?: (pattern: string) => void }) {
   if (error) return <Problem error={error} />;
   if (!data) return <div class="rows" />;
   if (!data.rows.length) return <Empty title="No rows"><p>The query gives a table without rows.</p></Empty>;
-  const columns = data.columns.length ? data.columns : Object.keys(data.rows[0] as Row);
+  const columns = onPattern ? ['count', 'share', 'pattern', 'levels', 'first', 'last']
+    : data.columns.length ? data.columns : Object.keys(data.rows[0] as Row);
   return (
     <div class="tabular">
       {data.warnings.map((w, i) => <p key={i} class="warning">{visible(typeof w === 'string' ? w : w.message)}</p>)}
       <Table columns={columns} rows={data.rows} label="Result" onRow={onPattern ? (r) => onPattern(String(r.pattern)) : undefined}
-             show={onPattern ? { share: (v: Json | undefined) => <>{typeof v === 'number' ? v.toFixed(1) + ' %' : ''}</> } : undefined} />
+             show={onPattern ? PATTERN : undefined} />
     </div>
   );
 }

@@ -91,7 +91,6 @@ function Retention() {
 function Keys() {
   const { data, error } = useLoad(`keys ${now.value}`, (s) => get<{ keys: Row[] }>('/api/v1/keys', {}, s));
   const [made, setMade] = useState('');
-  if (error) return <Problem error={error} />;
   const make = async (e: Event) => {
     e.preventDefault();
     const f = new FormData(e.currentTarget as HTMLFormElement);
@@ -116,7 +115,8 @@ function Keys() {
   const columns = data?.keys[0] ? [...Object.keys(data.keys[0]), ''] : [];
   return (
     <div class="pad">
-      {made && <p class="warning">The new key, shown once: <code>{made}</code></p>}
+      <Problem error={error} />
+      {made && <p class="warning">The new key, shown once: <code>{made}</code>{error?.status === 401 && '. From now on the server asks for a key: it is the password, with any name.'}</p>}
       <Table label="Keys" columns={columns} rows={data?.keys ?? []} show={{
         '': (_v, r) => <button type="button" onClick={() => void revoke(r)}>Revoke</button>,
       }} />

@@ -13,7 +13,7 @@ import { now, q, range } from '../state';
 import { go, href, route, setParams } from '../url';
 import { Figure, shows } from './traces';
 
-const COLUMNS = ['session_id', 'first_user', 'agent_names', 'start', 'duration_ms', 'entries', 'tool_calls', 'errors', 'tokens', 'cost_usd', 'status'];
+const COLUMNS = ['session_id', 'first_user', 'agent_names', 'start', 'duration_ms', 'entries', 'tool_calls', 'errors', 'tokens', 'cost_usd'];
 
 export function Sessions() {
   const { id, params } = route.value;
@@ -47,7 +47,8 @@ function List() {
         <Table label="Sessions" columns={[...COLUMNS, '']} rows={data?.sessions ?? []}
                show={{
                  ...shows,
-                 agent_names: (v) => <>{Array.isArray(v) ? v.map(plain).join(', ') : plain(v as Json)}</>,
+                 agent_names: (v) => { const t = Array.isArray(v) ? v.map(plain).join(', ') : plain(v as Json); return <span class="text short" title={t}>{t}</span>; },
+                 first_user: (v) => <span class="text mid" title={plain(v as Json)}>{plain(v as Json) || '–'}</span>,
                  '': (_v, r) => <button type="button" class="link" onClick={(e) => {
                    e.stopPropagation();
                    if (first) go('sessions', first, { with: String(r.session_id) });
@@ -173,7 +174,7 @@ function Talk({ rows }: { rows: Row[] }) {
     <div class="talk">
       {all.slice(0, most).map((t, i) => (t.kind === 'said' ? (
         <article key={i} class={`said ${t.role}`}>
-          <header><b style={{ color: `hsl(${hue(t.who)} 50% var(--chart-light))` }}>{plain(t.who)}</b> <time>{clock(String(t.row.timestamp))}</time>
+          <header><b style={{ color: `hsl(${hue(t.who)} 50% var(--name-light))` }}>{plain(t.who)}</b> <time>{clock(String(t.row.timestamp))}</time>
             {t.row.model && <span class="chip">{plain(t.row.model)}</span>}</header>
           <Text text={t.text || plain(t.row.output as Json)} />
         </article>

@@ -8,7 +8,7 @@ import { JsonTree } from '../parts/jsontree';
 import { QueryBar } from '../parts/querybar';
 import { Table } from '../parts/table';
 import { TimePicker } from '../parts/timepicker';
-import { type Measure, Waterfall } from '../parts/waterfall';
+import { type Measure, Waterfall, nameOf } from '../parts/waterfall';
 import { quote } from '../query';
 import { now, q, range } from '../state';
 import { go, href, route, setParams } from '../url';
@@ -76,7 +76,7 @@ function One({ id }: { id: string }) {
   if (error) return <Problem error={error} />;
   if (!data) return <p class="dim pad">…</p>;
   const s = data.summary ?? {};
-  const row = data.spans[selected];
+  const row = data.spans[selected], session = String(data.spans.find((x) => x.session_id)?.session_id ?? '');
   return (
     <div class="page">
       <header class="summary">
@@ -91,7 +91,7 @@ function One({ id }: { id: string }) {
         </dl>
         <nav class="ways">
           <a href={href('explore', '', { q: `trace_id=${quote(id)}`, from: 'all' })}>Its entries</a>
-          {s.session_id && <a href={href('sessions', String(s.session_id))}>Its session</a>}
+          {session && <a href={href('sessions', session)}>Its session</a>}
         </nav>
       </header>
       <div class="tools">
@@ -108,7 +108,7 @@ function One({ id }: { id: string }) {
                      squeezed={route.value.params.gaps === '1'} />
           {row && (
             <aside class="detail" aria-label="Span">
-              <header><strong>{plain(row.name)}</strong><span class="fill" />
+              <header><strong>{plain(nameOf(row))}</strong><span class="fill" />
                 {row.span_id && <a href={href('explore', '', { q: `span_id=${quote(String(row.span_id))}`, from: 'all' })}>Entries</a>}</header>
               {row.message && <p class="message">{visible(String(row.message))}</p>}
               <div class="body"><JsonTree value={row} actions={{}} /></div>

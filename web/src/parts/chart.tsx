@@ -4,6 +4,7 @@ import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { Json, Row } from '../api';
 import { LEVELS, hue, plain, short } from '../format';
 import { useSize } from '../hooks';
+import { colours } from '../state';
 import { ticks } from '../time';
 
 export interface Series {
@@ -46,6 +47,7 @@ export function Chart({ columns, rows, bars, label, unit = short }:
   { columns: string[]; rows: Row[]; bars: boolean; label: string; unit?: (n: number) => string }) {
   const [box, size] = useSize<HTMLDivElement>();
   const canvas = useRef<HTMLCanvasElement>(null);
+  void colours.value;
   const [over, setOver] = useState(-1);
   const series = useMemo(() => seriesOfRows(columns, rows), [columns, rows]);
   const times = useMemo(() => [...new Set(series.flatMap((s) => s.points.map(([t]) => t)))].sort((a, b) => a - b), [series]);

@@ -8,6 +8,7 @@ export function Problem({ error }: { error: ApiError | undefined }) {
     <div class="problem" role="alert">
       <strong>{visible(error.message)}</strong>
       {error.hint && <span> {visible(error.hint)}</span>}
+      {error.status === 401 && <> <button type="button" onClick={() => location.reload()}>Sign in</button></>}
     </div>
   );
 }

@@ -2,8 +2,9 @@
  *  canvas; the same figures are in a table for those who do not see it. */
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Bucket, Timeline } from '../api';
-import { LEVELS, count, hue, visible } from '../format';
+import { LEVELS, count, hue, own, visible } from '../format';
 import { useSize } from '../hooks';
+import { colours } from '../state';
 import { ticks } from '../time';
 
 const LEFT = 44, BOTTOM = 18, TOP = 6;
@@ -26,7 +27,7 @@ export function seriesName(s: string): string {
 }
 
 function of(b: Bucket, s: string): number {
-  return s === OTHER ? b.other ?? 0 : s === MISSING ? b.missing ?? 0 : b.by[s] ?? 0;
+  return s === OTHER ? b.other ?? 0 : s === MISSING ? b.missing ?? 0 : own(b.by, s) ?? 0;
 }
 
 export function seriesColour(by: string, s: string, style: CSSStyleDeclaration): string {
@@ -44,6 +45,7 @@ export function Histogram({ data, onRange, onWiden, height = 120, hidden, onTogg
   const [drag, setDrag] = useState<[number, number] | null>(null);
   const [over, setOver] = useState(-1);
   const names = data ? seriesOf(data) : [];
+  void colours.value;
   const shown = names.filter((s) => !hidden?.has(s));
   const start = data ? Date.parse(data.buckets[0]?.time ?? data.start) : 0;
   const step = data?.step_ms ?? 1;
@@ -147,6 +149,7 @@ export function Histogram({ data, onRange, onWiden, height = 120, hidden, onTogg
 }
 
 export function Dot({ by, name }: { by: string; name: string }) {
+  void colours.value;
   const ref = useRef<HTMLSpanElement>(null);
   useEffect(() => {
     if (ref.current) ref.current.style.background = seriesColour(by, name, getComputedStyle(ref.current));

@@ -2,7 +2,7 @@
  *  sight and forgotten when there are too many; the newest first page is asked for first. */
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { ApiError, type Range, type Row, aborted, query } from '../api';
-import { clock, plain } from '../format';
+import { clock, own, plain } from '../format';
 import { useSize } from '../hooks';
 import { Level } from './common';
 
@@ -80,12 +80,12 @@ export class Pages {
 }
 
 export function cell(row: Row, name: string): unknown {
-  if (name in row) return row[name];
+  if (Object.hasOwn(row, name)) return row[name];
   const parts = name.replace(/^attributes\./, '').split('.');
   let at: unknown = row.attributes;
-  const direct = (at as Row | undefined)?.[parts.join('.')];
+  const direct = own(at as Row | undefined, parts.join('.'));
   if (direct !== undefined) return direct;
-  for (const part of parts) at = at && typeof at === 'object' ? (at as Row)[part] : undefined;
+  for (const part of parts) at = at && typeof at === 'object' ? own(at as Row, part) : undefined;
   return at;
 }
 

@@ -1,7 +1,7 @@
 /** The rows of a query with pipes. A click on a header sorts what is there; a click on a row can lead on. */
 import { useState } from 'preact/hooks';
 import type { Json, Row } from '../api';
-import { count, plain } from '../format';
+import { count, own, plain } from '../format';
 
 const SHOWN = 500;
 
@@ -19,9 +19,9 @@ export function Table({ columns, rows, onRow, show, label }: {
 }) {
   const [by, setBy] = useState<{ name: string; down: boolean } | null>(null);
   const [most, setMost] = useState(SHOWN);
-  const sorted = by ? [...rows].sort((a, b) => order(a[by.name], b[by.name]) * (by.down ? -1 : 1)) : rows;
-  const numeric = new Set(columns.filter((c) => rows.some((r) => typeof r[c] === 'number') &&
-    rows.every((r) => r[c] === null || r[c] === undefined || typeof r[c] === 'number')));
+  const sorted = by ? [...rows].sort((a, b) => order(own(a, by.name), own(b, by.name)) * (by.down ? -1 : 1)) : rows;
+  const numeric = new Set(columns.filter((c) => rows.some((r) => typeof own(r, c) === 'number') &&
+    rows.every((r) => (own(r, c) ?? null) === null || typeof own(r, c) === 'number')));
   const pick = (name: string) =>
     setBy(by?.name !== name ? { name, down: numeric.has(name) } : by.down === numeric.has(name)
       ? { name, down: !by.down } : null);
@@ -31,7 +31,7 @@ export function Table({ columns, rows, onRow, show, label }: {
         <thead>
           <tr>
             {columns.map((c) => (
-              <th key={c} scope="col" class={numeric.has(c) ? 'number' : ''}
+              c === '' ? <th key={c}><span class="unseen">Actions</span></th> : <th key={c} scope="col" class={numeric.has(c) ? 'number' : ''}
                   aria-sort={by?.name === c ? (by.down ? 'descending' : 'ascending') : 'none'}>
                 <button type="button" onClick={() => pick(c)}>
                   {plain(c)}{by?.name === c ? (by.down ? ' ↓' : ' ↑') : ''}
@@ -46,7 +46,7 @@ export function Table({ columns, rows, onRow, show, label }: {
                 onKeyDown={onRow ? (e) => { if (e.key === 'Enter' && e.target === e.currentTarget) onRow(row); } : undefined}>
               {columns.map((c) => (
                 <td key={c} class={numeric.has(c) ? 'number' : ''}>
-                  {show?.[c] ? show[c]?.(row[c], row) : <Value v={row[c]} />}
+                  {own(show, c)?.(own(row, c), row) ?? <Value v={own(row, c)} />}
                 </td>
               ))}
             </tr>

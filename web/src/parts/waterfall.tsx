@@ -1,9 +1,10 @@
 /** Spans of a trace against time. Names stand in a fixed column; bars are drawn on one canvas, only those in
  *  sight, so that 50,000 spans scroll. Idle gaps can be pressed together; bars can show cost or tokens. */
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import type { Row } from '../api';
+import type { Json, Row } from '../api';
 import { duration, hue, money, plain, short } from '../format';
 import { useKeys, useSize } from '../hooks';
+import { colours } from '../state';
 
 export type Measure = 'duration' | 'tokens' | 'cost';
 
@@ -27,7 +28,7 @@ export function spansOf(rows: Row[], now: number): Span[] {
   });
   const last = spans.reduce((m, s) => Math.max(m, s.from, s.end), 0);
   for (const s of spans)
-    if (isNaN(s.to)) s.end = s.row.state === 'running' ? Math.max(last, Math.min(now, last)) : s.from;
+    if (isNaN(s.to)) s.end = s.row.state === 'running' ? Math.max(last, now) : s.from;
   const open: number[] = [];
   for (let i = 0; i < spans.length; i++) {
     const s = spans[i] as Span;
@@ -65,6 +66,7 @@ export function Waterfall({ rows, selected, onSelect, measure, squeezed }: {
   const [zoom, setZoom] = useState<[number, number]>([0, 1]);
   const [box, size] = useSize<HTMLDivElement>();
   const canvas = useRef<HTMLCanvasElement>(null);
+  void colours.value;
   const names = Math.min(360, Math.max(180, size.width * 0.32));
   const start = spans.reduce((m, s) => Math.min(m, s.from), Infinity);
   const end = spans.reduce((m, s) => Math.max(m, s.end), start + 1);
@@ -163,7 +165,7 @@ export function Waterfall({ rows, selected, onSelect, measure, squeezed }: {
                   }}>{folded.has(i) ? '▸' : '▾'}</button>
                   : <span class="fold" />}
                 <Mark row={s.row} />
-                <b>{plain(s.row.name) || plain(s.row.tool) || plain(s.row.kind)}</b>
+                <b>{plain(nameOf(s.row))}</b>
                 <span class="dim"> {plain(s.row.agent)}{folded.has(i) ? ` +${s.kids}` : ''}</span>
               </span>
             </div>
@@ -180,6 +182,11 @@ function Mark({ row }: { row: Row }) {
   if (row.state === 'unknown_end') return <span class="mark" title="Its end was never told">?</span>;
   if (Number(row.errors ?? 0) > 0 || row.status === 'error') return <span class="mark bad" title="Failed">✕</span>;
   return null;
+}
+
+/** What a span did; a tool call is known by its tool. */
+export function nameOf(row: Row): Json | undefined {
+  return row.tool && (!row.name || row.name === 'execute_tool') ? row.tool : row.name ?? row.kind;
 }
 
 function amount(s: Span, measure: Measure): number {
