@@ -374,7 +374,8 @@ try {
   // ---- keys ----
   await check('j and k walk, Enter opens, Esc closes', async () => {
     await at(page, 'explore', { q: 'level:error' });
-    await rows.first().waitFor();
+    await becomes(total, (await ask('level:error')).total);
+    await quiet(page);
     await page.keyboard.press('j');
     await page.keyboard.press('j');
     await page.keyboard.press('j');

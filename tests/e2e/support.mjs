@@ -88,7 +88,7 @@ export async function open(options = {}) {
   const context = await browser.newContext({ viewport: { width: 1300, height: 800 }, reducedMotion: 'reduce', acceptDownloads: true, ...options });
   await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: base });
   context.setDefaultTimeout(LONG);
-  const wrong = [];
+  const wrong = [], expected = []; /* answers to dialogs to come */
   await context.addInitScript(() => {
     document.addEventListener('securitypolicyviolation', (e) =>
       console.error(`policy: ${e.violatedDirective} ${e.blockedURI} ${e.sample}`));
@@ -99,12 +99,13 @@ export async function open(options = {}) {
     if (m.type() === 'error' && !/^Failed to load resource: the server responded with a status of (400|404)/.test(m.text()))
       wrong.push(`console: ${m.text()}`);
   });
-  context.on('page', (p) => p.on('dialog', (d) => {
+  context.on('dialog', (d) => {
+    if (expected.length) return void d.accept(expected.shift());
     wrong.push(`dialog: ${d.message()}`);
-    void d.dismiss();
-  }));
+    return void d.dismiss();
+  });
   const page = await context.newPage();
-  return { browser, context, page, wrong };
+  return { browser, context, page, wrong, expected };
 }
 
 /** Goes to a place of the dashboard: `at(page, 'explore', { q: 'level:error' })`. */

@@ -56,6 +56,12 @@ class TestDashboard(unittest.TestCase):
     def test_live(self):
         self.walk("dashboard_live")
 
+    def test_work(self):
+        self.walk("dashboard_work")
+
+    def test_everywhere(self):
+        self.walk("dashboard_everywhere")
+
 
 if __name__ == "__main__":
     unittest.main()
