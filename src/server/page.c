@@ -65,5 +65,6 @@ void reply_page(struct call *c)
         http_respond(c->req, 200, "text/html; charset=utf-8", HEADERS "Content-Encoding: gzip\r\n",
                      (str){ fl_page, (size_t)(fl_page_end - fl_page) });
     else
-        http_respond(c->req, 200, "text/html; charset=utf-8", HEADERS, str_n(c->s->page, c->s->page_n));
+        http_respond(c->req, 200, "text/html; charset=utf-8", HEADERS,
+                     str_n(c->s->page, c->s->page_n));
 }

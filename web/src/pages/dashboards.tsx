@@ -99,11 +99,16 @@ function List() {
 
 function One({ name }: { name: string }) {
   const { data, error } = useLoad(`dashboard ${name} ${now.value}`, (s) => get<Doc>(`/api/v1/dashboards/${encodeURIComponent(name)}`, {}, s));
-  const [draft, setDraft] = useState<Panel[] | null>(route.value.params.edit === '1' ? [] : null);
+  const [draft, setDraft] = useState<Panel[] | null>(null);
   const every = { s: 1e3, m: 60e3, h: 3600e3 }[/[smh]$/.exec(String(data?.refresh ?? ''))?.[0] as 's'] ?? 0;
   useEvery(every ? parseInt(String(data?.refresh), 10) * every : 1e9, () => { if (!draft && !to.value) now.value = Date.now(); });
   useEffect(() => {
     if (typeof data?.from === 'string' && data.from && !route.value.params.from) setParams({ from: data.from, to: typeof data.to === 'string' ? data.to : undefined }, true);
+  }, [data]);
+  useEffect(() => { /* a new one is opened to be edited */
+    if (!data || route.value.params.edit !== '1') return;
+    setDraft(panelsOf(data));
+    setParams({ edit: undefined }, true);
   }, [data]);
   if (error) return <Problem error={error} />;
   if (!data) return <p class="dim pad">…</p>;

@@ -14,7 +14,7 @@ import { q } from '../state';
 import { route, setParams } from '../url';
 import { Welcome } from './explore';
 
-const ROWS = 2000, HISTORY = 200, FAST = 300;
+const ROWS = 2000, HISTORY = 200, FAST = 300, OFTEN = 80; /* ms between two drawings of the lines */
 type View = 'both' | 'lanes' | 'lines';
 
 export function Live() {
@@ -39,7 +39,7 @@ export function Live() {
 
   useEffect(() => {
     const control = new AbortController();
-    let source: EventSource | undefined, frame = 0, seen = 0, came = 0, incoming: Row[] = [];
+    let source: EventSource | undefined, due = 0, flushed = -OFTEN, seen = 0, came = 0, incoming: Row[] = [];
     board.current = new Board();
     setRows([]);
     setError(undefined);
@@ -47,7 +47,8 @@ export function Live() {
     hold.current = [];
     setWaiting(0);
     const flush = () => {
-      frame = 0;
+      due = 0;
+      flushed = performance.now();
       const batch = incoming, n = came;
       incoming = [];
       came = 0;
@@ -64,7 +65,7 @@ export function Live() {
       came++;
       incoming.push(r);
       if (incoming.length > ROWS) incoming.shift();
-      if (!frame) frame = document.hidden ? window.setTimeout(flush, 500) : requestAnimationFrame(flush);
+      if (!due) due = window.setTimeout(flush, document.hidden ? 500 : Math.max(0, OFTEN - (performance.now() - flushed)));
     };
     const follow = (after: number) => {
       source = new EventSource(`/api/v1/tail?q=${encodeURIComponent(text || '*')}&from=${after}`);
@@ -98,7 +99,7 @@ export function Live() {
       control.abort();
       source?.close();
       clearInterval(timer);
-      if (frame) cancelAnimationFrame(frame);
+      clearTimeout(due);
     };
   }, [text]);
   useEffect(() => {

@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { from, now, to } from '../state';
 import { PRESETS, instant, label } from '../time';
 import { setParams } from '../url';
@@ -19,7 +19,7 @@ export function TimePicker() {
   const [open, setOpen] = useState(false);
   const box = useRef<HTMLDivElement>(null);
   const shownFrom = from.value === 'all' ? '' : from.value;
-  useEffect(() => {
+  useLayoutEffect(() => { /* before another key is pressed */
     if (!open) return undefined;
     const away = (e: Event) => { if (!box.current?.contains(e.target as Node)) setOpen(false); };
     const esc = (e: KeyboardEvent) => { if (e.key === 'Escape') setOpen(false); };
