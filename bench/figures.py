@@ -208,10 +208,27 @@ def fsync_bars(r):
         yield bar("T15", "throughput with fsync, to without: " + words, share, ">=", 0.8, "×")
 
 
+DASHBOARD = (("page, gzip", "<=", 120, "KB", "bytes of the page, compressed"),
+             ("first paint", "<=", 300, "ms", "first paint, median of five"),
+             ("interactive", "<=", 600, "ms", "interactive, median of five"),
+             ("longest frame while they scroll", "<=", 50, "ms",
+              "1,000,000 rows scrolled to the end and back: the longest frame"),
+             ("live: input to frame, longest", "<=", 100, "ms",
+              "2,000 entries a second for 20 s: from a key or click to its frame, the longest"),
+             ("trace of 50,000 spans", "<=", 1000, "ms",
+              "a trace of 50,000 spans, until it is drawn"))
+
+
+def dashboard_bars(r):
+    v = r.get("dashboard", {}).get("figures", {})
+    for name, op, limit, unit, what in DASHBOARD:
+        yield bar("T16", "dashboard: " + what, v.get(name), op, limit, unit)
+
+
 def bars(results):
     """all bars in the order of their numbers"""
     makers = (ingest_bars, bytes_bars, query_bars, growth_bars, latency_bars, memory_bars,
-              restart_bars, session_bars, fsync_bars)
+              restart_bars, session_bars, fsync_bars, dashboard_bars)
     out = [b for make in makers for b in make(results)]
     return sorted(out, key=lambda b: int(b["id"][1:]))
 

@@ -11,7 +11,8 @@ import figures
 import plots
 from figures import QUERIES, bytes_per_row, geomean, medians, rate, shown, verdict
 
-NAMES = ("peers", "sets", "growth", "sessions", "fsync", "visible", "memory", "restart")
+NAMES = ("peers", "sets", "growth", "sessions", "fsync", "visible", "memory", "restart",
+         "dashboard")
 HOW = (
     "Same rows for all, engines one after another, no core kept from anyone. CPU seconds are "
     "those of the engine's processes; the client that sends rows (a load generator, psql) is not "

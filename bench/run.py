@@ -11,6 +11,7 @@ Without NAME: idle, decode, ingest, singles, as ./dev bench --help says. NAMEs:
   fsync     the same server with and without syncing
   visible   from a write to its reader, also while a large batch is uploaded
   memory    resident memory while rows come in
+  dashboard the page in a real browser: paint, a million rows, live, a large trace
   restart   time to the first answer after an orderly stop and after kill -9
   report    report.md and report.html anew out of what the others left in --out
   all       every one of them
@@ -29,7 +30,8 @@ import traceback
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 
-NAMES = ("peers", "sets", "growth", "sessions", "fsync", "visible", "memory", "restart")
+NAMES = ("peers", "sets", "growth", "sessions", "fsync", "visible", "memory", "restart",
+         "dashboard")
 SETS = ("line", "loghub", "web")
 
 

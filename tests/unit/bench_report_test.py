@@ -122,7 +122,8 @@ class Bars(unittest.TestCase):
         for b in figures.bars({}):
             self.assertIsNone(b["met"], b)
             self.assertEqual(figures.verdict(b), "not measured")
-        wanted = {"T1", "T4", "T5", "T6", "T7", "T8", "T9", "T11", "T12", "T13", "T14", "T15"}
+        wanted = {"T1", "T4", "T5", "T6", "T7", "T8", "T9", "T11", "T12", "T13", "T14", "T15",
+                  "T16"}
         self.assertEqual({b["id"] for b in figures.bars({})}, wanted)
 
     def test_limits_belong_to_the_met(self):
