@@ -342,6 +342,7 @@ static enum line_got from_person(struct shell_lines *l, bool more, str *ret)
     int n = 0;
     l->more = more;
     l->dropped = false;
+    el_set(l->el, EL_PREP_TERM, 1); /* or the prompt is there before keys are keys */
     const char *z = el_gets(l->el, &n);
     if (l->dropped)
         return LINE_DROPPED;

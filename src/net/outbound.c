@@ -58,7 +58,7 @@ static int on_progress(void *user, curl_off_t a, curl_off_t b, curl_off_t d, cur
 {
     struct call *c = user;
     (void)a, (void)b, (void)d, (void)e;
-    return c->o->stop && *c->o->stop;
+    return c->o->stop && __atomic_load_n(c->o->stop, __ATOMIC_RELAXED);
 }
 
 static bool set_up(CURL *h, struct call *c, struct curl_slist *headers)

@@ -370,7 +370,8 @@ static void evaluate(struct alerts *al, struct alert_entry *e)
         e->elapsed_ms = t.rd.elapsed_ms;
         e->overflow = rc == 0 ? t.overflow : e->overflow;
         e->failed_since = rc == 0 ? 0 : e->failed_since ? e->failed_since : t.now;
-        snprintf(e->failure, sizeof e->failure, "%s", rc < 0 ? err.msg : "");
+        snprintf(e->failure, sizeof e->failure, "%.*s", (int)sizeof e->failure - 1,
+                 rc < 0 ? err.msg : "");
     }
     pthread_mutex_unlock(&al->lock);
     if (t.set) {

@@ -754,7 +754,7 @@ void alerts_stop(struct server *s)
     pthread_cond_broadcast(&al->work);
     pthread_mutex_unlock(&al->lock);
     pthread_mutex_lock(&al->send_lock);
-    al->stop_sending = 1;
+    __atomic_store_n(&al->stop_sending, 1, __ATOMIC_RELAXED);
     pthread_cond_broadcast(&al->send_work);
     pthread_mutex_unlock(&al->send_lock);
     for (uint32_t i = 0; i < al->nevaluators; i++)

@@ -220,7 +220,7 @@ class Function:
             distinct = {}
             for v in vals:
                 distinct.setdefault(key(v), v)
-            return [values.shown(distinct[k]) for k in sorted(distinct)][:self.n]
+            return [values.shown(distinct[k]) for k in sorted(distinct)][:self.n or 100]
         if self.f in ("first", "last"):
             at = sorted((row["timestamp"], row["seq"], i) for i, row in enumerate(table)
                         if row.get(self.x) is not None)
