@@ -190,6 +190,21 @@ try {
     await page.locator('.row:not(.loading)').first().waitFor();
     await becomes(async () => Number((await page.locator('.tools [role=tab]').first().innerText()).replace(/\D/g, '')), 7);
   });
+  await check('[ and ] lead to the trace before and after in the list, and say where it ends', async () => {
+    await at(page, 'traces', { sort: 'cost_usd' });
+    await becomes(async () => (await column('name'))[0], 'ship the release');
+    const second = (await call('GET', '/api/v1/traces?start=now-24h&sort=cost_usd&limit=500')).traces[1].trace_id;
+    await row('ship the release').click();
+    await page.locator('.span').first().waitFor();
+    await page.keyboard.press(']');
+    await becomes(async () => where(page), `traces/${second}`);
+    await page.locator('.summary h2', { hasText: second }).waitFor();
+    await page.keyboard.press('[');
+    await becomes(async () => where(page), 'traces/t-release');
+    await page.locator('.summary h2', { hasText: 't-release' }).waitFor();
+    await page.keyboard.press('[');
+    await page.locator('.notes', { hasText: 'Nothing before it' }).waitFor();
+  });
   await check('a trace that does not exist says so', async () => {
     await at(page, 'traces/never-was');
     await page.locator('.empty, .problem').waitFor();
@@ -493,4 +508,4 @@ try {
   await browser.close();
   rmSync(dir, { recursive: true, force: true });
 }
-done(50);
+done(51);

@@ -1,5 +1,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { ApiError, aborted } from './api';
+import { neighbour, note } from './state';
+import { go } from './url';
 
 export interface Loaded<T> {
   data: T | undefined;
@@ -67,6 +69,16 @@ export function useKeys(keys: Record<string, (e: KeyboardEvent) => void>): void 
     addEventListener('keydown', on);
     return () => removeEventListener('keydown', on);
   }, []);
+}
+
+/** `[` and `]`: the one before and after this in the list it was opened from. */
+export function usePeers(page: string, id: string): void {
+  const step = (by: number) => {
+    const to = neighbour(page, id, by);
+    if (to !== undefined) go(page, to);
+    else note(by < 0 ? 'Nothing before it in the list' : 'Nothing after it in the list');
+  };
+  useKeys({ '[': () => step(-1), ']': () => step(1) });
 }
 
 function pressable(target: EventTarget | null): boolean {

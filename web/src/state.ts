@@ -75,3 +75,15 @@ export async function copy(text: string, what = 'copied'): Promise<void> {
     note('The browser does not let this page copy', true);
   }
 }
+
+/** What the list of a page holds, for whoever opened one of it and wants the next. */
+let list: { page: string; ids: string[] } = { page: '', ids: [] };
+
+export function listed(page: string, ids: string[]): void {
+  list = { page, ids };
+}
+
+export function neighbour(page: string, id: string, by: number): string | undefined {
+  const i = list.page === page ? list.ids.indexOf(id) : -1;
+  return i < 0 ? undefined : list.ids[i + by];
+}

@@ -58,11 +58,11 @@ export function Explore() {
                  onRange={(a, b) => setRange(iso(a), iso(b))}
                  onWiden={() => widen(hist.data?.start, hist.data?.end)} />
       <div class="tools">
-        {piped ? <strong>{table.data ? `${count(table.data.rows.length)} rows` : ' '}</strong> : (
+        {piped ? <strong>{table.data && !table.error ? `${count(table.data.rows.length)} rows` : ' '}</strong> : (
           <Tabs<View> label="Views of the result" value={view} onPick={(v) => setParams({ view: v === 'rows' ? undefined : v })}
                       options={[['rows', hist.data ? `${count(hist.data.total)} entries` : 'Entries'], ['patterns', 'Patterns']]} />
         )}
-        <Spent answer={table.data} />
+        <Spent answer={table.error ? undefined : table.data} />
         <span class="fill" />
         <label class="small">by <input key={by} defaultValue={by} aria-label="Split the histogram by" size={8}
           onChange={(e) => setParams({ by: (e.currentTarget as HTMLInputElement).value.trim() || undefined })} /></label>

@@ -2,9 +2,9 @@
 import { useState } from 'preact/hooks';
 import { ApiError, type Row, change, get } from '../api';
 import { ago, count, plain, visible } from '../format';
-import { useKeys, useLoad } from '../hooks';
+import { useKeys, useLoad, usePeers } from '../hooks';
 import { Empty, Level, Problem, Spark, Tabs } from '../parts/common';
-import { now, note, range } from '../state';
+import { listed, now, note, range } from '../state';
 import { href, route, setParams, go } from '../url';
 import { TimePicker } from '../parts/timepicker';
 
@@ -42,7 +42,10 @@ function List() {
   const [picked, pick] = useState<Set<string>>(new Set());
   const [at, setAt] = useState(-1);
   const { data, error } = useLoad(`issues ${JSON.stringify([state, sort, range.value, params.q])}`, (s) =>
-    get<Answer>('/api/v1/issues', { state, sort, q: params.q, limit: 200, ...range.value }, s));
+    get<Answer>('/api/v1/issues', { state, sort, q: params.q, limit: 200, ...range.value }, s).then((a) => {
+      listed('issues', a.issues.map((x) => x.id));
+      return a;
+    }));
   const issues = data?.issues ?? [];
   const act = (to: string) => {
     const ids = picked.size ? [...picked] : issues[at] ? [(issues[at] as Issue).id] : [];
@@ -114,6 +117,7 @@ function SparkOf({ issue }: { issue: Issue }) {
 }
 
 function One({ id }: { id: string }) {
+  usePeers('issues', id);
   const { data, error } = useLoad(`issue ${id} ${now.value}`, (s) => get<Issue>(`/api/v1/issues/${encodeURIComponent(id)}`, {}, s));
   if (error) return <Problem error={error} />;
   if (!data) return <p class="dim pad">…</p>;

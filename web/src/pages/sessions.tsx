@@ -2,14 +2,14 @@
 import { useState } from 'preact/hooks';
 import { type Json, type Row, get } from '../api';
 import { clock, count, duration, hue, money, plain, short, visible } from '../format';
-import { useLoad } from '../hooks';
+import { useLoad, usePeers } from '../hooks';
 import { Empty, Level, Problem, Tabs } from '../parts/common';
 import { JsonTree } from '../parts/jsontree';
 import { QueryBar } from '../parts/querybar';
 import { Table } from '../parts/table';
 import { TimePicker } from '../parts/timepicker';
 import { quote } from '../query';
-import { now, q, range } from '../state';
+import { listed, now, q, range } from '../state';
 import { go, href, route, setParams } from '../url';
 import { Figure, shows } from './traces';
 
@@ -25,7 +25,10 @@ function List() {
   const text = q.value, at = range.value, sort = route.value.params.sort ?? 'start';
   const [first, setFirst] = useState('');
   const { data, error, loading } = useLoad(`sessions ${JSON.stringify([text, at, sort])}`, (s) =>
-    get<{ sessions: Row[]; more: boolean }>('/api/v1/sessions', { q: text, sort, limit: 500, ...at }, s));
+    get<{ sessions: Row[]; more: boolean }>('/api/v1/sessions', { q: text, sort, limit: 500, ...at }, s).then((a) => {
+      listed('sessions', a.sessions.map((r) => String(r.session_id)));
+      return a;
+    }));
   return (
     <div class="page">
       <div class="top">
@@ -73,6 +76,7 @@ interface Session {
 type View = 'talk' | 'lines' | 'figures';
 
 function One({ id }: { id: string }) {
+  usePeers('sessions', id);
   const { data, error } = useLoad(`session ${id} ${now.value}`, (s) =>
     get<Session>(`/api/v1/sessions/${encodeURIComponent(id)}`, { limit: 5000 }, s));
   const [view, setView] = useState<View>('talk');

@@ -2,7 +2,7 @@
 import { useState } from 'preact/hooks';
 import { type Row, get } from '../api';
 import { ago, count, duration, money, plain, short, visible } from '../format';
-import { useLoad } from '../hooks';
+import { useLoad, usePeers } from '../hooks';
 import { Empty, Problem, Tabs } from '../parts/common';
 import { JsonTree } from '../parts/jsontree';
 import { QueryBar } from '../parts/querybar';
@@ -10,7 +10,7 @@ import { Table } from '../parts/table';
 import { TimePicker } from '../parts/timepicker';
 import { type Measure, Waterfall, nameOf } from '../parts/waterfall';
 import { quote } from '../query';
-import { now, q, range } from '../state';
+import { listed, now, q, range } from '../state';
 import { go, href, route, setParams } from '../url';
 
 const COLUMNS = ['name', 'agent', 'start', 'duration_ms', 'spans', 'tool_calls', 'errors', 'tokens', 'cost_usd'];
@@ -33,7 +33,10 @@ export function Traces() {
 function List() {
   const text = q.value, at = range.value, sort = route.value.params.sort ?? 'start';
   const { data, error, loading } = useLoad(`traces ${JSON.stringify([text, at, sort])}`, (s) =>
-    get<{ traces: Row[]; more: boolean }>('/api/v1/traces', { q: text, sort, limit: 500, ...at }, s));
+    get<{ traces: Row[]; more: boolean }>('/api/v1/traces', { q: text, sort, limit: 500, ...at }, s).then((a) => {
+      listed('traces', a.traces.map((r) => String(r.trace_id)));
+      return a;
+    }));
   return (
     <div class="page">
       <div class="top">
@@ -68,6 +71,7 @@ interface Trace {
 }
 
 function One({ id }: { id: string }) {
+  usePeers('traces', id);
   const logs = route.value.params.logs === '1';
   const { data, error } = useLoad(`trace ${id} ${logs} ${now.value}`, (s) =>
     get<Trace>(`/api/v1/traces/${encodeURIComponent(id)}`, { logs: logs || undefined }, s));
