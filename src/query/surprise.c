@@ -25,7 +25,8 @@ double negbin_tail(double mean, double var, double x)
     }
     /* the terms fall from here on, at least as fast as a geometric series in the long run */
     double first = log_pmf(mean, r, x), sum = 1, term = 1;
-    for (double k = x; k < x + 100000 && term > sum * 1e-12; k++) {
+    for (uint32_t i = 0; i < 100000 && term > sum * 1e-12; i++) {
+        double k = x + i;
         double ratio = isinf(r) ? mean / (k + 1) : (k + r) / (k + 1) * mean / (r + mean);
         term *= ratio;
         sum += term;

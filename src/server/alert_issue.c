@@ -106,6 +106,6 @@ int alert_read_issues(struct server *s, const struct alert_rule *r, str agent,
             return err_nomem(err);
         groups++;
     }
-    ret->elapsed_ms = (double)((mono_ns() - began) / NS_PER_US) / 1000.0;
+    ret->elapsed_ms = (double)(mono_ns() - began) / NS_PER_MS;
     return 0;
 }

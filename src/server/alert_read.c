@@ -174,7 +174,7 @@ static int run(struct server *s, struct table *t, str text, str agent, ts_ns fro
     if (rc == 0 && res.cost.incomplete)
         rc = err_set(err, ERR_CORRUPT, "the answer would be incomplete: %s",
                      res.cost.incomplete_why);
-    t->out->elapsed_ms += (double)(res.elapsed_ns / NS_PER_US) / 1000.0;
+    t->out->elapsed_ms += (double)res.elapsed_ns / NS_PER_MS;
     query_free(q);
     return rc;
 }

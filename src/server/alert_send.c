@@ -209,7 +209,8 @@ static int64_t backoff(struct alerts *al, uint32_t attempts)
         ns *= 2;
     ns = ns < RETRY_MOST ? ns : RETRY_MOST;
     al->s->io->ops->random(al->s->io, &r, sizeof r);
-    return ns / 2 + (int64_t)((double)(ns / 2) * ((double)r / UINT32_MAX));
+    int64_t half = ns / 2;
+    return half + (int64_t)((double)half * ((double)r / UINT32_MAX));
 }
 
 static void record(struct attempt *a)
