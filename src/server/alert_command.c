@@ -169,7 +169,8 @@ static bool must_kill(struct child *c, int64_t deadline, const volatile int *sto
         int rc = waitid(P_PID, (id_t)c->pid, &info, WEXITED | WNOHANG | WNOWAIT);
         if (rc == 0 && info.si_pid == c->pid)
             return false;
-        if ((rc < 0 && errno != EINTR) || mono_ns() >= deadline || *stop)
+        if ((rc < 0 && errno != EINTR) || mono_ns() >= deadline ||
+            __atomic_load_n(stop, __ATOMIC_RELAXED))
             return true;
     }
 }
@@ -186,9 +187,10 @@ int alert_command(const struct alert_target *t, str uid, str body, const volatil
     while (waitpid(c.pid, &status, 0) < 0 && errno == EINTR)
         ;
     if (late) {
-        rc = *stop ? err_set(err, ERR_CANCELED, "the server stops")
-                   : err_set(err, ERR_TIMEOUT, "it was killed after %lld ms",
-                             (long long)(t->timeout_ns / NS_PER_MS));
+        rc = __atomic_load_n(stop, __ATOMIC_RELAXED)
+                 ? err_set(err, ERR_CANCELED, "the server stops")
+                 : err_set(err, ERR_TIMEOUT, "it was killed after %lld ms",
+                           (long long)(t->timeout_ns / NS_PER_MS));
     } else {
         if (c.out >= 0)
             listen_to(&c);

@@ -20,6 +20,12 @@
 #include "net/outbound.h"
 #include "server/alerts.h"
 
+/* set by whoever stops the server, read on the way */
+static bool stopped(const struct alerts *al)
+{
+    return __atomic_load_n(&al->stop_sending, __ATOMIC_RELAXED) != 0;
+}
+
 #define SEND_ARENA ((size_t)1 << 20)
 #define ATTEMPTS_MAX 100
 #define RETRY_FIRST NS_PER_S
@@ -281,7 +287,7 @@ static bool take(struct alerts *al, struct attempt *a, int64_t *ret_wait_ns)
     ts_ns now = server_now(al->s);
     pthread_mutex_lock(&al->send_lock);
     *ret_wait_ns = 0;
-    if (al->send_turn != turn || al->stop_sending)
+    if (al->send_turn != turn || stopped(al))
         return false;
     if (rc == ERR_NOTFOUND) {
         *ret_wait_ns = -1;
@@ -304,20 +310,20 @@ static void *sender(void *arg)
     pthread_setname_np(pthread_self(), "alert-send");
     pthread_mutex_lock(&al->send_lock);
     uint32_t slot = al->slots++;
-    while (!al->stop_sending) {
+    while (!stopped(al)) {
         struct attempt a = { .al = al, .slot = slot };
         int64_t wait_ns;
         arena_init(&a.arena, SEND_ARENA);
         if (take(al, &a, &wait_ns)) {
             pthread_mutex_unlock(&al->send_lock);
             try_it(&a);
-            if (a.delivered || !al->stop_sending)
+            if (a.delivered || !stopped(al))
                 record(&a);
             pthread_mutex_lock(&al->send_lock);
             al->sending[slot] = STR_NULL;
             al->send_turn++;
             pthread_cond_broadcast(&al->send_work);
-        } else if (wait_ns && !al->stop_sending) {
+        } else if (wait_ns && !stopped(al)) {
             wait_for_work(al, wait_ns);
         }
         arena_deinit(&a.arena);
