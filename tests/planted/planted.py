@@ -40,7 +40,7 @@ SECONDS = 600  # of one judge: longer is a hang, which counts as an objection
 
 def copy_tree():
     """The tree as it is (some of web/ is compiled in), and not touched where nothing changed: ninja goes by time."""
-    for top in ("src", "web", "tests/sim", "tests/flips", "tests/unit"):
+    for top in ("src", "web", "examples", "tests/sim", "tests/flips", "tests/unit"):
         for folder, inside, names in os.walk(os.path.join(ROOT, top)):
             inside[:] = [d for d in inside if d != "node_modules"]
             for name in names:
