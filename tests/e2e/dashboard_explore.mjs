@@ -133,7 +133,8 @@ try {
   await check('completions: arrows choose, Esc closes the list and then leaves the query', async () => {
     await page.locator('#q').fill('');
     await page.keyboard.type('* | s');
-    await page.locator('.completions li').nth(1).waitFor();
+    const names = page.locator('.completions .what');
+    await until(async () => await names.count() > 1 && (await names.allInnerTexts()).every((t) => t.startsWith('s')), 'the list of all that was typed');
     const first = await page.locator('.completions li.on').innerText();
     await page.keyboard.press('ArrowDown');
     await until(async () => await page.locator('.completions li.on').innerText() !== first, 'another one');

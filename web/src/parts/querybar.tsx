@@ -15,6 +15,7 @@ interface Completion {
   from: number;
   to: number;
   items: Item[];
+  of: string; /* the text it is about */
 }
 
 /** The server counts bytes, the browser UTF-16 units. */
@@ -37,7 +38,7 @@ export function QueryBar({ value, error, busy, onRun }:
     try {
       const c = await get<Completion>('/api/v1/complete', { q: t, cursor: toBytes(t, cursor), limit: 12 });
       if (mine !== asked.current) return;
-      const shown = { ...c, from: toUnits(t, c.from), to: toUnits(t, c.to) };
+      const shown = { ...c, from: toUnits(t, c.from), to: toUnits(t, c.to), of: t };
       const same = shown.items.length === 1 && shown.items[0]?.text === t.slice(shown.from, shown.to);
       setList(shown.items.length && !same ? shown : null);
       setAt(0);
@@ -52,7 +53,9 @@ export function QueryBar({ value, error, busy, onRun }:
   };
   const accept = (item: Item) => {
     if (!list || !box.current) return;
-    const next = text.slice(0, list.from) + item.text + text.slice(list.to);
+    /* what was typed since the list was asked for is replaced, too */
+    const to = Math.max(list.from, list.to + text.length - list.of.length);
+    const next = text.slice(0, list.from) + item.text + text.slice(to);
     const cursor = list.from + item.text.length;
     setText(next);
     setList(null);
@@ -70,12 +73,14 @@ export function QueryBar({ value, error, busy, onRun }:
   const key = (e: KeyboardEvent) => {
     if (list && (e.key === 'ArrowDown' || e.key === 'ArrowUp')) {
       e.preventDefault();
+      asked.current++; /* a later answer would take the choice away */
       setAt((at + (e.key === 'ArrowDown' ? 1 : list.items.length - 1)) % list.items.length);
     } else if (list && e.key === 'Tab') {
       e.preventDefault();
       accept(list.items[at] as Item);
     } else if (e.key === 'Escape') {
       e.preventDefault();
+      asked.current++;
       if (list) setList(null);
       else box.current?.blur();
     } else if (e.key === 'Enter' && !e.shiftKey) {
