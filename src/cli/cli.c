@@ -2,6 +2,7 @@
  */
 #include "cli/cli.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -161,4 +162,21 @@ int cli_main(int argc, char **argv)
     term_init(&c.err, STDERR_FILENO, color_mode(&c));
     note_retention(&c);
     return finish(&c, c.cmd->run(&c));
+}
+
+int cli_read_file(struct cli *c, const char *path, struct buf *out)
+{
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return cli_fail(c, EXIT_CONFIG, NULL, "cannot read %s: %s", path, strerror(errno));
+    char piece[4096];
+    size_t n;
+    while ((n = fread(piece, 1, sizeof piece, f)) > 0)
+        buf_put(out, piece, n);
+    bool bad = ferror(f) != 0;
+    fclose(f);
+    if (bad || !buf_ok(out))
+        return cli_fail(c, EXIT_CONFIG, NULL, bad ? "cannot read %s" : "%s is larger than 1 MiB",
+                        path);
+    return 0;
 }

@@ -137,4 +137,7 @@ void cli_note(struct cli *c, const char *fmt, ...) __attribute__((format(printf,
 int cli_exit_of(const struct err *err);
 #define SLUG_UNREACHABLE "unreachable" /* err.slug that makes it exit 69 */
 
+/* A file that a person wrote, at most as large as `out` takes (1 MiB); 0 or an exit code, said. */
+int cli_read_file(struct cli *c, const char *path, struct buf *out);
+
 #endif

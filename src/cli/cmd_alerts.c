@@ -2,7 +2,6 @@
  *
  * Everything is asked of a server: rules live where they are evaluated. `apply` and `test` read a
  * file here, so that its mistakes are told with their lines before anything is sent. */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -405,30 +404,13 @@ struct rules {
     uint32_t n;
 };
 
-static int read_text(struct cli *c, const char *path, struct buf *out)
-{
-    FILE *f = fopen(path, "re");
-    if (!f)
-        return cli_fail(c, EXIT_CONFIG, NULL, "cannot read %s: %s", path, strerror(errno));
-    char piece[4096];
-    size_t n;
-    while ((n = fread(piece, 1, sizeof piece, f)) > 0)
-        buf_put(out, piece, n);
-    bool bad = ferror(f) != 0;
-    fclose(f);
-    if (bad || !buf_ok(out))
-        return cli_fail(c, EXIT_CONFIG, NULL, bad ? "cannot read %s" : "%s is larger than 1 MiB",
-                        path);
-    return 0;
-}
-
 static int read_rules(struct cli *c, const char *path, struct rules *r)
 {
     struct buf text;
     struct tree *doc;
     struct err err = ERR_INIT;
     buf_init(&text, TREE_BYTES_MAX);
-    int rc = read_text(c, path, &text);
+    int rc = cli_read_file(c, path, &text);
     if (rc == 0 && (tree_from_yaml(&doc, &r->a, buf_str(&text), &err) < 0 ||
                     rules_read(&r->v, &r->n, doc, true, &r->a, &err) < 0))
         rc = cli_fail(c, EXIT_CONFIG, err.hint[0] ? err.hint : NULL, "%s: %s", path, err.msg);

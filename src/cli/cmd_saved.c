@@ -3,7 +3,6 @@
  * Both ask a server. `dashboards apply` reads its file here first, so that a mistake is told with
  * its line before anything is sent; what is sent is the canonical form, so that applying a file
  * twice changes nothing. `show --json` prints what `apply` takes. */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -432,23 +431,6 @@ struct file {
     uint32_t n;
 };
 
-static int read_text(struct cli *c, const char *path, struct buf *out)
-{
-    FILE *f = fopen(path, "re");
-    if (!f)
-        return cli_fail(c, EXIT_CONFIG, NULL, "cannot read %s: %s", path, strerror(errno));
-    char piece[4096];
-    size_t n;
-    while ((n = fread(piece, 1, sizeof piece, f)) > 0)
-        buf_put(out, piece, n);
-    bool bad = ferror(f) != 0;
-    fclose(f);
-    if (bad || !buf_ok(out))
-        return cli_fail(c, EXIT_CONFIG, NULL, bad ? "cannot read %s" : "%s is larger than 1 MiB",
-                        path);
-    return 0;
-}
-
 /* one dashboard, a list of them, or {"dashboards": list} */
 static int take(struct cli *c, struct file *f, const struct tree *root, struct err *err)
 {
@@ -521,7 +503,7 @@ static int board_apply(struct cli *c, struct target *t)
     struct err err = ERR_INIT;
     arena_init(&f.a, 64u << 20);
     buf_init(&text, TREE_BYTES_MAX);
-    int rc = read_text(c, c->args[1], &text);
+    int rc = cli_read_file(c, c->args[1], &text);
     if (rc == 0 &&
         (tree_from_json(&root, &f.a, buf_str(&text), &err) < 0 || take(c, &f, root, &err) < 0))
         rc = cli_fail(c, EXIT_CONFIG, err.hint[0] ? err.hint : NULL, "%s: %s", c->args[1], err.msg);

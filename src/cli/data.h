@@ -55,4 +55,31 @@ int data_stats(struct cli *c, struct target *t, struct buf *out);
 int data_call(struct cli *c, struct target *t, const char *method, const char *path, str body,
               struct buf *out, int *ret_status);
 
+/* ---- options that many commands share; data_combine and data_query read them ---- */
+#define OPTS_WHICH                                                                                 \
+    { .name = "agent",                                                                             \
+      .letter = 'a',                                                                               \
+      .type = OPT_TEXT,                                                                            \
+      .arg = "NAME",                                                                               \
+      .help = "only this agent; * is a wildcard" },                                                \
+        { .name = "level",                                                                         \
+          .letter = 'l',                                                                           \
+          .type = OPT_CHOICE,                                                                      \
+          .arg = "LEVEL",                                                                          \
+          .choices = "trace|debug|info|warn|error|critical",                                       \
+          .help = "at least this severe" },                                                        \
+    {                                                                                              \
+        .name = "pattern", .letter = 'p', .type = OPT_TEXT, .arg = "REGEX",                        \
+        .help = "the message matches this regular expression"                                      \
+    }
+#define OPTS_WHEN                                                                                  \
+    { .name = "since",                                                                             \
+      .letter = 's',                                                                               \
+      .type = OPT_TIME,                                                                            \
+      .arg = "TIME",                                                                               \
+      .help = "from this moment on: 15m (ago), now-1h, today, 2026-11-21T10:00:00Z" },             \
+    {                                                                                              \
+        .name = "until", .type = OPT_TIME, .arg = "TIME", .help = "before this moment"             \
+    }
+
 #endif
