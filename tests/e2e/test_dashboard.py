@@ -56,6 +56,9 @@ class TestDashboard(unittest.TestCase):
     def test_live(self):
         self.walk("dashboard_live")
 
+    def test_sessions(self):
+        self.walk("dashboard_sessions")
+
     def test_work(self):
         self.walk("dashboard_work")
 

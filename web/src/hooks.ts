@@ -72,13 +72,14 @@ export function useKeys(keys: Record<string, (e: KeyboardEvent) => void>): void 
 }
 
 /** `[` and `]`: the one before and after this in the list it was opened from. */
-export function usePeers(page: string, id: string): void {
+export function usePeers(page: string, id: string): (by: number) => void {
   const step = (by: number) => {
     const to = neighbour(page, id, by);
     if (to !== undefined) go(page, to);
     else note(by < 0 ? 'Nothing before it in the list' : 'Nothing after it in the list');
   };
   useKeys({ '[': () => step(-1), ']': () => step(1) });
+  return step;
 }
 
 function pressable(target: EventTarget | null): boolean {

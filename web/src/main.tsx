@@ -104,7 +104,7 @@ function Shell() {
 
 const KEYS: [string, string][] = [
   ['/', 'write a query'], ['Enter', 'run it; in a list: open the row'], ['Tab', 'take the suggestion'],
-  ['Ctrl Space', 'suggest'], ['j k', 'next and previous row'], ['Esc', 'close'], ['[ ]', 'previous, next trace, session, issue'], ['f', 'fields'], ['t', 'time range'],
+  ['Ctrl Space', 'suggest'], ['j k', 'next and previous row'], ['e E', 'in a session: next and previous error'], ['Esc', 'close'], ['[ ]', 'previous, next trace, session, issue'], ['f', 'fields'], ['t', 'time range'],
   ['r', 'refresh'], ['w', 'wrap lines'], ['Ctrl K', 'go anywhere'], ['?', 'these keys'],
 ];
 

@@ -68,6 +68,26 @@ export function pipesOf(q: string): string {
   return q.slice(filterEnd(q)).trim();
 }
 
+/** The pipes of a query, each without its bar. */
+export function pipeParts(q: string): string[] {
+  const out: string[] = [];
+  for (const t of tokens(pipesOf(q))) {
+    if (t.kind === 'pipe') out.push('');
+    else out[out.length - 1] += t.text;
+  }
+  return out.map((p) => p.trim());
+}
+
+/** Adds a pipe, or takes it away when it is there; `behind`, which it works on, comes and goes with it. */
+export function togglePipe(q: string, behind: string, pipe: string): string {
+  const parts = pipeParts(q), filter = filterOf(q);
+  let next = !pipe ? parts : parts.includes(pipe) ? parts.filter((p) => p !== pipe)
+    : [...parts, ...(parts.includes(behind) ? [] : [behind]), pipe];
+  if (next[next.length - 1] === behind) next = next.slice(0, -1);
+  if (!next.length) return filter === '*' ? '' : filter;
+  return [filter || '*', ...next].join(' | ');
+}
+
 const BARE = /^[\p{L}\p{N}_][\p{L}\p{N}_.@-]*$/u;
 
 export function quote(s: string): string {

@@ -4,12 +4,13 @@ import { type Json, type Row, get, query, timeline } from '../api';
 import { ago, count, duration, money, own, plain, short, visible } from '../format';
 import { useLoad } from '../hooks';
 import { Empty, Problem, Spark, Tabs } from '../parts/common';
+import { shows } from '../parts/listing';
 import { Table } from '../parts/table';
 import { TimePicker } from '../parts/timepicker';
 import { fieldName, quote, term } from '../query';
 import { now, q, range } from '../state';
 import { go, href, route, setParams } from '../url';
-import { Figure, shows } from './traces';
+import { Figure } from './traces';
 
 type Kind = 'agent' | 'tool' | 'model';
 

@@ -4,9 +4,10 @@ import { ApiError, type Json, type Row, change, get, query } from '../api';
 import { bytes, count, duration } from '../format';
 import { useEvery, useLoad } from '../hooks';
 import { Problem, Tabs } from '../parts/common';
+import { shows } from '../parts/listing';
 import { Table } from '../parts/table';
 import { note, now } from '../state';
-import { Figure, shows } from './traces';
+import { Figure } from './traces';
 
 interface Status {
   version: string;

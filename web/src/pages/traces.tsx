@@ -1,66 +1,29 @@
 /** Traces: the list, and one as a waterfall. */
 import { useState } from 'preact/hooks';
 import { type Row, get } from '../api';
-import { ago, count, duration, money, plain, short, visible } from '../format';
+import { count, duration, money, plain, short, visible } from '../format';
 import { useLoad, usePeers } from '../hooks';
 import { Empty, Problem, Tabs } from '../parts/common';
 import { JsonTree } from '../parts/jsontree';
-import { QueryBar } from '../parts/querybar';
-import { Table } from '../parts/table';
-import { TimePicker } from '../parts/timepicker';
+import { Listing } from '../parts/listing';
 import { type Measure, Waterfall, nameOf } from '../parts/waterfall';
 import { quote } from '../query';
-import { listed, now, q, range } from '../state';
-import { go, href, route, setParams } from '../url';
-
-const COLUMNS = ['name', 'agent', 'start', 'duration_ms', 'spans', 'tool_calls', 'errors', 'tokens', 'cost_usd'];
-
-export const shows = {
-  start: (v: unknown) => <time title={String(v)}>{ago(String(v))}</time>,
-  end: (v: unknown) => <time title={String(v)}>{ago(String(v))}</time>,
-  first: (v: unknown) => <time title={String(v)}>{ago(String(v))}</time>,
-  last: (v: unknown) => <time title={String(v)}>{ago(String(v))}</time>,
-  duration_ms: (v: unknown) => <>{typeof v === 'number' ? duration(v) : '–'}</>,
-  errors: (v: unknown) => <span class={Number(v) ? 'badnumber' : 'dim'}>{count(Number(v ?? 0))}</span>,
-  tokens: (v: unknown) => <>{v ? short(Number(v)) : '–'}</>,
-  cost_usd: (v: unknown) => <>{typeof v === 'number' ? money(v) : '–'}</>,
-};
+import { now } from '../state';
+import { href, route, setParams } from '../url';
 
 export function Traces() {
   return route.value.id ? <One key={route.value.id} id={route.value.id} /> : <List />;
 }
 
+const SORTS: [string, string][] = [['start', 'newest'], ['duration_ms', 'longest'], ['errors', 'most errors'], ['tokens', 'most tokens'],
+  ['cost_usd', 'dearest'], ['spans', 'most spans']];
+
 function List() {
-  const text = q.value, at = range.value, sort = route.value.params.sort ?? 'start';
-  const { data, error, loading } = useLoad(`traces ${JSON.stringify([text, at, sort])}`, (s) =>
-    get<{ traces: Row[]; more: boolean }>('/api/v1/traces', { q: text, sort, limit: 500, ...at }, s).then((a) => {
-      listed('traces', a.traces.map((r) => String(r.trace_id)));
-      return a;
-    }));
-  return (
-    <div class="page">
-      <div class="top">
-        <QueryBar value={text} error={error} busy={loading} onRun={(to) => { now.value = Date.now(); setParams({ q: to }); }} />
-        <TimePicker />
-      </div>
-      <div class="tools">
-        <strong>{data ? `${count(data.traces.length)}${data.more ? '+' : ''} traces` : ' '}</strong>
-        <span class="fill" />
-        <label class="small">order <select value={sort} onChange={(e) => setParams({ sort: (e.currentTarget as HTMLSelectElement).value })}>
-          <option value="start">newest</option><option value="duration_ms">longest</option><option value="errors">most errors</option>
-          <option value="tokens">most tokens</option><option value="cost_usd">dearest</option><option value="spans">most spans</option>
-        </select></label>
-      </div>
-      {data && !data.traces.length ? (
-        <Empty title="No traces here">
-          <p>Entries with a <code>trace_id</code> become traces; with <code>span_id</code> and <code>parent_id</code> they become trees.</p>
-        </Empty>
-      ) : (
-        <Table label="Traces" columns={COLUMNS} rows={data?.traces ?? []} show={shows}
-               onRow={(r) => go('traces', String(r.trace_id))} />
-      )}
-    </div>
-  );
+  return <Listing what="traces" title="name" sorts={SORTS} empty={(
+    <Empty title="No traces here">
+      <p>Entries with a <code>trace_id</code> become traces; with <code>span_id</code> and <code>parent_id</code> they become trees.</p>
+    </Empty>
+  )} />;
 }
 
 interface Trace {

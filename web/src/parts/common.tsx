@@ -1,6 +1,7 @@
 import type { ComponentChildren } from 'preact';
 import type { ApiError } from '../api';
 import { LEVELS, visible } from '../format';
+import { usePeers } from '../hooks';
 
 export function Problem({ error }: { error: ApiError | undefined }) {
   if (!error) return null;
@@ -57,5 +58,16 @@ export function Tabs<T extends string>({ value, options, onPick, label }:
                 onClick={() => onPick(v)}>{text}</button>
       ))}
     </div>
+  );
+}
+
+/** To the one before and after this in the list it was opened from. */
+export function Peers({ page, id }: { page: string; id: string }) {
+  const step = usePeers(page, id);
+  return (
+    <span class="steps">
+      <button type="button" title="Before it in the list ([)" aria-label="Before it in the list" onClick={() => step(-1)}>‹</button>
+      <button type="button" title="After it in the list (])" aria-label="After it in the list" onClick={() => step(1)}>›</button>
+    </span>
   );
 }
