@@ -238,7 +238,9 @@ struct plan plan_order(const struct query *q)
             plan.dedup = true;
             return plan;
         }
-        plain &= p->def == &pipe_where || p->def == &pipe_fields || p->out;
+        /* a lookup copies rows: of a table those columns that its schema names */
+        plain &=
+            p->def == &pipe_where || p->def == &pipe_fields || (p->out && p->def != &pipe_lookup);
         if (p->def == &pipe_tail) {
             plan.oldest = false;
             plan.tail = true;
