@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "model/ident.h"
+#include "model/inside.h"
 
 struct val colv_val(const struct colv *c, uint32_t row)
 {
@@ -27,8 +28,13 @@ uint32_t block_find(const struct block *b, const struct fieldref *f, uint32_t *r
     for (uint32_t i = 0; i < b->ncols; i++) {
         if (b->cols[i].hash != f->hash || !fieldref_matches(f, b->cols[i].key, b->cols[i].hash))
             continue;
-        if (n < max)
-            ret[n] = i;
+        /* a->b before a.b, wherever the block has them */
+        uint32_t k = n < max ? n : max;
+        for (; k > 0 && str_cmp(b->cols[i].key, b->cols[ret[k - 1]].key) < 0; k--)
+            if (k < max)
+                ret[k] = ret[k - 1];
+        if (k < max)
+            ret[k] = i;
         n++;
     }
     return n;
@@ -107,6 +113,22 @@ static int get_one(struct block *b, uint32_t c, uint32_t row, struct val *ret, s
     return rc;
 }
 
+static int get_inside(struct block *b, uint32_t row, const struct fieldref *f, struct val *ret,
+                      struct err *err)
+{
+    uint32_t cols[INSIDE_COLS];
+    str way[INSIDE_COLS];
+    uint32_t n = inside_cols(b, f, cols, way);
+    int rc = 0;
+    for (uint32_t i = 0; i < n && !rc && ret->absent; i++) {
+        struct val v;
+        rc = get_one(b, cols[i], row, &v, err);
+        if (!rc && !v.absent)
+            rc = inside_value(v.s, way[i], f->exact, b->arena, ret, err);
+    }
+    return rc;
+}
+
 int block_get(struct block *b, uint32_t row, const struct fieldref *f, struct val *ret,
               struct err *err)
 {
@@ -119,7 +141,7 @@ int block_get(struct block *b, uint32_t row, const struct fieldref *f, struct va
         if (rc || !ret->absent)
             return rc;
     }
-    return f->field == F_ID ? derived_id(b, row, ret, err) : 0;
+    return f->field == F_ID ? derived_id(b, row, ret, err) : get_inside(b, row, f, ret, err);
 }
 
 int block_get_field(struct block *b, uint32_t row, enum field f, struct val *ret, struct err *err)

@@ -107,7 +107,7 @@ static inline str colv_text(const struct colv *c, uint32_t row)
 /* the row's value; VAL_ABSENT when there is none */
 struct val colv_val(const struct colv *c, uint32_t row);
 
-/* Physical columns that belong to a reference (several types, or a.b beside a->b): indexes into
+/* Physical columns that belong to a reference (several types, or a->b before a.b): indexes into
  * ->cols, at most max; returns how many there are. */
 uint32_t block_find(const struct block *b, const struct fieldref *f, uint32_t *ret, uint32_t max);
 /* decoded column c, cached in the block */
@@ -119,7 +119,8 @@ int block_load_rows(struct block *b, uint32_t c, const uint64_t *sel, const stru
 /* One row's value in column c, VAL_ABSENT when there is none: for few rows of many columns. Text
  * lives until block_close. */
 int block_value(struct block *b, uint32_t c, uint32_t row, struct val *ret, struct err *err);
-/* The value of a field in a row: the first present one of its physical columns. F_SEQ, F_ID
+/* The value of a field in a row: the first present one of its physical columns, else what lies
+ * inside of arrays (inside.h). F_SEQ, F_ID
  * (derived when not stored), F_RECEIVED_AT always exist. Absent and out-of-memory both give
  * VAL_ABSENT with 0 and <0 as the return. */
 int block_get(struct block *b, uint32_t row, const struct fieldref *f, struct val *ret,

@@ -169,16 +169,17 @@ static size_t step_escape(str s, char *out)
     return n;
 }
 
-bool fieldref_make(struct arena *a, str name, bool backticked, struct fieldref *ret)
+static const str long_prefix = { "attributes.", 11 };
+
+bool fieldref_make(struct arena *a, str name, bool literal, struct fieldref *ret)
 {
-    static const str prefix = { "attributes.", 11 };
-    enum field f = backticked ? F_NONE : field_by_name(name);
-    *ret = (struct fieldref){ .field = f, .exact = backticked };
+    enum field f = literal ? F_NONE : field_by_name(name);
+    *ret = (struct fieldref){ .field = f, .exact = literal };
     if (f != F_NONE) {
         ret->key = field_table[f].name;
     } else {
-        if (!backticked && str_starts(name, prefix))
-            name = str_skip(name, prefix.n);
+        if (!literal && str_starts(name, long_prefix))
+            name = str_skip(name, long_prefix.n);
         char *p = arena_alloc(a, 2 * name.n + 2);
         if (!p)
             return false;
@@ -187,6 +188,20 @@ bool fieldref_make(struct arena *a, str name, bool backticked, struct fieldref *
     }
     ret->hash = field_dotted_hash(ret->key);
     return true;
+}
+
+struct fieldref fieldref_exact(str key)
+{
+    return (struct fieldref){
+        .field = F_NONE, .key = key, .exact = true, .hash = field_dotted_hash(key)
+    };
+}
+
+bool field_name_byte(char c, bool first)
+{
+    if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '@' || (c & 0x80))
+        return true;
+    return !first && ((c >= '0' && c <= '9') || c == '.' || c == '-' || c == '$');
 }
 
 void field_put_name(struct buf *b, str key)
@@ -200,6 +215,82 @@ void field_put_name(struct buf *b, str key)
             buf_putc(b, (char)(key.p[++i] - 0x10));
         else
             buf_putc(b, key.p[i] == PATH_SEP ? '.' : key.p[i]);
+    }
+}
+
+/* a step between backticks; one byte at a time, as it comes out of a column key */
+static void put_ticked(struct buf *b, char c)
+{
+    static const char hex[] = "0123456789abcdef";
+    unsigned char u = (unsigned char)c;
+    if (c == '`' || c == '\\') {
+        buf_putc(b, '\\');
+        buf_putc(b, c);
+    } else if (u < ' ' || u == 0x7f) {
+        buf_puts(b, "\\u00");
+        buf_putc(b, hex[u >> 4]);
+        buf_putc(b, hex[u & 15]);
+    } else {
+        buf_putc(b, c);
+    }
+}
+
+/* would this name without backticks be read as one, and as no other thing? */
+static bool is_plain(str name)
+{
+    static const char *const words[] = { "after", "before", "on", "in" };
+    for (size_t i = 0; i < name.n; i++)
+        if (!field_name_byte(name.p[i], i == 0))
+            return false;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (str_eq(name, str_c(words[i])))
+            return false;
+    return name.n && !str_starts(name, long_prefix);
+}
+
+/* may the step at key[from..to) stand without backticks beside one with them? */
+static bool plain_step(str key, size_t from, size_t to)
+{
+    for (size_t i = from; i < to; i++)
+        if (!field_name_byte(key.p[i], i == 1) || key.p[i] == '.')
+            return false;
+    return to > from && !(from == 1 && str_eq(str_sub(key, 1, to - 1), STR("attributes")));
+}
+
+void field_put_query(struct buf *b, str key, bool all)
+{
+    size_t at = b->n;
+    field_put_name(b, key);
+    if (!buf_ok(b) || !key.n || key.p[0] != PATH_SEP)
+        return;
+    str name = { b->p + at, b->n - at };
+    if (!all && is_plain(name)) {
+        char own[32];
+        if (field_by_name(name) == F_NONE)
+            return;
+        memcpy(own, name.p, name.n); /* no field's name is longer */
+        buf_truncate(b, at);
+        buf_putstr(b, long_prefix);
+        buf_put(b, own, name.n);
+        return;
+    }
+    buf_truncate(b, at);
+    for (size_t i = 1, end; i <= key.n; i = end + 1) {
+        end = i;
+        while (end < key.n && key.p[end] != PATH_SEP)
+            end++;
+        bool plain = !all && end - i < key.n - 1 && plain_step(key, i, end);
+        buf_puts(b, i > 1 ? "." : "");
+        buf_puts(b, plain ? "" : "`");
+        for (size_t k = i; k < end; k++) {
+            bool escaped = key.p[k] == PATH_ESC && k + 1 < end;
+            char c = escaped ? (char)(key.p[++k] - 0x10) : key.p[k];
+            if (plain)
+                buf_putc(b, c);
+            else
+                put_ticked(b, c);
+        }
+        buf_puts(b, plain ? "" : "`");
     }
 }
 

@@ -102,12 +102,15 @@ enum field field_by_key(str key);
 struct fieldref {
     enum field field; /* canonical one, or F_NONE for an attribute */
     str key;          /* column key. Attribute: "\x01" then the dotted name as written */
-    bool exact;       /* attribute in backticks: key is the exact column key, one literal step */
+    bool exact;       /* attribute named with backticks: key is the exact column key */
+    bool whole;       /* not what lies inside of arrays (inside.h) */
     uint64_t hash;    /* field_dotted_hash(key) */
 };
-/* "trace" -> F_TRACE_ID; "port", "attributes.port" -> attribute. Memory of key from the arena.
- * False when out of memory. */
-bool fieldref_make(struct arena *a, str name, bool backticked, struct fieldref *ret);
+/* "trace" -> F_TRACE_ID; "port", "attributes.port" -> attribute. literal: an attribute of one step,
+ * whatever is in it. Memory of key from the arena. False when out of memory. */
+bool fieldref_make(struct arena *a, str name, bool literal, struct fieldref *ret);
+/* the attribute with this column key, which must outlive the reference */
+struct fieldref fieldref_exact(str key);
 /* hash of a column key in which inner PATH_SEP count as '.', so that one lookup finds a.b and a->b;
  * stable on disk */
 uint64_t field_dotted_hash(str key);
@@ -115,6 +118,11 @@ uint64_t field_dotted_hash(str key);
 bool fieldref_matches(const struct fieldref *f, str key, uint64_t key_hash);
 /* Column key -> name for people: "port", "http.method", "agent" */
 void field_put_name(struct buf *b, str key);
+/* Column key -> a name that finds it in a query: "port", "attributes.agent", and with backticks
+ * "http.`status code`". all: each step in backticks, so that it finds no other key. */
+void field_put_query(struct buf *b, str key, bool all);
+/* a byte of a name without backticks; first: it begins with it */
+bool field_name_byte(char c, bool first);
 /* appends one client key as a step of an attribute key: PATH_SEP and the escaped bytes */
 void field_put_step(struct buf *b, str client_key);
 

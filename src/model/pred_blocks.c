@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "codec/gram.h"
 #include "model/ident.h"
+#include "model/inside.h"
 #include "model/pred_int.h"
 
 #define COLS_MAX 16
@@ -65,6 +66,22 @@ static bool has_rest(const struct judge *j)
     return j->v->find(j->v->ctx, &rest, &c, 1) > 0;
 }
 
+/* may some block have values for f inside of an array? */
+static bool has_inside(const struct judge *j, const struct fieldref *f)
+{
+    struct index_col cols[COLS_MAX];
+    struct inside in = { 0 };
+    while (inside_next(f, &in)) {
+        uint32_t n = j->v->find(j->v->ctx, &in.outer, cols, COLS_MAX);
+        if (n > COLS_MAX)
+            return true;
+        for (uint32_t i = 0; i < n; i++)
+            if (cols[i].type == V_JSON)
+                return true;
+    }
+    return false;
+}
+
 /* An id that decodes belongs to one sequence number; any other must be stored. */
 static bool made_id_at(const struct judge *j, const struct pred *p, uint64_t *ret_seq)
 {
@@ -110,7 +127,7 @@ static int field_blocks(const struct judge *j, const struct pred *p, const struc
     if (f->field == F_ID && (!v->ids || p->kind != P_TEST || p->test.st != S_EQ))
         known = false;
     uint32_t n = known ? v->find(v->ctx, f, cols, COLS_MAX) : 0;
-    if (!known || n > COLS_MAX || (f->field == F_NONE && has_rest(j))) {
+    if (!known || n > COLS_MAX || (f->field == F_NONE && has_rest(j)) || has_inside(j, f)) {
         bits_fill(out, v->nblocks);
         return 0;
     }
@@ -139,7 +156,8 @@ static bool texts_everywhere(const struct judge *j, const struct pred_calc *c)
 {
     struct index_col cols[COLS_MAX];
     for (uint32_t i = 0; i < c->nfields; i++) {
-        if (c->fields[i].field == F_ID || (c->fields[i].field == F_NONE && has_rest(j)))
+        if (c->fields[i].field == F_ID || (c->fields[i].field == F_NONE && has_rest(j)) ||
+            has_inside(j, &c->fields[i]))
             return false;
         uint32_t n = j->v->find(j->v->ctx, &c->fields[i], cols, COLS_MAX);
         if (n > COLS_MAX)

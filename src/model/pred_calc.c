@@ -1,4 +1,5 @@
 /* pred_calc.c: tests of values that are computed out of a row, one row at a time. */
+#include "model/inside.h"
 #include "model/pred_int.h"
 
 bool calc_of_texts(const struct pred_calc *c, const struct block *b)
@@ -8,8 +9,11 @@ bool calc_of_texts(const struct pred_calc *c, const struct block *b)
     struct fieldref rest = { .field = F_REST, .key = name, .hash = field_dotted_hash(name) };
     bool has_rest = block_find(b, &rest, cols, 1);
     for (uint32_t i = 0; i < c->nfields; i++) {
+        str way[INSIDE_COLS];
         if (has_rest && c->fields[i].field == F_NONE)
             return false; /* an attribute in there may be of any type */
+        if (inside_cols(b, &c->fields[i], cols, way))
+            return false;
         uint32_t n = block_find(b, &c->fields[i], cols, max);
         if (n > max || c->fields[i].field == F_ID)
             return false;

@@ -4,6 +4,7 @@
  * are none. NOT is the complement within the rows asked for. Scratch bitmaps come from the run's
  * stack, so depth costs no stack of the thread beyond small frames. */
 #include "model/ident.h"
+#include "model/inside.h"
 #include "model/pred_int.h"
 
 #define COLS_MAX 64 /* physical columns of one reference */
@@ -104,6 +105,32 @@ static int eval_made_ids(const struct pred *p, struct block *b, const uint64_t *
             bit_set(out, i);
     }
     return 0;
+}
+
+/* Values of an attribute that lie inside of arrays: the rows of left that pass in one of them. */
+static int eval_inside(const struct pred *p, struct block *b, const struct fieldref *f,
+                       uint64_t *left, uint64_t *out, struct pred_run *r, struct err *err)
+{
+    uint32_t cols[INSIDE_COLS];
+    str ways[INSIDE_COLS];
+    uint32_t n = inside_cols(b, f, cols, ways);
+    int rc = 0;
+    for (uint32_t k = 0; k < n && !rc && !bits_none(left, b->n); k++) {
+        const struct colv *col;
+        rc = block_load_rows(b, cols[k], left, &col, err);
+        for (size_t i = bits_next(left, 0, b->n); i < b->n && !rc;
+             i = bits_next(left, i + 1, b->n)) {
+            bool hit = false;
+            if (colv_has(col, (uint32_t)i))
+                rc = test_inside(p, f, colv_text(col, (uint32_t)i), ways[k], r, &hit, err);
+            if (hit) {
+                bit_set(out, i);
+                bit_clear(left, i);
+            }
+        }
+        rc = rc ? rc : stopped(r, err);
+    }
+    return rc;
 }
 
 /* Adds to out the rows of sel that pass in column c and takes them from left. */
@@ -214,6 +241,8 @@ static int eval_test(const struct pred *p, struct block *b, const uint64_t *sel,
             rc = eval_column(p, b, cols[k], left, out, hit, r, err);
         if (!rc && p->scope.fields[i].field == F_NONE && !bits_none(left, b->n))
             rc = eval_rest(p, b, &p->scope.fields[i], left, out, r, err);
+        if (!rc && !bits_none(left, b->n))
+            rc = eval_inside(p, b, &p->scope.fields[i], left, out, r, err);
         if (!rc && p->scope.fields[i].field == F_ID)
             rc = eval_id(p, b, cols, n, left, out, hit, r, err);
         if (bits_none(left, b->n))

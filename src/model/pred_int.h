@@ -103,8 +103,9 @@ struct pred {
 struct pred_run {
     uint64_t **maps; /* stack of scratch bitmaps, BLOCK_WORDS words each */
     uint32_t nmaps, used;
-    struct buf fold; /* folded text of a column */
-    struct buf leaf; /* one unescaped string of a JSON value */
+    struct buf fold;   /* folded text of a column */
+    struct buf leaf;   /* one unescaped string of a JSON value */
+    struct buf inside; /* what lies inside an array, as JSON */
     uint64_t gave_up;
     void *match_data, *match_ctx, *jit_stack; /* PCRE2 */
     void *group_data;                         /* with room for every group */
@@ -150,8 +151,13 @@ int str_qsort(const void *a, const void *b); /* of two str, by bytes */
 bool test_i64(const struct test *t, int64_t v);
 bool test_f64(const struct test *t, double v);
 bool test_num_text(const struct test *t, str s);
+/* appends the text that stands between the quotes of a JSON string */
+int text_unescape(struct buf *out, str raw, struct err *err);
 /* a JSON value: does any scalar in it match? */
 int test_json(const struct pred *p, str json, struct pred_run *r, bool *ret, struct err *err);
+/* the same of what lies at `way` inside of it (inside.h) */
+int test_inside(const struct pred *p, const struct fieldref *f, str json, str way,
+                struct pred_run *r, bool *ret, struct err *err);
 /* An object of the column rest: does a member that belongs to f (NULL: any attribute) pass? */
 int test_rest(const struct pred *p, const struct fieldref *f, str object, struct pred_run *r,
               bool *ret, struct err *err);

@@ -71,8 +71,10 @@ bool pred_default_scope(struct arena *a, struct pred_scope *ret)
         if ((field_table[f].flags & (FF_TEXT | FF_VIRTUAL)) == FF_TEXT)
             refs[n++] = canonical_ref((enum field)f);
     for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
-        if (!fieldref_make(a, str_c(errors[i]), false, &refs[n++]))
+        if (!fieldref_make(a, str_c(errors[i]), false, &refs[n]))
             return false;
+        else
+            refs[n++].whole = true;
     *ret = (struct pred_scope){ .fields = refs, .n = n };
     return true;
 }

@@ -8,6 +8,7 @@
 
 #include "codec/token.h"
 #include "model/ident.h"
+#include "model/inside.h"
 #include "model/pred_int.h"
 
 #define COLS_MAX 16
@@ -129,6 +130,22 @@ static bool has_rest(const struct block_stats *st)
     return st->find(st->ctx, &rest, &cs, 1) && cs.nvals;
 }
 
+/* may some row have values for f inside of an array? */
+static bool has_inside(const struct fieldref *f, const struct block_stats *st)
+{
+    struct col_stats cs[COLS_MAX];
+    struct inside in = { 0 };
+    while (inside_next(f, &in)) {
+        uint32_t n = st->find(st->ctx, &in.outer, cs, COLS_MAX);
+        if (n > COLS_MAX)
+            return true;
+        for (uint32_t i = 0; i < n; i++)
+            if (cs[i].nvals && cs[i].type == V_JSON)
+                return true;
+    }
+    return false;
+}
+
 static enum verdict judge_field(const struct pred *p, const struct fieldref *f,
                                 const struct block_stats *st)
 {
@@ -146,7 +163,7 @@ static enum verdict judge_field(const struct pred *p, const struct fieldref *f,
         return MAYBE; /* marks live outside of blocks */
     if (f->field == F_ID && (v = judge_made_id(p, st)) == MAYBE)
         return MAYBE;
-    if (f->field == F_NONE && has_rest(st))
+    if (f->field == F_NONE && (has_rest(st) || has_inside(f, st)))
         v = MAYBE;
     uint32_t n = st->find(st->ctx, f, cs, COLS_MAX);
     if (n > COLS_MAX)
@@ -183,7 +200,7 @@ static enum verdict judge_calc(const struct pred_calc *c, const struct block_sta
     if (!c->texts)
         return MAYBE;
     for (uint32_t i = 0; i < c->nfields; i++) {
-        if (c->fields[i].field == F_NONE && has_rest(st))
+        if (c->fields[i].field == F_NONE && (has_rest(st) || has_inside(&c->fields[i], st)))
             return MAYBE;
         uint32_t n = st->find(st->ctx, &c->fields[i], cs, COLS_MAX);
         if (n > COLS_MAX || c->fields[i].field == F_ID)

@@ -15,7 +15,10 @@ static void put_fields(struct buf *b, const struct pred_scope *sc)
     for (uint32_t i = 0; i < sc->n; i++) {
         if (i)
             buf_putc(b, ',');
-        field_put_name(b, sc->fields[i].key);
+        if (sc->fields[i].exact)
+            field_put_query(b, sc->fields[i].key, true);
+        else
+            field_put_name(b, sc->fields[i].key);
     }
 }
 

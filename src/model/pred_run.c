@@ -11,6 +11,7 @@ int pred_run_new(struct pred_run **ret, struct err *err)
         return err_nomem(err);
     buf_init(&r->fold, SCRATCH_MAX);
     buf_init(&r->leaf, SCRATCH_MAX);
+    buf_init(&r->inside, SCRATCH_MAX);
     *ret = r;
     return 0;
 }
@@ -24,6 +25,7 @@ void pred_run_free(struct pred_run *r)
     mem_free(r->maps);
     buf_deinit(&r->fold);
     buf_deinit(&r->leaf);
+    buf_deinit(&r->inside);
     regex_run_free(r);
     mem_free(r);
 }

@@ -5,6 +5,7 @@
 #include "base/num.h"
 #include "base/utf8.h"
 #include "codec/json.h"
+#include "model/inside.h"
 #include "model/pred_int.h"
 
 bool glob_match(const str *part, uint32_t nparts, str s)
@@ -136,7 +137,7 @@ static uint32_t hex4(const char *p)
 }
 
 /* Resolves the escapes of a JSON string (known to be well formed) into out. */
-static int unescape_into(struct buf *out, str raw, struct err *err)
+int text_unescape(struct buf *out, str raw, struct err *err)
 {
     for (size_t i = 0; i < raw.n;) {
         const char *e = memchr(raw.p + i, '\\', raw.n - i);
@@ -168,7 +169,7 @@ static int unescape_into(struct buf *out, str raw, struct err *err)
 static int unescape(str raw, struct pred_run *r, str *ret, struct err *err)
 {
     buf_reset(&r->leaf);
-    int rc = unescape_into(&r->leaf, raw, err);
+    int rc = text_unescape(&r->leaf, raw, err);
     *ret = buf_str(&r->leaf);
     return rc;
 }
@@ -232,6 +233,18 @@ int test_json(const struct pred *p, str json, struct pred_run *r, bool *ret, str
     return 0;
 }
 
+int test_inside(const struct pred *p, const struct fieldref *f, str json, str way,
+                struct pred_run *r, bool *ret, struct err *err)
+{
+    *ret = false;
+    buf_reset(&r->inside);
+    int rc = inside_array(&r->inside, json, way, f->exact, err);
+    if (rc || !r->inside.n)
+        return rc;
+    *ret = p->kind == P_EXISTS;
+    return *ret ? 0 : test_json(p, buf_str(&r->inside), r, ret, err);
+}
+
 /* end of the value that begins at s.p[i] */
 static size_t value_end(str s, size_t i)
 {
@@ -257,8 +270,10 @@ static int rest_member(const struct pred *p, const struct fieldref *f, str key, 
     int rc = escaped ? unescape(key, r, &key, err) : 0;
     if (rc || !key.n || key.p[0] != PATH_SEP)
         return rc; /* canonical fields are in their own columns */
-    if (f && !fieldref_matches(f, key, field_dotted_hash(key)))
-        return 0;
+    uint64_t hash = field_dotted_hash(key);
+    str way;
+    if (f && !fieldref_matches(f, key, hash))
+        return inside_of(f, key, hash, &way) ? test_inside(p, f, value, way, r, ret, err) : 0;
     if (p->kind == P_EXISTS) {
         *ret = !str_eq(value, STR("null"));
         return 0;
@@ -321,7 +336,7 @@ static int json_val(str s, struct arena *a, struct val *ret, struct err *err)
             return 0;
         struct buf b;
         buf_init(&b, raw.n + BUF_PAD);
-        int rc = unescape_into(&b, raw, err);
+        int rc = text_unescape(&b, raw, err);
         ret->s = arena_dup(a, buf_str(&b));
         buf_deinit(&b);
         return rc ? rc : ret->s.p ? 0 : err_nomem(err);
@@ -350,8 +365,14 @@ int rest_value(str object, const struct fieldref *f, struct arena *a, struct val
             rc = json_val((str){ key.p - 1, key.n + 2 }, a, &name, err);
         if (rc)
             return rc;
-        if (fieldref_matches(f, name.s, field_dotted_hash(name.s)))
+        uint64_t hash = field_dotted_hash(name.s);
+        str way;
+        if (fieldref_matches(f, name.s, hash))
             return json_val(value, a, ret, err);
+        if (ret->absent && inside_of(f, name.s, hash, &way))
+            rc = inside_value(value, way, f->exact, a, ret, err);
+        if (rc)
+            return rc;
     }
     return 0;
 }

@@ -3,6 +3,7 @@
  * A reference may have several physical columns (a value that was once a number and once a string);
  * the first that has the row counts. Attributes without a column of their own are looked up in the
  * column rest, ids made by the server are derived. */
+#include "model/inside.h"
 #include "query/internal.h"
 
 static int find_rest(struct access *a, struct err *err)
@@ -20,9 +21,11 @@ static int find_rest(struct access *a, struct err *err)
 int access_open(struct access *a, struct block *b, const struct fieldref *ref, struct err *err)
 {
     uint32_t cols[ACCESS_COLS];
+    str way[INSIDE_COLS];
     a->b = b;
     a->ref = ref;
     a->made = ref->field == F_ID && b->ids;
+    a->inside = inside_cols(b, ref, cols, way);
     uint32_t n = block_find(b, ref, cols, ACCESS_COLS);
     a->n = 0;
     for (uint32_t i = 0; i < n && i < ACCESS_COLS; i++) {
@@ -46,9 +49,10 @@ int access_get_slow(struct access *a, uint32_t row, struct val *ret, struct err 
     *ret = VAL_ABSENT;
     if (a->made)
         return block_get_field(a->b, row, F_ID, ret, err);
+    int rc = 0;
     if (a->rest && colv_has(a->rest, row))
-        return rest_value(colv_text(a->rest, row), a->ref, a->b->arena, ret, err);
-    return 0;
+        rc = rest_value(colv_text(a->rest, row), a->ref, a->b->arena, ret, err);
+    return rc || !ret->absent || !a->inside ? rc : block_get(a->b, row, a->ref, ret, err);
 }
 
 int64_t access_time(struct access *a, uint32_t row)

@@ -102,32 +102,21 @@ static bool plain_name(str s)
     return lex_is_name(&p, 0, &n) && n == s.n;
 }
 
-/* The name of a column key as it is written: false when nothing can be written for it. */
+/* The name of a column key as it is written, behind what was typed: false when nothing can be
+ * written for it. */
 static bool written_name(struct completing *x, str key, struct buf *out)
 {
     bool attribute = key.n && key.p[0] == PATH_SEP;
     enum field f = field_by_key(key);
-    if (f != F_NONE && field_table[f].flags & FF_INTERNAL)
+    if ((f != F_NONE && field_table[f].flags & FF_INTERNAL) || (x->at.backtick && !attribute))
         return false;
     buf_reset(out);
-    field_put_name(out, key);
-    str name = buf_str(out);
-    if (!buf_ok(out) || !name.n)
-        return false;
-    bool steps = attribute && str_chr(str_skip(key, 1), PATH_SEP) != SIZE_MAX;
-    if (x->at.backtick || !plain_name(name)) {
-        if (steps || !attribute || str_chr(name, '`') != SIZE_MAX ||
-            utf8_invalid_at(name) != SIZE_MAX)
-            return false;
-        name = arena_dup(x->a, name);
+    field_put_query(out, key, false);
+    if (x->at.backtick && !begins(buf_str(out), x->at.typed)) {
         buf_reset(out);
-        buf_printf(out, "`%.*s`", STR_FMT(name));
-    } else if (attribute && field_by_name(name) != F_NONE) {
-        name = arena_dup(x->a, name);
-        buf_reset(out);
-        buf_printf(out, "attributes.%.*s", STR_FMT(name));
+        field_put_query(out, key, true);
     }
-    return buf_ok(out);
+    return buf_ok(out) && out->n && utf8_invalid_at(buf_str(out)) == SIZE_MAX;
 }
 
 static const char *types_text(str key, uint32_t types)
@@ -149,12 +138,11 @@ static const char *types_text(str key, uint32_t types)
     return types == 1u << V_JSON ? "array or object" : "of several types";
 }
 
-static void put_field(struct completing *x, str name, enum complete_kind kind, const char *detail,
-                      bool has_count, uint64_t count)
+/* shown: the name without backticks and escapes */
+static void put_field(struct completing *x, str name, str shown, enum complete_kind kind,
+                      const char *detail, bool has_count, uint64_t count)
 {
-    /* `prefix` is without the backtick */
-    str bare = name.n && name.p[0] == '`' ? str_sub(name, 1, name.n - 2) : name;
-    if (!begins(bare, x->prefix) && !begins(name, x->prefix))
+    if (!begins(shown, x->prefix) && !begins(name, x->at.typed))
         return;
     bool colon = x->at.want & WANT_TESTS && !strchr(":=<>!", after(x) ? after(x) : ' ');
     char *text = arena_printf(x->a, "%.*s%s", STR_FMT(name), colon ? ":" : "");
@@ -249,11 +237,30 @@ static int columns(struct completing *x, struct query **ret_q, const struct sche
 static void put_column(struct completing *x, str name)
 {
     buf_reset(&x->tmp);
-    if (x->at.backtick || !plain_name(name))
-        buf_printf(&x->tmp, "`%.*s`", STR_FMT(name));
-    else
+    struct fieldref f;
+    if (!x->at.backtick && plain_name(name))
         buf_putstr(&x->tmp, name);
-    put_field(x, buf_str(&x->tmp), CK_COLUMN, "made by a pipe", false, 0);
+    else if (fieldref_make(x->a, name, true, &f))
+        field_put_query(&x->tmp, f.key, true);
+    put_field(x, buf_str(&x->tmp), name, CK_COLUMN, "made by a pipe", false, 0);
+}
+
+static void put_fields(struct completing *x, const struct field_stat *f, uint32_t n)
+{
+    struct buf shown;
+    buf_init(&shown, (size_t)1 << 20);
+    for (uint32_t i = 0; i < n; i++) {
+        str name;
+        if (!written_name(x, f[i].key, &x->tmp))
+            continue;
+        name = buf_str(&x->tmp);
+        buf_reset(&shown);
+        field_put_name(&shown, f[i].key);
+        /* attributes.agent is offered to who begins to write that, not to who wants agent */
+        put_field(x, name, str_starts(name, STR("attributes.")) ? name : buf_str(&shown), CK_FIELD,
+                  types_text(f[i].key, f[i].types), true, f[i].entries);
+    }
+    buf_deinit(&shown);
 }
 
 static int offer_fields(struct completing *x, struct err *err)
@@ -278,16 +285,14 @@ static int offer_fields(struct completing *x, struct err *err)
     /* the same name with several types is one field */
     if (n)
         qsort(f, n, sizeof *f, by_entries);
-    for (uint32_t i = 0; i < n; i++)
-        if (written_name(x, f[i].key, &x->tmp))
-            put_field(x, buf_str(&x->tmp), CK_FIELD, types_text(f[i].key, f[i].types), true,
-                      f[i].entries);
+    put_fields(x, f, n);
     if (x->at.want & WANT_TESTS) { /* what every entry can be asked for */
         static const char *const words[] = { "after", "before", "on" };
         for (size_t i = 0; i < 3; i++)
-            put_field(x, str_c(words[i]), CK_KEYWORD, "a time", false, 0);
-        put_field(x, STR("resolved"), CK_FIELD, "true or false", false, 0);
-        put_field(x, STR("in"), CK_KEYWORD, "the fields that words are looked for in", false, 0);
+            put_field(x, str_c(words[i]), str_c(words[i]), CK_KEYWORD, "a time", false, 0);
+        put_field(x, STR("resolved"), STR("resolved"), CK_FIELD, "true or false", false, 0);
+        put_field(x, STR("in"), STR("in"), CK_KEYWORD, "the fields that words are looked for in",
+                  false, 0);
     }
     return 0;
 }
@@ -361,8 +366,10 @@ static int offer_values(struct completing *x, struct err *err)
 {
     struct fieldref f;
     struct value_tally *t;
-    if (!fieldref_make(x->a, x->at.field, x->at.field_tick, &f))
-        return err_nomem(err);
+    struct err bad = ERR_INIT;
+    int rc = query_name(x->a, x->at.field, &f, &bad);
+    if (rc)
+        return rc == ERR_INVALID ? 0 : err_nomem(err);
     if (f.field == F_RESOLVED) {
         put_word(x, STR("true"), CK_VALUE, "");
         put_word(x, STR("false"), CK_VALUE, "");
@@ -378,7 +385,7 @@ static int offer_values(struct completing *x, struct err *err)
     if (!(t = arena_zalloc(x->a, sizeof *t)))
         return err_nomem(err);
     buf_reset(&x->tmp);
-    int rc = count_values(x, &f, t, err);
+    rc = count_values(x, &f, t, err);
     for (uint32_t i = 0; i < t->n && rc == 0; i++) {
         str json = t->v[i].json, v = json;
         bool quoted = json.n > 1 && json.p[0] == '"';
@@ -481,12 +488,13 @@ static void offer_units(struct completing *x)
 static bool is_time_field(struct completing *x)
 {
     struct fieldref f;
+    struct err err = ERR_INIT;
     if (!x->at.field.n)
         return false;
-    if (!x->at.field_tick && (str_eq(x->at.field, STR("after")) ||
-                              str_eq(x->at.field, STR("before")) || str_eq(x->at.field, STR("on"))))
+    if (str_eq(x->at.field, STR("after")) || str_eq(x->at.field, STR("before")) ||
+        str_eq(x->at.field, STR("on")))
         return true;
-    return fieldref_make(x->a, x->at.field, x->at.field_tick, &f) && f.field != F_NONE &&
+    return query_name(x->a, x->at.field, &f, &err) == 0 && f.field != F_NONE &&
            field_table[f.field].flags & FF_TIME;
 }
 
@@ -588,9 +596,9 @@ static size_t end_of_word(const struct completing *x, size_t cursor)
     struct parser p = { .text = x->text };
     size_t i = cursor, n;
     bool value = x->at.want & (WANT_VALUES | WANT_TIMES | WANT_UNITS) && !(x->at.want & WANT_TESTS);
-    bool quote = x->at.typed.n && (x->at.typed.p[0] == '"' || x->at.typed.p[0] == '`');
+    bool quote = x->at.backtick || (x->at.typed.n && x->at.typed.p[0] == '"');
     if (quote) { /* up to its end, when that is near */
-        char q = x->at.typed.p[0];
+        char q = x->at.backtick ? '`' : '"';
         while (i < x->text.n && !lex_end_of_term(&p, i) && x->text.p[i] != q)
             i++;
         return i < x->text.n && x->text.p[i] == q ? i + 1 : cursor;
@@ -627,7 +635,9 @@ int query_complete(struct store *s, str text, const struct complete_opts *o, str
     x.until = mono() + (o->deadline_ms ? o->deadline_ms : COMPLETE_DEADLINE_MS) * NS_PER_MS;
     ret->from = x.at.from;
     ret->to = end_of_word(&x, cursor);
-    x.prefix = str_skip(x.at.typed, x.at.backtick ? 1 : 0);
+    x.prefix = x.at.typed;
+    if (x.at.backtick && x.prefix.p[0] == '`')
+        x.prefix = str_skip(x.prefix, 1);
     bool value = x.at.want & (WANT_VALUES | WANT_TIMES | WANT_UNITS) && !(x.at.want & WANT_TESTS);
     if (value && !typed_value(&x))
         return x.nomem ? err_nomem(err) : 0;

@@ -67,11 +67,10 @@ enum want {
 #define PLACE_NAMES 64
 struct place_at {
     unsigned want;
-    size_t from; /* where what is being written begins; it ends at the cursor */
-    str typed;   /* it, as written */
-    bool backtick;
-    str field;              /* as written, without backticks */
-    bool field_tick;        /* it stood in them */
+    size_t from;            /* where what is being written begins; it ends at the cursor */
+    str typed;              /* it, as written */
+    bool backtick;          /* it ends within backticks */
+    str field;              /* as written; empty: none */
     bool ordered;           /* behind < or >, or in a range: texts are in quotes there */
     unsigned stops;         /* enum stop: what ends a value here besides blanks */
     str words[PLACE_WORDS]; /* keywords that may stand here */

@@ -62,14 +62,14 @@ static int blanks(struct scanner *s)
     return GO_ON;
 }
 
-/* past a string or backtick name at pos; false when it is never closed */
+/* past what stands in quotes or backticks at pos; false when it is never closed */
 static bool past_quoted(struct scanner *s)
 {
     struct parser *p = &s->p;
     char q = p->text.p[p->pos++];
     for (; !ended(s); p->pos++) {
         char c = p->text.p[p->pos];
-        if (c == '\\' && q == '"') {
+        if (c == '\\') {
             p->pos++;
         } else if (c == q) {
             p->pos++;
@@ -81,12 +81,26 @@ static bool past_quoted(struct scanner *s)
     return false;
 }
 
+/* past a name, of which pieces may stand in backticks; false when one is never closed */
+static bool past_name(struct scanner *s)
+{
+    struct parser *p = &s->p;
+    do {
+        bool tick = lex_peek(p, 0) == '`';
+        if (tick && !past_quoted(s))
+            return false;
+        if (!tick || lex_peek(p, 0) == '.')
+            while (field_name_byte(lex_peek(p, 0), false))
+                p->pos++;
+    } while (lex_peek(p, 0) == '`' && p->text.p[p->pos - 1] == '.');
+    return true;
+}
+
 /* ---- values ---- */
 
 static void set_field(struct place_at *at, const struct qname *f)
 {
     at->field = f ? f->text : STR_NULL;
-    at->field_tick = f && f->backticks;
 }
 
 static int find_value(struct scanner *s, unsigned want, const struct qname *f, unsigned stops,
@@ -310,21 +324,13 @@ static int scan_named(struct scanner *s)
 {
     struct parser *p = &s->p;
     struct qname f = { .pos = (int64_t)p->pos };
-    size_t from = p->pos, n;
-    if (p->text.p[from] == '`') {
-        f.backticks = true;
-        bool closed = past_quoted(s);
-        if (ended(s)) {
-            s->at->backtick = true;
-            return closed ? found(s, 0, p->text.n) : at_test(s, NULL, from);
-        }
-        f.text = str_sub(p->text, from + 1, p->pos - from - 2);
-    } else {
-        lex_is_name(p, from, &n);
-        p->pos += n;
-        f.text = str_sub(p->text, from, n);
-        if (ended(s))
-            return at_test(s, NULL, from);
+    size_t from = p->pos;
+    bool closed = past_name(s);
+    f.text = str_sub(p->text, from, p->pos - from);
+    f.backticks = str_chr(f.text, '`') != SIZE_MAX;
+    if (ended(s)) {
+        s->at->backtick = !closed;
+        return f.backticks && closed ? found(s, 0, p->text.n) : at_test(s, NULL, from);
     }
     char c = lex_peek(p, 0), d = lex_peek(p, 1);
     if (c == '(' && s->piped && expr_is_function(f.text)) {
@@ -436,12 +442,13 @@ static int next_tok(struct scanner *s, struct tok *t)
     if (ended(s))
         return GO_ON;
     char c = p->text.p[p->pos];
-    if (c == '"' || c == '`') {
-        t->kind = !past_quoted(s) ? T_OPEN : c == '"' ? T_STR : T_TICK;
-    } else if (lex_is_name(p, p->pos, &n)) {
-        t->kind = T_WORD;
-        p->pos += n;
-        if (lex_peek(p, 0) == '(') {
+    if (c == '"') {
+        t->kind = past_quoted(s) ? T_STR : T_OPEN;
+    } else if (c == '`' || lex_is_name(p, p->pos, &n)) {
+        bool closed = past_name(s);
+        str name = str_sub(p->text, t->from, p->pos - t->from);
+        t->kind = !closed ? T_OPEN : str_chr(name, '`') == SIZE_MAX ? T_WORD : T_TICK;
+        if (t->kind == T_WORD && lex_peek(p, 0) == '(') {
             t->kind = T_CALL;
             p->pos++;
         }
@@ -582,9 +589,10 @@ static void note_name(struct scanner *s, const struct tok *t)
 {
     struct place_at *at = s->at;
     str name = tok_text(s, t);
-    if (t->kind == T_TICK)
+    if (t->kind == T_TICK && name.p[0] == '`')
         name = str_sub(name, 1, name.n - 2);
-    if (name.n && s->nnames < PLACE_NAMES) /* `` is a mistake, not a name */
+    bool simple = str_chr(name, '`') == SIZE_MAX && str_chr(name, '\\') == SIZE_MAX;
+    if (name.n && simple && s->nnames < PLACE_NAMES)
         at->names[s->nnames++] = name;
 }
 

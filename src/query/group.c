@@ -102,7 +102,7 @@ static int number_rows(struct grouper *g, uint32_t key, const struct chunk *c, u
     int rc = access_open(&a, c->b, &g->keys[key].ref, err);
     if (rc)
         return rc;
-    if (a.n == 1 && a.c[0]->codes && !a.made && !a.rest)
+    if (a.n == 1 && a.c[0]->codes && !a.made && !a.rest && !a.inside)
         return number_codes(g, key, a.c[0], c, out, err);
     /* integers met before, by their low bits */
     struct {

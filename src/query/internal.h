@@ -41,7 +41,8 @@ struct expr_prog;
 struct qname {
     str text;
     const struct expr_prog *calc; /* not a name: a computation (expr.h), text as written */
-    bool backticks;
+    bool backticks;               /* somewhere in it: an attribute with exactly this key */
+    str key;                      /* its column key */
     int64_t pos;
 };
 
@@ -179,6 +180,8 @@ ts_ns time_bucket(ts_ns t, int64_t step, int32_t tz_minutes);
 /* A name at this point of the pipeline -> where to find it. Unknown columns of a table give a
  * reference that finds nothing. Notes attribute references for the unknown_field warning. */
 int schema_resolve(struct parser *p, const struct qname *n, struct fieldref *ret);
+/* the same in whole entries; false: out of memory */
+bool schema_ref(struct arena *a, const struct qname *n, struct fieldref *ret);
 struct qcol *schema_find(const struct schema *s, str name);
 /* a column computed by a pipe; field only says how to show it */
 int schema_computed(struct parser *p, str name, enum field field, struct qcol *ret);
@@ -355,6 +358,7 @@ struct access {
     const struct colv *c[ACCESS_COLS];
     uint32_t n;
     const struct colv *rest; /* attributes without a column; may be NULL */
+    bool inside;             /* values may lie inside of arrays: through block_get */
     bool made;               /* ids the server made: through block_get */
 };
 int access_open(struct access *a, struct block *b, const struct fieldref *ref, struct err *err);

@@ -5,6 +5,7 @@
  * kept rows has one physical column a number in use, so that it looks like any other block to
  * whoever reads it. */
 #include "base/mem.h"
+#include "model/inside.h"
 #include "query/internal.h"
 
 #define BATCH_ROWS 512
@@ -117,9 +118,12 @@ static bool wanted(const struct block *b, uint32_t c, const struct schema *need)
     if (!need)
         return true;
     bool attribute = b->cols[c].key.n && b->cols[c].key.p[0] == PATH_SEP;
+    str way;
     for (uint32_t i = 0; i < need->n; i++) {
         const struct fieldref *f = &need->cols[i].ref;
         if (fieldref_matches(f, b->cols[c].key, b->cols[c].hash))
+            return true;
+        if (b->cols[c].type == V_JSON && inside_of(f, b->cols[c].key, b->cols[c].hash, &way))
             return true;
         enum field own = attribute ? F_NONE : field_by_key(b->cols[c].key);
         if ((f->field == F_NONE && own == F_REST) ||

@@ -68,17 +68,10 @@ bool lex_keyword(struct parser *p, const char *word)
     return true;
 }
 
-static bool name_byte(char c, bool first)
-{
-    if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '@' || (c & 0x80))
-        return true;
-    return !first && ((c >= '0' && c <= '9') || c == '.' || c == '-' || c == '$');
-}
-
 bool lex_is_name(const struct parser *p, size_t pos, size_t *ret_len)
 {
     size_t n = 0;
-    while (pos + n < p->text.n && name_byte(p->text.p[pos + n], n == 0))
+    while (pos + n < p->text.n && field_name_byte(p->text.p[pos + n], n == 0))
         n++;
     *ret_len = n;
     return n > 0;
@@ -110,34 +103,6 @@ int lex_expect(struct parser *p, char c, const char *where)
     return parse_error(p, (int64_t)p->pos, "expected '%c' %s", c, where);
 }
 
-static int backtick_name(struct parser *p, struct qname *ret)
-{
-    size_t from = p->pos + 1;
-    size_t n = str_chr(str_skip(p->text, from), '`');
-    if (n == SIZE_MAX)
-        return parse_error(p, ret->pos, "the backtick is never closed");
-    if (!n)
-        return parse_error(p, ret->pos, "an empty name between backticks");
-    ret->text = str_sub(p->text, from, n);
-    ret->backticks = true;
-    p->pos = from + n + 1;
-    return 0;
-}
-
-int lex_name(struct parser *p, struct qname *ret, const char *what)
-{
-    size_t n;
-    lex_blank(p);
-    *ret = (struct qname){ .pos = (int64_t)p->pos };
-    if (lex_peek(p, 0) == '`')
-        return backtick_name(p, ret);
-    if (!lex_is_name(p, p->pos, &n))
-        return parse_error(p, ret->pos, "expected %s", what);
-    ret->text = str_sub(p->text, p->pos, n);
-    p->pos += n;
-    return 0;
-}
-
 /* ---- values ---- */
 
 static bool hex_digits(str s, size_t at, uint32_t *ret)
@@ -162,7 +127,7 @@ static int escape(struct parser *p, size_t *n)
 {
     size_t at = p->pos;
     char c = lex_peek(p, 1);
-    if (c && strchr("*\"\\:/()[]|- ", c)) {
+    if (c && strchr("*\"\\:/()[]|-` ", c)) {
         p->tmp[(*n)++] = c;
         p->pos += 2;
     } else if (c == 'n' || c == 't') {
@@ -191,11 +156,11 @@ static int escape(struct parser *p, size_t *n)
     return 0;
 }
 
-/* the string from the quote at p->pos to the closing one, appended to tmp[*n] */
-static int quoted(struct parser *p, size_t *n)
+/* what stands from the quote or backtick at p->pos to the closing one, appended to tmp[*n] */
+static int delimited(struct parser *p, char quote, size_t *n)
 {
     size_t at = p->pos++;
-    while (p->pos < p->text.n && p->text.p[p->pos] != '"') {
+    while (p->pos < p->text.n && p->text.p[p->pos] != quote) {
         if (p->text.p[p->pos] != '\\') {
             p->tmp[(*n)++] = p->text.p[p->pos++];
             continue;
@@ -205,7 +170,8 @@ static int quoted(struct parser *p, size_t *n)
             return rc;
     }
     if (p->pos == p->text.n)
-        return parse_error(p, (int64_t)at, "the quote is never closed");
+        return parse_error(p, (int64_t)at, "the %s is never closed",
+                           quote == '"' ? "quote" : "backtick");
     p->pos++;
     return 0;
 }
@@ -213,7 +179,7 @@ static int quoted(struct parser *p, size_t *n)
 int lex_quoted(struct parser *p, str *ret)
 {
     size_t n = 0;
-    int rc = quoted(p, &n);
+    int rc = delimited(p, '"', &n);
     if (rc)
         return rc;
     *ret = n ? arena_dup(p->a, (str){ p->tmp, n }) : STR("");
@@ -261,7 +227,7 @@ int lex_value(struct parser *p, unsigned stops, struct pred_value *ret)
                 return parse_error(p, (int64_t)p->pos,
                                    "a quote inside a word; write \\\" for the character");
             any_quotes = true;
-            rc = quoted(p, &n);
+            rc = delimited(p, '"', &n);
             if (!rc && !stops_here(p, stops) && p->text.p[p->pos] != '*')
                 return parse_error(p, (int64_t)p->pos, "expected a space after the closing quote");
         } else if (c == '\\') {
@@ -307,6 +273,88 @@ int lex_regex(struct parser *p, unsigned stops, str *ret_pattern, str *ret_flags
     *ret_pattern = str_sub(p->text, from, i - from);
     *ret_flags = str_sub(p->text, i + 1, end - i - 1);
     return 1;
+}
+
+/* ---- names ----
+ *
+ * A name without backticks finds a dot as one or as the way into an object. One backtick makes the
+ * whole name exact: each piece in backticks is one key, and dots outside of them lead into objects.
+ */
+
+/* Is there a backtick in the name at p->pos: at its start, or behind a dot? */
+static bool is_exact(const struct parser *p)
+{
+    size_t n;
+    if (lex_peek(p, 0) == '`')
+        return true;
+    return lex_is_name(p, p->pos, &n) && lex_peek(p, n) == '`' && lex_peek(p, n - 1) == '.';
+}
+
+/* one key in backticks, or those of a run without: appended to tmp[*n] and to the column key */
+static int exact_piece(struct parser *p, size_t *n, struct buf *key)
+{
+    size_t from = *n;
+    if (lex_peek(p, 0) == '`') {
+        int rc = delimited(p, '`', n);
+        field_put_step(key, (str){ p->tmp + from, *n - from });
+        return rc;
+    }
+    for (; field_name_byte(lex_peek(p, 0), false); p->pos++) {
+        char c = lex_peek(p, 0);
+        bool end = c == '.' && lex_peek(p, 1) == '`';
+        if (c == '.') {
+            str step = { p->tmp + from, *n - from };
+            if (from || !str_eq(step, STR("attributes")))
+                field_put_step(key, step);
+            from = *n + 1;
+        }
+        if (end)
+            return 0;
+        p->tmp[(*n)++] = c;
+    }
+    field_put_step(key, (str){ p->tmp + from, *n - from });
+    return 0;
+}
+
+/* may the name go on with the dot at p->pos? */
+static bool goes_on(const struct parser *p)
+{
+    char next = lex_peek(p, 1);
+    return lex_peek(p, 0) == '.' && (next == '`' || (next != '.' && field_name_byte(next, false)));
+}
+
+static int exact_name(struct parser *p, struct qname *ret)
+{
+    struct buf key;
+    size_t n = 0;
+    buf_init(&key, 2 * sizeof p->tmp);
+    int rc = exact_piece(p, &n, &key);
+    while (!rc && goes_on(p)) {
+        p->pos++;
+        p->tmp[n++] = '.';
+        rc = exact_piece(p, &n, &key);
+    }
+    ret->backticks = true;
+    ret->text = n ? arena_dup(p->a, (str){ p->tmp, n }) : STR("");
+    ret->key = arena_dup(p->a, buf_str(&key));
+    if (!rc && (!buf_ok(&key) || !ret->text.p || !ret->key.p))
+        rc = err_nomem(p->err);
+    buf_deinit(&key);
+    return rc;
+}
+
+int lex_name(struct parser *p, struct qname *ret, const char *what)
+{
+    size_t n;
+    lex_blank(p);
+    *ret = (struct qname){ .pos = (int64_t)p->pos };
+    if (is_exact(p))
+        return exact_name(p, ret);
+    if (!lex_is_name(p, p->pos, &n))
+        return parse_error(p, ret->pos, "expected %s", what);
+    ret->text = str_sub(p->text, p->pos, n);
+    p->pos += n;
+    return 0;
 }
 
 /* ---- arguments of pipes ---- */

@@ -11,6 +11,7 @@
 
 #include "base/bits.h"
 #include "codec/json.h"
+#include "model/inside.h"
 #include "model/view.h"
 
 #define COLS_MAX 16
@@ -155,7 +156,9 @@ void value_tally_init(struct value_tally *t, struct arena *a, const struct field
 int value_tally_add(struct value_tally *c, const struct scan_block *sb, struct err *err)
 {
     uint32_t cols[COLS_MAX];
-    uint32_t n = block_find(sb->block, c->f, cols, COLS_MAX);
+    str way[INSIDE_COLS];
+    uint32_t n =
+        inside_cols(sb->block, c->f, cols, way) ? 0 : block_find(sb->block, c->f, cols, COLS_MAX);
     if (n == 0 || n > COLS_MAX)
         return count_rows(c, sb, err);
     bits_zero(c->seen, sb->block->n);

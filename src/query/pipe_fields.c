@@ -111,7 +111,7 @@ static int rename_one(struct parser *p, struct columns_args *a, struct schema *s
             s->cols[s->n++] = (struct qcol){ to.text, ref };
         return 0;
     }
-    if (!fieldref_make(p->a, to.text, to.backticks, &target))
+    if (!schema_ref(p->a, &to, &target))
         return err_nomem(p->err);
     struct rename_pair *more =
         arena_grow(p->a, a->rename, a->nrename, a->nrename + 1, sizeof *more);

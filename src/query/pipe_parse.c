@@ -61,14 +61,19 @@ void open_whole(struct parse_args *open)
 }
 
 /* the keys that a column's name stands for */
-static bool match_of(struct arena *a, str name, bool backticks, struct fieldref *ret)
+static bool match_of(struct arena *a, const struct qname *n, struct fieldref *ret)
 {
     static const str prefix = { "attributes.", 11 };
-    if (!backticks && str_starts(name, prefix))
+    str name = n->text;
+    if (n->backticks) {
+        *ret = fieldref_exact(n->key);
+        return true;
+    }
+    if (str_starts(name, prefix))
         name = str_skip(name, prefix.n);
     if (!fieldref_make(a, name, true, ret))
         return false;
-    ret->exact = backticks;
+    ret->exact = false;
     return true;
 }
 
@@ -99,7 +104,7 @@ int open_note_column(struct parser *p, const struct qname *n, struct fieldref *r
     struct qcol col;
     /* no key a client can send: what lies below under that name must not shine through */
     char *z = arena_printf(p->a, "%c%c%.*s", PATH_SEP, PATH_ESC, STR_FMT(n->text));
-    if (!z || !match_of(p->a, n->text, n->backticks, &match))
+    if (!z || !match_of(p->a, n, &match))
         return err_nomem(p->err);
     col = (struct qcol){ n->text, { .field = F_NONE, .key = str_c(z), .exact = true } };
     col.ref.hash = field_dotted_hash(col.ref.key);
@@ -147,7 +152,8 @@ static int open_table(struct parser *p, struct parse_args *a, struct schema **re
         const struct qcol *c = &s->cols[i];
         if (schema_fixed(c->ref.field))
             continue;
-        if (!match_of(p->a, c->name, false, &match) || !add_name(a, p->a, &match, &c->ref, true))
+        if (!match_of(p->a, &(struct qname){ .text = c->name }, &match) ||
+            !add_name(a, p->a, &match, &c->ref, true))
             return err_nomem(p->err);
     }
     *ret = s;

@@ -212,7 +212,7 @@ static int add_columns(struct stats_op *s, uint32_t k, struct access *acc, const
         for (size_t w = 0; w < BITS_WORDS(n); w++)
             left[w] &= ~rows[w];
     }
-    if (e->agg->fn->column && !acc->rest && !acc->made)
+    if (e->agg->fn->column && !acc->rest && !acc->made && !acc->inside)
         bits_zero(left, n); /* the others have no value */
     return 0;
 }

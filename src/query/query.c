@@ -219,6 +219,27 @@ static int parse_text(struct query *q, struct err *err)
     return rc ? rc : join_filter(q, err);
 }
 
+int query_name(struct arena *a, str text, struct fieldref *ret, struct err *err)
+{
+    struct qname name;
+    struct parser *p = mem_zalloc(sizeof *p);
+    int rc = check_text(text, err);
+    if (!rc && !p)
+        rc = err_nomem(err);
+    if (!rc) {
+        p->text = text;
+        p->a = a;
+        p->err = err;
+        rc = lex_name(p, &name, "the name of a field");
+    }
+    if (!rc && p->pos != text.n)
+        rc = parse_error(p, (int64_t)p->pos, "a name ends here");
+    if (!rc && !schema_ref(a, &name, ret))
+        rc = err_nomem(err);
+    mem_free(p);
+    return rc;
+}
+
 int query_parse(struct query **ret, str text, const struct query_opts *o, struct err *err)
 {
     int rc = check_text(text, err);

@@ -50,6 +50,8 @@ void query_opts_default(struct query_opts *o);
 /* ERR_INVALID with err->pos (byte in text), slug "bad_query" and often a hint. */
 int query_parse(struct query **ret, str text, const struct query_opts *o, struct err *err);
 void query_free(struct query *q);
+/* One name as queries write it: ERR_INVALID when text is something else. */
+int query_name(struct arena *a, str text, struct fieldref *ret, struct err *err);
 /* the filter part; lives as long as q */
 const struct pred *query_filter(const struct query *q);
 /* true when there are no pipes: live tails accept only this */

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "base/mem.h"
+#include "model/inside.h"
 
 static int64_t now_ns(void)
 {
@@ -304,7 +305,7 @@ static const char *field_meant(struct arena *a, str name, const struct field_sta
     buf_init(&b, (size_t)1 << 20);
     for (uint32_t i = 0; i < n && names; i++) {
         buf_reset(&b);
-        field_put_name(&b, stats[i].key);
+        field_put_query(&b, stats[i].key, false);
         names[k] = buf_ok(&b) ? arena_strz(a, buf_str(&b)) : NULL;
         k += names[k] != NULL;
     }
@@ -319,14 +320,24 @@ static const char *field_meant(struct arena *a, str name, const struct field_sta
     return near_word(name, names, k);
 }
 
+static bool may_be(const struct fieldref *f, const struct field_stat *s)
+{
+    uint64_t hash = field_dotted_hash(s->key);
+    str way;
+    return fieldref_matches(f, s->key, hash) || str_eq(s->key, field_table[F_REST].name) ||
+           (s->types >> V_JSON & 1 && inside_of(f, s->key, hash, &way));
+}
+
 static int warn_unknown(struct run *r, struct err *err)
 {
     struct query *q = r->q;
     struct arena a;
     struct field_stat *stats;
     uint32_t n;
+    struct buf shown;
     if (!q->nrefs)
         return 0;
+    buf_init(&shown, 2 * QUERY_TEXT_MAX);
     arena_init(&a, (size_t)64 << 20);
     int rc = store_fields(r->store, &a, UINT32_MAX, &stats, &n, err);
     for (uint32_t i = 0; i < q->nrefs && !rc && n; i++) {
@@ -334,18 +345,22 @@ static int warn_unknown(struct run *r, struct err *err)
         for (uint32_t k = 0; k < i && !known; k++)
             known = str_eq(q->refs[k].key, q->refs[i].key); /* said already */
         for (uint32_t k = 0; k < n && !known; k++)
-            known = fieldref_matches(&q->refs[i], stats[k].key, field_dotted_hash(stats[k].key)) ||
-                    str_eq(stats[k].key, field_table[F_REST].name);
-        str name = str_skip(q->refs[i].key, 1);
-        const char *meant = known ? NULL : field_meant(&a, name, stats, n);
-        if (!known)
-            run_warn(r, "unknown_field: no entry has a field '%.*s' (at %lld)%s%s%s", STR_FMT(name),
-                     (long long)q->ref_pos[i],
-                     !meant                       ? ""
-                     : str_eq(name, str_c(meant)) ? ", did you mean the entry's own field "
-                                                  : ", did you mean ",
-                     meant ? meant : "", meant ? "?" : "");
+            known = may_be(&q->refs[i], &stats[k]);
+        if (known)
+            continue;
+        buf_reset(&shown);
+        field_put_name(&shown, q->refs[i].key);
+        str name = buf_str(&shown);
+        const char *meant = field_meant(&a, name, stats, n);
+        bool own = meant && str_eq(name, str_c(meant)) && field_by_name(name) != F_NONE;
+        run_warn(r, "unknown_field: no entry has a field '%.*s' (at %lld)%s%s%s", STR_FMT(name),
+                 (long long)q->ref_pos[i],
+                 !meant ? ""
+                 : own  ? ", did you mean the entry's own field "
+                        : ", did you mean ",
+                 meant ? meant : "", meant ? "?" : "");
     }
+    buf_deinit(&shown);
     arena_deinit(&a);
     return rc;
 }

@@ -46,9 +46,17 @@ static void hint_columns(struct parser *p, const char *const *names, uint32_t n)
         err_hint(p->err, "the columns are %s%s", list, k < n ? ", ..." : "");
 }
 
+bool schema_ref(struct arena *a, const struct qname *n, struct fieldref *ret)
+{
+    if (!n->backticks)
+        return fieldref_make(a, n->text, false, ret);
+    *ret = fieldref_exact(n->key);
+    return true;
+}
+
 int schema_resolve(struct parser *p, const struct qname *n, struct fieldref *ret)
 {
-    if (!fieldref_make(p->a, n->text, n->backticks, ret))
+    if (!schema_ref(p->a, n, ret))
         return err_nomem(p->err);
     if (!p->schema)
         return p->open && !open_note_entry(p->open, p->a, ret) ? err_nomem(p->err)
@@ -92,7 +100,7 @@ bool schema_fixed(enum field f)
 
 static int entry_target(struct parser *p, const struct qname *name, struct fieldref *ret)
 {
-    if (!fieldref_make(p->a, name->text, name->backticks, ret))
+    if (!schema_ref(p->a, name, ret))
         return err_nomem(p->err);
     if (!schema_fixed(ret->field))
         return 0;

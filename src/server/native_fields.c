@@ -81,6 +81,16 @@ static void put_types(struct buf *b, str key, uint32_t types)
     buf_putc(b, ']');
 }
 
+/* A field as a client names it: as queries write it, or as answers show it. */
+static int named_field(struct arena *a, str name, struct fieldref *ret, struct err *err)
+{
+    struct err other = ERR_INIT;
+    int rc = query_name(a, name, ret, &other);
+    if (rc == ERR_INVALID)
+        rc = fieldref_make(a, name, false, ret) ? 0 : ERR_NOMEM;
+    return rc ? err_nomem(err) : 0;
+}
+
 static bool is_internal(str key)
 {
     enum field f = field_by_key(key);
@@ -90,17 +100,22 @@ static bool is_internal(str key)
 static void put_fields(struct buf *b, const struct field_stat *f, uint32_t n, uint64_t limit)
 {
     struct buf name;
-    uint64_t shown = 0;
+    uint64_t put = 0;
     buf_init(&name, 65536);
     buf_puts(b, "{\"fields\":[");
-    for (uint32_t i = 0; i < n && shown < limit; i++) {
+    for (uint32_t i = 0; i < n && put < limit; i++) {
         bool first = true;
         if (is_internal(f[i].key))
             continue;
         buf_reset(&name);
         field_put_name(&name, f[i].key);
-        buf_puts(b, shown++ ? ",\n{" : "{");
+        buf_puts(b, put++ ? ",\n{" : "{");
         json_kv_str(b, &first, "name", buf_str(&name));
+        size_t shown = name.n;
+        field_put_query(&name, f[i].key, false);
+        str written = str_skip(buf_str(&name), shown);
+        if (!str_eq(written, str_sub(buf_str(&name), 0, shown)))
+            json_kv_str(b, &first, "query", written);
         json_kv_bool(b, &first, "attribute", f[i].key.n && f[i].key.p[0] == PATH_SEP);
         json_key(b, &first, "types");
         put_types(b, f[i].key, f[i].types);
@@ -177,11 +192,12 @@ static int run_values(struct job *j, struct err *err)
     uint64_t present;
     bool more, first = true;
     struct buf *b = &j->out;
-    if (!fieldref_make(&j->arena, x->name, false, &f))
-        return err_nomem(err);
+    int rc = named_field(&j->arena, x->name, &f, err);
+    if (rc)
+        return rc;
     if (f.field != F_NONE && (field_table[f.field].flags & FF_INTERNAL))
         return err_set(err, ERR_NOTFOUND, "no such field");
-    int rc = range_filter(j, &x->range, &p, err);
+    rc = range_filter(j, &x->range, &p, err);
     if (rc == 0)
         rc = values_count(j, p, &f, &v, &n, &present, &more, err);
     if (rc < 0)
@@ -447,9 +463,9 @@ static int run_timeline(struct job *j, struct err *err)
 {
     struct timeline *x = j->args;
     x->j = j;
-    if (!fieldref_make(&j->arena, x->by, false, &x->f))
-        return err_nomem(err);
-    int rc = choose_buckets(j, x, err);
+    int rc = named_field(&j->arena, x->by, &x->f, err);
+    if (rc == 0)
+        rc = choose_buckets(j, x, err);
     if (rc == 0)
         rc = count_timeline(x, err);
     if (rc < 0)

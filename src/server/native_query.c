@@ -425,19 +425,6 @@ static void with_pipe(struct call *c, const struct buf *b)
         reply_error(c, 503, "busy", "out of memory");
 }
 
-/* a name that needs no backticks, so that nothing else can be said by it */
-static bool is_name(str s)
-{
-    for (size_t i = 0; i < s.n; i++) {
-        char k = s.p[i];
-        bool word = (k >= 'a' && k <= 'z') || (k >= 'A' && k <= 'Z') || (k >= '0' && k <= '9') ||
-                    k == '_' || k == '.' || k == '-' || k == '@' || (unsigned char)k >= 0x80;
-        if (!word)
-            return false;
-    }
-    return s.n > 0;
-}
-
 void native_patterns(struct call *c)
 {
     uint64_t limit = 100;
@@ -465,6 +452,8 @@ void native_anomalies(struct call *c)
     uint64_t limit = 20;
     int64_t step = 0;
     str by;
+    struct fieldref f;
+    struct err bad = ERR_INIT;
     struct buf b;
     bool has_by = param_str(c, "by", &by);
     if (!param_u64(c, "limit", 1, 1000, &limit) || !param_duration(c, "step", NS_PER_S, &step))
@@ -473,7 +462,7 @@ void native_anomalies(struct call *c)
         reply_bad_param(c, "step", "must be at least 1s");
         return;
     }
-    if (has_by && !is_name(by)) {
+    if (has_by && query_name(c->req->arena, by, &f, &bad)) {
         reply_bad_param(c, "by", "must be the name of a field");
         return;
     }

@@ -300,7 +300,10 @@ const struct route route_table[] = {
         "those with rarer values",
         p_timeline),
     NATIVE(HTTP_GET, "/api/v1/fields", native_fields, SCOPE_READ, REQ_QUERY, 0, "Fields that occur",
-           NULL, "`{fields:[{name, attribute, types, entries}]}`, most frequent first", p_fields),
+           NULL,
+           "`{fields:[{name, query?, attribute, types, entries}]}`, most frequent first; query is "
+           "the name as a query writes it where that is another, with backticks",
+           p_fields),
     NATIVE(HTTP_GET, "/api/v1/fields/{name}/values", native_values, SCOPE_READ, REQ_QUERY, 0,
            "Most frequent values of a field", NULL,
            "`{field, values:[{value, count}], distinct, present, truncated}`", p_values),

@@ -48,7 +48,7 @@ def expected(query, seen):
     table.sort(key=lambda row: (row["timestamp"], row["seq"]), reverse=True)
     for s in steps:
         table = s.apply(table)
-    return [{c: values.shown(row.get(c)) for c in columns} for row in table]
+    return [{rows.SHOWN.get(c, c): values.shown(row.get(c)) for c in columns} for row in table]
 
 
 def same(a, b):

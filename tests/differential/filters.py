@@ -274,10 +274,13 @@ POOLS = {"agent": rows.AGENTS, "tool": rows.TOOLS, "session": rows.SESSIONS,
          "ratio": (0.5, 0.25, 2, 100, "0.5"), "ok": (True, False),
          "labels": ("slow", "net", "Net", 5), "zone": ("north", "North", "5", "true", "east"),
          "meta.rank": (1, 2, 3, 4), "meta.zone": ("north", "south", "5"), "n": (3, 50, 123),
-         "duration_ms": (0, 5, 40, 99.75, 2500), "remark": ("rate", "READ", "42")}
+         "duration_ms": (0, 5, 40, 99.75, 2500), "remark": ("rate", "READ", "42"),
+         "site.`host name`": ("north", "North", "5"), "site.`a.b`": (1, 2, 3), "`flat.k`": (1, 2),
+         "flat.k": (1, 2, 5), "steps.tool": ("run", "grep", "read_file"), "steps.ms": (1, 5, 800)}
 COMPUTED = ("count", "c0", "c1", "c2", "e0", "e1", "e2", "l0")
 POOLS.update((name, (0, 1, 2, 3, 5, 40, "x", "planner", True)) for name in COMPUTED)
-NUMERIC = COMPUTED + ("port", "ratio", "meta.rank", "n", "duration_ms", "labels", "zone", "meta.zone")
+NUMERIC = COMPUTED + ("port", "ratio", "meta.rank", "n", "duration_ms", "labels", "zone", "meta.zone",
+                      "site.`a.b`", "flat.k", "`flat.k`", "steps.ms")
 
 
 def term(r, known, words):

@@ -17,9 +17,11 @@ class State:
 
 
 ENTRY = ("seq", "level", "agent", "tool", "session", "message", "output", "remark", "duration_ms",
-         "port", "ratio", "ok", "labels", "zone", "meta.rank", "meta.zone", "n")
-GROUPS = ("level", "agent", "tool", "session", "port", "ok", "zone", "labels", "meta.rank", "ratio")
-NUMBERS = ("duration_ms", "port", "ratio", "n", "meta.rank")
+         "port", "ratio", "ok", "labels", "zone", "meta.rank", "meta.zone", "n",
+         "site.`host name`", "site.`a.b`", "flat.k", "steps.tool", "steps.ms")
+GROUPS = ("level", "agent", "tool", "session", "port", "ok", "zone", "labels", "meta.rank", "ratio",
+          "site.`host name`", "flat.k", "steps.tool")
+NUMBERS = ("duration_ms", "port", "ratio", "n", "meta.rank", "site.`a.b`", "flat.k")
 
 
 def pick(r, pool, state, most):

@@ -25,6 +25,24 @@ def text(r):
     return r.choice((" ", " ", ", ", "-")).join(r.choices(WORDS, k=r.randint(1, 6)))
 
 
+def step(r):
+    """an element of an array"""
+    return r.choice(({"tool": r.choice(TOOLS), "ms": r.choice((1, 5, 40))}, {"tool": None},
+                     {"tool": r.choice(TOOLS)}, {"ms": [5, 800]}, [{"tool": "grep"}], 7, {}))
+
+
+def inside(value, name):
+    """the values under a key in all elements of an array"""
+    if isinstance(value, list):
+        return [v for x in value for v in inside(x, name)]
+    found = value.get(name) if isinstance(value, dict) else None
+    return [] if found is None else found if isinstance(found, list) else [found]
+
+
+# names with backticks, as answers show them
+SHOWN = {"site.`host name`": "site.host name", "site.`a.b`": "site.a.b", "`flat.k`": "flat.k"}
+
+
 def sent(r, i):
     """one entry as a client sends it"""
     row = {"timestamp": iso((START + r.randrange(SPAN)) * 10**9 + r.choice((0, 0, 250000000))),
@@ -48,6 +66,12 @@ def sent(r, i):
     maybe(0.6, "zone", lambda: r.choice(ZONES))
     maybe(0.5, "meta", lambda: {"rank": r.randint(1, 4), "zone": r.choice(ZONES)})
     maybe(0.3, "remark", lambda: text(r))
+    maybe(0.5, "site", lambda: {"host name": r.choice(ZONES), "a.b": r.randint(1, 4)})
+    maybe(0.3, "site.host name", lambda: r.choice(ZONES))
+    if r.random() < 0.6:
+        row.update({"flat.k": r.randint(1, 5)} if r.random() < 0.5 else {"flat": {"k": r.randint(1, 5)}})
+    maybe(0.6, "steps", lambda: r.choice((r.choice(TOOLS), [], {"tool": r.choice(TOOLS)}, None)
+                                         + 3 * ([step(r) for _ in range(r.randint(1, 3))],)))
     return row
 
 
@@ -65,8 +89,17 @@ def seen(row, seq):
         elif value is not None:
             out[CANONICAL.get(name, name)] = value
     for name, value in row.items():
-        if name not in ("level", "timestamp"):
+        if name not in ("level", "timestamp", "site", "site.host name"):
             put(name, value)
+    for name, value in row.get("site", {}).items():
+        out["site.`%s`" % name] = value
+    if "flat.k" in row:
+        out["`flat.k`"] = row["flat.k"]
+    if isinstance(row.get("steps"), list):
+        for name in ("tool", "ms"):
+            found = inside(row["steps"], name)
+            if found:
+                out["steps." + name] = found
     s, _, frac = row["timestamp"][:-1].partition(".")
     moment = datetime.datetime.fromisoformat(s + "+00:00")
     out["timestamp"] = int(moment.timestamp()) * 10**9 + int((frac or "0").ljust(9, "0"))

@@ -27,7 +27,7 @@ class Differential(unittest.TestCase):
             self.assertTrue(any("| " + word in t for t in texts), word)
         for part in (" OR ", "NOT ", "level>=", " in (", ":[", ":{", "in:", "*\"", "time(",
                      "bucket(", "p95(",
-                     "stddev(", " if (", "coalesce(", "concat("):
+                     "stddev(", " if (", "coalesce(", "concat(", "site.`host name`", "steps.tool"):
             self.assertTrue(any(part in t for t in texts), part)
 
     def test_a_difference_is_seen(self):

@@ -1,8 +1,9 @@
 /* fuzz_query.c: any bytes as a query: parsed, explained and run on a tiny store.
  *
  * The first byte chooses the request's options, the rest is the text. An error must name a byte of
- * the text. A filter must select the same rows with pruning and without, and beside its own
- * negation every row once; a query must give the same answer twice. */
+ * the text. What is a name must be it again when it is written out. A filter must select the same
+ * rows with pruning and without, and beside its own negation every row once; a query must give the
+ * same answer twice. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -31,6 +32,8 @@ static const char *const rows[] = {
     "{\"timestamp\":\"2027-01-01T00:00:00Z\",\"x\":123456789012345678901234567890,\"ok\":false,"
     "\"output\":[\"one\",{\"k\":\"two\"}]}",
     "{\"message\":\"no time\",\"x\":\"1\",\"port\":80}",
+    "{\"timestamp\":\"2026-11-21T10:40:00Z\",\"a\":{\"b c\":1,\"\":2,\"`\":3,\"\\u0001\":4},"
+    "\"a.b c\":5,\"s\":[{\"t\":\"x\",\"u v\":[1,{\"w\":2}]},[{\"t\":null}]]}",
 };
 #define NROWS (sizeof rows / sizeof *rows)
 
@@ -130,6 +133,40 @@ static void check_filter(struct store *s, const struct query *q)
     arena_deinit(&a);
 }
 
+/* ---- names ---- */
+
+static void check_written(const struct fieldref *f, bool all)
+{
+    struct arena a;
+    struct buf text;
+    struct fieldref again;
+    struct err err = ERR_INIT;
+    arena_init(&a, 1u << 20);
+    buf_init(&text, 1u << 20);
+    field_put_query(&text, f->key, all);
+    if (text.n <= QUERY_TEXT_MAX) {
+        if (query_name(&a, buf_str(&text), &again, &err) ||
+            !fieldref_matches(&again, f->key, f->hash) ||
+            (all && f->field == F_NONE && !again.exact))
+            abort();
+    }
+    buf_deinit(&text);
+    arena_deinit(&a);
+}
+
+static void check_name(str text)
+{
+    struct arena a;
+    struct fieldref f;
+    struct err err = ERR_INIT;
+    arena_init(&a, 1u << 20);
+    if (query_name(&a, text, &f, &err) == 0) {
+        check_written(&f, false);
+        check_written(&f, true);
+    }
+    arena_deinit(&a);
+}
+
 /* ---- answers ---- */
 
 static int answer(struct query *q, struct store *s, enum query_format f, struct buf *out)
@@ -172,6 +209,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         return 0;
     uint8_t choice = data[0];
     str text = { (const char *)data + 1, n - 1 };
+    check_name(text);
     query_opts_default(&o);
     o.now = NOW;
     o.tz_minutes = choice & 1 ? 330 : 0;

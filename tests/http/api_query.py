@@ -387,6 +387,61 @@ class TestFields(Query):
         self.assertEqual({v["value"] for v in got["values"]}, {0, 1, 2})
         self.assertEqual(self.get("/api/v1/fields/nosuch/values")["values"], [])
 
+    def test_every_key_a_field_has_can_be_asked_for(self):
+        """what /fields calls it finds it, alone and in the routes that take a name"""
+        keys = ["host name", "a.b", "", "`", "`` `", "q\"q'", "back\\slash", "t\tn\n\u0001\u0002\u007f",
+                "größe 日本", "\u202eabc", "5k", "-", "$", "in", "after", "agent", "k" * 256, "a|b # (c)",
+                "attributes", "*"]
+        rows = [{"message": "m", "plain": {k: 100 + i}} for i, k in enumerate(keys)]
+        rows += [{"message": "m", "an object": {"x": {k: 200 + i}}} for i, k in enumerate(keys)]
+        rows += [{"message": "m", k: 300 + i} for i, k in enumerate(keys) if k not in ("agent", "attributes")]
+        with Server() as s:
+            s.ingest(rows)
+            for state in ("in memory", "started again"):
+                fields = s.get("/api/v1/fields", query={"limit": 1000}).json()["fields"]
+                names = [f.get("query", f["name"]) for f in fields if f["attribute"]]
+                self.assertEqual(len(names), len(rows), state)
+                self.assertEqual(len(set(names)), len(names))
+                found = {}
+                for name in names:
+                    said = s.get("/api/v1/query", query={"q": "%s:* | fields %s as v" % (name, name)}).json()
+                    self.assertEqual((said["count"], said["warnings"]), (1, []), name)
+                    found[said["rows"][0]["v"]] = name
+                    got = s.get("/api/v1/fields/%s/values" % segment(name)).json()
+                    self.assertEqual([v["value"] for v in got["values"]], [said["rows"][0]["v"]], name)
+                    got = s.get("/api/v1/timeline", query={"by": name}).json()
+                    self.assertEqual(sum(b["by"].get(str(said["rows"][0]["v"]), 0) for b in got["buckets"]), 1)
+                self.assertEqual(len(found), len(rows))
+                self.assertEqual(found[100], "plain.`host name`")
+                s.restart()
+
+    def test_names_of_any_length(self):
+        def ask(q):
+            return self.server.post("/api/v1/query", {"q": q})
+        long = ask("`%s`:1" % ("k" * 16000)).json()
+        self.assertEqual((long["count"], len(long["warnings"])), (0, 1))
+        for q, status in (("`%s`:1" % ("k" * 65536), 400), ("`a`." * 4000 + "b:1", 200), ("a.`" * 5000, 400),
+                          ("`" + "\\u0041" * 2700 + "`:1", 200), ("`" + "\\u0041" * 2000, 400)):
+            self.assertEqual(ask(q).status, status, q[:9])
+
+    def test_anomalies_by_any_name(self):
+        for by, status in (("agent", 200), ("deep.`x.y`", 200), ("`a b`", 200), ("a b", 400),
+                           ("agent | count", 400), ("`a", 400), ("`a` step 1h", 400)):
+            r = self.server.get("/api/v1/anomalies", query={"by": by})
+            self.assertEqual(r.status, status, by)
+
+    def test_inside_of_arrays(self):
+        with Server() as s:
+            s.ingest([{"message": "m", "steps": [{"tool": "a", "ms": 3}, {"tool": "b"}]},
+                      {"message": "m", "steps": [{"tool": "b"}]}])
+            for _ in range(2):
+                got = s.get("/api/v1/query", query={"q": "steps.tool:a | fields steps.tool"}).json()
+                self.assertEqual((got["rows"], got["warnings"]), ([{"steps.tool": ["a", "b"]}], []))
+                got = s.get("/api/v1/fields/steps.tool/values").json()
+                self.assertEqual([(v["value"], v["count"]) for v in got["values"]],
+                                 [(["a", "b"], 1), (["b"], 1)])
+                s.restart()
+
     def test_values_keep_their_types(self):
         with Server() as s:
             s.ingest([{"message": "m", "v": v} for v in (5, "5", 5.5, True, None, "", [1, 2])])

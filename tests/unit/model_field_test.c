@@ -132,6 +132,54 @@ static void people_names(void **state)
     buf_deinit(&name);
 }
 
+static void query_names(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *steps[4];
+        const char *want, *all;
+    } cases[] = {
+        { { "port" }, "port", "`port`" },
+        { { "http", "method" }, "http.method", "`http`.`method`" },
+        { { "a.b", "c" }, "a.b.c", "`a.b`.`c`" },
+        { { "note text" }, "`note text`", "`note text`" },
+        { { "region", "host name" }, "region.`host name`", "`region`.`host name`" },
+        { { "a b", "c.d", "e" }, "`a b`.`c.d`.e", "`a b`.`c.d`.`e`" },
+        { { "" }, "``", "``" },
+        { { "a", "" }, "a.", "`a`.``" },
+        { { "", "a" }, "``.a", "``.`a`" },
+        { { "5k" }, "`5k`", "`5k`" },
+        { { "a b", "5k" }, "`a b`.5k", "`a b`.`5k`" },
+        { { "5k", "a" }, "`5k`.a", "`5k`.`a`" },
+        { { "`\\" }, "`\\`\\\\`", "`\\`\\\\`" },
+        { { "x\x01y", "z\x02\n\x7f" },
+          "`x\\u0001y`.`z\\u0002\\u000a\\u007f`",
+          "`x\\u0001y`.`z\\u0002\\u000a\\u007f`" },
+        { { "größe" }, "größe", "`größe`" },
+        { { "agent" }, "attributes.agent", "`agent`" },
+        { { "tokens", "input" }, "attributes.tokens.input", "`tokens`.`input`" },
+        { { "attributes", "x" }, "`attributes`.x", "`attributes`.`x`" },
+        { { "after" }, "`after`", "`after`" },
+    };
+    struct buf key, name;
+    buf_init(&key, 1 << 16);
+    buf_init(&name, 1 << 16);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        str k = key_of(&key, cases[i].steps);
+        buf_reset(&name);
+        field_put_query(&name, k, false);
+        assert_true(str_eq(buf_str(&name), str_c(cases[i].want)));
+        buf_reset(&name);
+        field_put_query(&name, k, true);
+        assert_true(str_eq(buf_str(&name), str_c(cases[i].all)));
+    }
+    buf_reset(&name);
+    field_put_query(&name, STR("tokens.input"), true);
+    assert_true(str_eq(buf_str(&name), STR("tokens.input")));
+    buf_deinit(&key);
+    buf_deinit(&name);
+}
+
 static void levels(void **state)
 {
     (void)state;
@@ -204,8 +252,8 @@ static void levels(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names),        cmocka_unit_test(references), cmocka_unit_test(long_keys),
-        cmocka_unit_test(people_names), cmocka_unit_test(levels),
+        cmocka_unit_test(names),        cmocka_unit_test(references),  cmocka_unit_test(long_keys),
+        cmocka_unit_test(people_names), cmocka_unit_test(query_names), cmocka_unit_test(levels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
