@@ -312,7 +312,6 @@ try {
     await page.locator('.row .c-x', { hasText: 'z2' }).first().waitFor();
   });
   await check('filter on a key with a blank in its name, and a value with quotes', async () => {
-    assert.equal(await key('host name').getByRole('button', { name: /^Only/ }).count(), 0, 'a query cannot name it');
     await key('build name').hover();
     await key('build name').getByRole('button', { name: 'Only build name with this value' }).click();
     await until(async () => params(page).q.includes('nightly'), 'the term');
@@ -486,6 +485,61 @@ try {
     await becomes(total, (await ask('level:critical')).total);
     assert.equal(await page.getByRole('alert').count(), 0);
   });
+
+  // ---- keys of any name ----
+  const odd = { 'host name': 'h1', 'a.b': 'h2', '': 'h3', '`': 'h4', 'back\\slash': 'h5', 'new\nline': 'h6', 'größe': 'h7', '\u202eturn': 'h8',
+    '5k': 'h9', after: 'h10', '~!%': 'h11', agent: 'h12', '| count': 'h13' };
+  const all = Object.values(odd);
+  await check('each odd key of an object is filtered by and shown as a column', async () => {
+    await put({ message: 'odd keys', agent: 'odd', deep: odd }, { message: 'flat keys', agent: 'odd', 'deep.a.b': 'no', ...odd, agent: 'odd' });
+    for (const value of all) {
+      await at(page, 'explore', { q: 'agent:odd "odd keys"' });
+      await rows.first().click();
+      const node = detail.locator('.node', { has: page.locator('.v', { hasText: new RegExp(`^${value}$`) }) });
+      await node.hover();
+      await node.getByRole('button', { name: /^Column/ }).click();
+      await page.locator('.row .c-x', { hasText: new RegExp(`^${value}$`) }).first().waitFor();
+      await node.getByRole('button', { name: /^Only/ }).click();
+      await until(async () => params(page).q.includes(value), `the term of ${value}`);
+      await becomes(total, 1, params(page).q);
+      assert.equal(await page.locator('.wrongness').count(), 0, params(page).q);
+      await page.reload();
+      await page.locator('.row .c-x', { hasText: new RegExp(`^${value}$`) }).first().waitFor();
+    }
+  });
+  await check('a key that cannot be seen in the query is written as an escape', async () => {
+    await at(page, 'explore', { q: 'agent:odd "odd keys"' });
+    await rows.first().click();
+    const node = detail.locator('.node', { has: page.locator('.v', { hasText: /^h8$/ }) });
+    await node.hover();
+    await node.getByRole('button', { name: /^Only/ }).click();
+    await until(async () => (await page.locator('#q').inputValue()).includes('deep.`\\u202eturn`=h8'), 'the escape');
+  });
+  await check('the fields beside the rows name such keys, and their values filter', async () => {
+    await at(page, 'explore', { q: 'agent:odd' });
+    const side = page.locator('.facets');
+    await side.getByLabel('Find a field').fill('host name');
+    const facet = side.locator('.facet', { hasText: 'deep.`host name`' });
+    await facet.getByRole('button').first().click();
+    await facet.locator('li button', { hasText: 'h1' }).click();
+    await becomes(async () => params(page).q, 'agent:odd deep.`host name`=h1');
+    await becomes(total, 1);
+    await facet.locator('li button.on').click();
+    await becomes(async () => params(page).q, 'agent:odd');
+  });
+  await check('a key inside an array of objects: any element counts', async () => {
+    await put({ message: 'steps', agent: 'odd', steps: [{ tool: 'grep', ms: 3 }, { tool: 'sed run', ms: null }] });
+    await at(page, 'explore', { q: 'agent:odd steps' });
+    await rows.first().click();
+    const node = (text) => detail.locator('.node', { has: page.locator('.v', { hasText: new RegExp(`^${text}$`) }) });
+    await node('sed run').hover();
+    await node('sed run').getByRole('button', { name: /^Column/ }).click();
+    await page.locator('.row .c-x', { hasText: 'grep' }).first().waitFor();
+    assert.equal(await node('null').getByRole('button', { name: /^Only/ }).count(), 0);
+    await node('sed run').getByRole('button', { name: /^Only/ }).click();
+    await becomes(async () => params(page).q, 'agent:odd steps steps.tool="sed run"');
+    await becomes(total, 1);
+  });
   await quiet(page);
   const unexpected = wrong.filter((w) => !/net::ERR_FAILED/.test(w));
   await check('no error of a script, nothing that the policy refused', async () => assert.deepEqual(unexpected, []));
@@ -493,4 +547,4 @@ try {
 } finally {
   await browser.close();
 }
-done(50);
+done(54);

@@ -56,6 +56,7 @@ export interface Timeline {
 
 export interface Field {
   name: string;
+  query?: string; /* as a query writes it, where that is another */
   attribute: boolean;
   types: string[];
   entries: number;

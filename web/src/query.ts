@@ -12,10 +12,31 @@ export interface Token {
 
 const KEYWORDS = new Set(['AND', 'OR', 'NOT', 'TO', 'by', 'as', 'desc', 'asc', 'if', 'from', 'on', 'in']);
 
+/* names (docs/query-language.md, Names): what cannot be seen, and turns the text around it, is written as an escape */
+const HIDDEN = '\\u0000-\\u001f\\u007f-\\u00a0\\u00ad\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff';
+const NAME = new RegExp(`^(?![^]*[${HIDDEN}])[A-Za-z_@\\u0080-\\uffff][A-Za-z0-9_@.$\\u0080-\\uffff-]*$`);
+const RESERVED = new Set(['after', 'before', 'on', 'in']);
+
+/** How long the name at the start of a text is, when a piece of it stands in backticks; else 0. */
+function tickedLength(s: string): number {
+  let i = 0, ticks = false;
+  if (!/^[`A-Za-z_@\u0080-\uffff]/.test(s)) return 0;
+  for (;;) {
+    if (s[i] === '`') {
+      ticks = true;
+      for (i++; i < s.length && s[i] !== '`';) i += s[i] === '\\' ? 2 : 1;
+      if (s[++i] !== '.') break;
+    }
+    while (i < s.length && /[A-Za-z0-9_@.$\u0080-\uffff-]/.test(s[i] as string)) i++;
+    if (s[i] !== '`' || s[i - 1] !== '.') break;
+  }
+  return ticks ? Math.min(i, s.length) : 0;
+}
+
 /** Pieces for colouring; together they are the text. Lenient: whatever is not understood is text. */
 export function tokens(q: string): Token[] {
   const out: Token[] = [];
-  let i = 0, afterPipe = false;
+  let i = 0, afterPipe = false, name: number;
   const take = (kind: TokenKind, n: number) => {
     out.push({ kind, text: q.slice(i, i + n) });
     i += n;
@@ -30,7 +51,7 @@ export function tokens(q: string): Token[] {
       afterPipe = true;
       continue;
     } else if ((m = /^\*?"(?:\\.|[^"\\])*"?\*?/.exec(rest))) take('string', m[0].length);
-    else if ((m = /^`[^`]*`?/.exec(rest))) take('field', m[0].length);
+    else if ((name = tickedLength(rest))) take('field', name);
     else if (rest[0] === '/' && (m = /^\/(?:\\.|[^/\\\n])+\/[ims]*(?=[\s)|]|$)/.exec(rest)))
       take('regex', m[0].length);
     else if ((m = /^[()[\]{}]/.exec(rest))) take('paren', 1);
@@ -95,22 +116,40 @@ export function quote(s: string): string {
     .replace(/[\u0000-\u001f\u007f]/g, (c) => '\\u' + c.charCodeAt(0).toString(16).padStart(4, '0')) + '"';
 }
 
-export function fieldName(name: string): string {
-  return BARE.test(name) ? name : '`' + name.replace(/`/g, '') + '`';
+function ticked(key: string): string {
+  return '`' + key.replace(/[\\`]/g, '\\$&')
+    .replace(new RegExp(`[${HIDDEN}]`, 'g'), (c) => '\\u' + c.charCodeAt(0).toString(16).padStart(4, '0')) + '`';
 }
 
-/** Can a query name the key at this path? Below an object it can only be a plain one. */
-export function nameable(path: string, nested: boolean): boolean {
-  return !nested || BARE.test(path);
+/** The key at these steps of an entry as a query names it. */
+export function pathName(steps: string[]): string {
+  const whole = steps.join('.');
+  if (NAME.test(whole) && !RESERVED.has(whole)) return whole;
+  return steps.map((s, i) => (steps.length > 1 && NAME.test(i ? 'x' + s : s) && s && !s.includes('.') ? s : ticked(s))).join('.');
 }
 
-/** `field=value`, exactly; null: the field is missing. */
+/** What pathName wrote, as steps again; null: without backticks, a dot may be one in a key. */
+export function nameSteps(name: string): string[] | null {
+  if (!name.includes('`')) return null;
+  const out: string[] = [];
+  for (let rest = name; rest;) {
+    const m = /^(?:`((?:\\[^]|[^`\\])*)`|([^`.]*))(?:\.|$)/.exec(rest);
+    if (!m) return null;
+    const key = m[2] ?? (m[1] as string).replace(/\\(?:u([0-9a-f]{4})|([^]))/g, (_, hex: string | undefined, c: string) =>
+      (hex ? String.fromCharCode(parseInt(hex, 16)) : c === 'n' ? '\n' : c === 't' ? '\t' : c));
+    if (out.length || m[2] !== 'attributes') out.push(key);
+    rest = rest.slice(m[0].length);
+  }
+  return out;
+}
+
+/** `field=value`, exactly; null: the field is missing. `name`: as a query writes it. */
 export function term(name: string, value: Json): string {
-  if (value === null) return `-${fieldName(name)}:*`;
+  if (value === null) return `-${name}:*`;
   if (typeof value === 'string')
-    return `${fieldName(name)}=${BARE.test(value) && !KEYWORDS.has(value) && !/^(true|false|\d)/.test(value)
+    return `${name}=${BARE.test(value) && !KEYWORDS.has(value) && !/^(true|false|\d)/.test(value)
       ? value : quote(value)}`;
-  return `${fieldName(name)}=${typeof value === 'object' ? quote(JSON.stringify(value)) : String(value)}`;
+  return `${name}=${typeof value === 'object' ? quote(JSON.stringify(value)) : String(value)}`;
 }
 
 /** The messages of a pattern, `read <text> in <int> ms`. */

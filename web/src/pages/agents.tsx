@@ -7,7 +7,7 @@ import { Empty, Problem, Spark, Tabs } from '../parts/common';
 import { shows } from '../parts/listing';
 import { Table } from '../parts/table';
 import { TimePicker } from '../parts/timepicker';
-import { fieldName, quote, term } from '../query';
+import { quote, term } from '../query';
 import { now, q, range } from '../state';
 import { go, href, route, setParams } from '../url';
 import { Figure } from './traces';
@@ -70,7 +70,7 @@ interface Agent {
 }
 
 function One({ name }: { name: string }) {
-  const at = range.value, filter = `${fieldName('agent')}=${quote(name)}`;
+  const at = range.value, filter = `agent=${quote(name)}`;
   const { data, error } = useLoad(`agent ${name} ${JSON.stringify(at)} ${now.value}`, (s) =>
     get<Agent>(`/api/v1/agents/${encodeURIComponent(name)}`, { ...at }, s));
   const slow = useLoad(`slow ${name} ${JSON.stringify(at)}`, (s) =>

@@ -47,10 +47,13 @@ export function Detail({ row, actions, onClose, onStep }:
   );
 }
 
-/** Attributes among the other fields; the message stands above already. */
+/** Attributes among the other fields, but for those of the same name; the message stands above already. */
 function fieldsOf(row: Row): Json {
   const { message: _message, attributes, ...rest } = row;
-  return { ...rest, ...(attributes && typeof attributes === 'object' && !Array.isArray(attributes) ? attributes : {}) };
+  if (!attributes || typeof attributes !== 'object' || Array.isArray(attributes)) return rest;
+  const all = Object.entries(attributes), alike = all.filter(([k]) => k === 'attributes' || Object.hasOwn(row, k));
+  return { ...rest, ...Object.fromEntries(all.filter((e) => !alike.includes(e))),
+    ...(alike.length ? { attributes: Object.fromEntries(alike) } : {}) };
 }
 
 interface ContextAnswer {

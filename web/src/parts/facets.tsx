@@ -19,7 +19,7 @@ export function Facets({ q, range, stamp, onTerm, onColumn, columns }: {
   const [find, setFind] = useState('');
   const filter = filterOf(q);
   const { data } = useLoad('fields' + stamp, (s) => fields(filter, range, s));
-  const all = (data?.fields ?? []).filter((f) => !NEVER.has(f.name))
+  const all = (data?.fields ?? []).filter((f) => !NEVER.has(written(f)))
     .sort((a, b) => place(a) - place(b) || b.entries - a.entries);
   const shown = find ? all.filter((f) => f.name.toLowerCase().includes(find.toLowerCase())) : all;
   return (
@@ -27,16 +27,20 @@ export function Facets({ q, range, stamp, onTerm, onColumn, columns }: {
       <input type="search" placeholder="Find a field" aria-label="Find a field" value={find} spellcheck={false}
              onInput={(e) => setFind((e.currentTarget as HTMLInputElement).value)} />
       {shown.slice(0, 80).map((f) => (
-        <Facet key={f.name} field={f} q={q} filter={filter} range={range} stamp={stamp} onTerm={onTerm}
-               onColumn={onColumn} column={columns.includes(f.name)} />
+        <Facet key={written(f)} field={f} q={q} filter={filter} range={range} stamp={stamp} onTerm={onTerm}
+               onColumn={onColumn} column={columns.includes(written(f))} />
       ))}
       {data && !shown.length && <p class="dim">No field is called so.</p>}
     </aside>
   );
 }
 
+function written(f: Field): string {
+  return f.query ?? f.name;
+}
+
 function place(f: Field): number {
-  const i = FIRST.indexOf(f.name);
+  const i = FIRST.indexOf(written(f));
   return i < 0 ? FIRST.length : i;
 }
 
@@ -44,18 +48,18 @@ function Facet({ field, q, filter, range, stamp, onTerm, onColumn, column }: {
   field: Field; q: string; filter: string; range: Range; stamp: string; column: boolean;
   onTerm: (term: string, negate: boolean) => void; onColumn: (field: string) => void;
 }) {
-  const [open, setOpen] = useState(OPEN.has(field.name));
+  const [open, setOpen] = useState(OPEN.has(written(field)));
   return (
     <section class="facet">
       <h3>
         <button type="button" aria-expanded={open} onClick={() => setOpen(!open)}>
-          <span class="fold">{open ? '▾' : '▸'}</span> {plain(field.name)}
+          <span class="fold">{open ? '▾' : '▸'}</span> {plain(written(field))}
         </button>
         <span class="dim" title={`${count(field.entries)} entries have it`}>{short(field.entries)}</span>
         <button type="button" class="add" aria-pressed={column} title={column ? 'Take the column away' : 'As a column'}
-                aria-label={`Column ${plain(field.name)}`} onClick={() => onColumn(field.name)}><Icon name="column" /></button>
+                aria-label={`Column ${plain(written(field))}`} onClick={() => onColumn(written(field))}><Icon name="column" /></button>
       </h3>
-      {open && <FacetValues name={field.name} q={q} filter={filter} range={range} stamp={stamp} onTerm={onTerm} />}
+      {open && <FacetValues name={written(field)} q={q} filter={filter} range={range} stamp={stamp} onTerm={onTerm} />}
     </section>
   );
 }

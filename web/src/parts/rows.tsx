@@ -4,6 +4,7 @@ import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { ApiError, type Range, type Row, aborted, query } from '../api';
 import { clock, own, plain } from '../format';
 import { useSize } from '../hooks';
+import { nameSteps } from '../query';
 import { Level } from './common';
 
 const PAGE = 200, PAGES_KEPT = 60, TALLEST = 30e6;
@@ -19,13 +20,14 @@ export const DEFAULT_COLUMNS: Column[] = [{ name: 'timestamp', width: 150 }, { n
 export function columnsFrom(text: string | undefined): Column[] {
   if (!text) return DEFAULT_COLUMNS;
   return text.split('!').filter(Boolean).map((part) => {
-    const m = /^(.*)~(\d+)$/.exec(part);
-    return m ? { name: m[1] as string, width: Number(m[2]) } : { name: part, width: part === 'message' ? 0 : 130 };
+    const m = /^(.*?)(?:~(\d+))?$/.exec(part) as RegExpExecArray;
+    const name = (m[1] as string).replace(/%(21|25|7e)/g, (_, hex: string) => String.fromCharCode(parseInt(hex, 16)));
+    return { name, width: m[2] ? Number(m[2]) : name === 'message' ? 0 : 130 };
   });
 }
 
 export function columnsText(columns: Column[]): string | undefined {
-  const text = columns.map((c) => `${c.name}~${c.width}`).join('!');
+  const text = columns.map((c) => `${c.name.replace(/[!%~]/g, (k) => '%' + k.charCodeAt(0).toString(16))}~${c.width}`).join('!');
   return text === DEFAULT_COLUMNS.map((c) => `${c.name}~${c.width}`).join('!') ? undefined : text;
 }
 
@@ -81,12 +83,22 @@ export class Pages {
 
 export function cell(row: Row, name: string): unknown {
   if (Object.hasOwn(row, name)) return row[name];
-  const parts = name.replace(/^attributes\./, '').split('.');
-  let at: unknown = row.attributes;
-  const direct = own(at as Row | undefined, parts.join('.'));
-  if (direct !== undefined) return direct;
-  for (const part of parts) at = at && typeof at === 'object' ? own(at as Row, part) : undefined;
-  return at;
+  const exact = nameSteps(name);
+  return inside(row.attributes, exact ?? name.replace(/^attributes\./, '').split('.'), !exact);
+}
+
+/** What is at these keys, of which some may be one with dots; of an array what is there in its elements. */
+function inside(at: unknown, keys: string[], dotted: boolean): unknown {
+  if (!keys.length || at === undefined || at === null) return at;
+  if (Array.isArray(at)) {
+    const all = at.flatMap((v) => inside(v, keys, dotted) ?? []);
+    return all.length ? all : undefined;
+  }
+  for (let n = 1; typeof at === 'object' && n <= (dotted ? keys.length : 1); n++) {
+    const found = inside(own(at as Row, keys.slice(0, n).join('.')), keys.slice(n), dotted);
+    if (found !== undefined) return found;
+  }
+  return undefined;
 }
 
 /** What a line says when an entry has no message. */
