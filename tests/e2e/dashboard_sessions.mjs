@@ -17,10 +17,10 @@ const order = page.getByRole('combobox', { name: 'order' });
 /** The parts of the canvas in the line of span `i` that are drawn, right of the names: [from, to, ...] */
 async function bar(i) {
   return await page.locator('.waterfall').evaluate((e, n) => {
-    const c = e.querySelector('canvas'), k = devicePixelRatio, w = e.clientWidth, names = Math.min(360, Math.max(180, w * 0.32));
+    const c = e.querySelector('canvas'), k = devicePixelRatio, w = e.clientWidth, names = parseFloat(getComputedStyle(e).getPropertyValue('--names'));
     const d = c.getContext('2d').getImageData(0, Math.round((n * 24 + 12 - e.scrollTop) * k), c.width, 1).data;
     let first = -1, last = -1, changes = 0, was = false;
-    for (let x = Math.round(names * k); x < (w - 86) * k; x++) {
+    for (let x = Math.round(names * k); x < (w - 8) * k; x++) {
       const on = d[x * 4 + 3] > 200;
       if (on && first < 0) first = x;
       if (on) last = x;
@@ -33,6 +33,7 @@ async function bar(i) {
 const spans = async () => await page.locator('.span .name').evaluateAll((all) => all.map((e) => ({
   text: e.innerText.trim(), y: e.closest('.span').getBoundingClientRect().y, inset: parseFloat(getComputedStyle(e).paddingLeft) }))
   .sort((a, b) => a.y - b.y));
+const names = async () => await page.locator('.waterfall').evaluate((e) => parseFloat(getComputedStyle(e).getPropertyValue('--names')));
 const span = (text) => page.locator('.span', { hasText: text });
 
 try {
@@ -123,7 +124,12 @@ try {
     await span('run the tests').locator('.mark[title=Failed]').waitFor();
     await span('run the tests').click();
     await page.locator('.detail .message', { hasText: '3 tests failed' }).waitFor();
-    assert.match(await page.locator('.detail .body').innerText(), /self_ms/);
+    const text = await page.locator('.detail .body').innerText();
+    assert.match(text, /state\s+failed[\s\S]*took\s+1m 30s/);
+    assert.match(text, /ExitStatus/);
+    assert.doesNotMatch(text, /null/);
+    await page.locator('.detail .line', { hasText: 'a slow test: 41 s' }).waitFor();
+    assert.ok(params(page).span === 'r5', 'the address says which');
   });
   await check('j and k step through spans, arrows fold and open them', async () => {
     await span('research').locator('.name').first().click();
@@ -145,13 +151,85 @@ try {
     await page.getByRole('button', { name: 'Log lines' }).click();
     await becomes(async () => await page.locator('.span').count(), 6);
     const before = await bar(3), box = await page.locator('.waterfall').boundingBox();
-    await page.mouse.move(box.x + Math.min(360, box.width * 0.32) + 8, box.y + 200);
+    await page.mouse.move(box.x + await names() + 8, box.y + 200);
     await page.keyboard.down('Control');
     for (let i = 0; i < 6; i++) await page.mouse.wheel(0, -100);
     await page.keyboard.up('Control');
     await until(async () => (await bar(3)).width > before.width * 2, 'wider');
     await page.mouse.dblclick(box.x + box.width - 200, box.y + 200);
     await becomes(async () => (await bar(3)).width, before.width);
+  });
+  await check('round times above the bars, and a line at the pointer that says when', async () => {
+    const marks = page.locator('.axis .marks span');
+    await becomes(async () => (await marks.allInnerTexts()).slice(0, 3), ['0', '1m', '2m']);
+    const root = await bar(0), tests = await bar(4), box = await page.locator('.waterfall').boundingBox();
+    const minute = (await marks.nth(1).boundingBox()).x - (await marks.nth(0).boundingBox()).x;
+    assert.ok(Math.abs(minute / root.width - 60 / 420) < 0.01);
+    await page.mouse.move(box.x + await names() + tests.from + 2, box.y + 60);
+    await until(async () => /^\+4m (19|20|21)s$/.test(await page.locator('.pointer').evaluate((e) => e.dataset.time)), 'the time at the pointer');
+  });
+  await check('a drag above the bars zooms, + and - do, 0 shows all', async () => {
+    const before = await bar(4), small = await page.locator('.small-trace').boundingBox();
+    await page.mouse.move(small.x + small.width * 0.6, small.y + 10);
+    await page.mouse.down();
+    await page.mouse.move(small.x + small.width * 0.8, small.y + 10, { steps: 4 });
+    await page.mouse.up();
+    await until(async () => (await bar(4)).width > before.width * 3, 'zoomed');
+    const zoomed = (await bar(4)).width;
+    await page.keyboard.press('0');
+    await becomes(async () => (await bar(4)).width, before.width);
+    await page.keyboard.press('+');
+    await until(async () => (await bar(4)).width > before.width * 1.4, 'closer');
+    assert.ok((await bar(4)).width < zoomed);
+    await page.keyboard.press('-');
+    await until(async () => Math.abs((await bar(4)).width - before.width) < 3, 'as before');
+    await page.keyboard.press('0');
+  });
+  await check('how long stands beside the bars; tokens and cost as chips beside the names; marks are explained', async () => {
+    const length = await span('run the tests').locator('.length').boundingBox(), box = await page.locator('.waterfall').boundingBox(), b = await bar(4);
+    assert.equal(await span('run the tests').locator('.length').innerText(), '1m 30s');
+    assert.ok(Math.abs(length.x - (box.x + await names() + b.from + b.width)) < 12, `${length.x}`);
+    assert.deepEqual(await page.locator('.span').nth(5).locator('.heatchip').allInnerTexts(), ['93k', '$0.31']);
+    assert.match(await page.locator('.marks-legend').innerText(), /critical path[\s\S]*error/);
+  });
+  await check('a gap that is left out is torn out and says how long it was', async () => {
+    await page.getByRole('button', { name: 'Press gaps together' }).click();
+    await becomes(async () => await page.locator('.axis .marks em').allInnerTexts(), ['4m 8s']);
+    await page.locator('.marks-legend', { hasText: 'idle time left out' }).waitFor();
+    await page.getByRole('button', { name: 'Press gaps together' }).click();
+  });
+  await check('Esc closes the span, Enter opens the first one', async () => {
+    await span('run the tests').click();
+    await page.locator('.detail').waitFor();
+    await page.keyboard.press('Escape');
+    await becomes(async () => await page.locator('.detail').count(), 0);
+    await page.keyboard.press('Enter');
+    await page.locator('.detail', { hasText: 'ship the release' }).waitFor();
+    await page.keyboard.press('Escape');
+  });
+  await check('a trace without spans is a conversation, and its calls are bars', async () => {
+    const t = Date.now() - 40e3, one = (n, more) => ({ trace_id: 't-flat', session_id: 's-flat', agent: 'assistant', timestamp: new Date(t + n * 1000).toISOString(), ...more });
+    await put(one(0, { agent: 'user', event: 'user_message', message: 'Which flights are there?' }),
+      one(1, { event: 'tool_call', tool: 'search', call_id: 'f1', input: { from: 'SFO' } }), one(5, { event: 'tool_result', tool: 'search', call_id: 'f1', output: 'two flights', duration_ms: 4000 }),
+      one(6, { event: 'tool_call', tool: 'book', call_id: 'f2', input: { flight: 7 } }), one(8, { event: 'tool_result', tool: 'book', call_id: 'f2', status: 'error', level: 'error', output: 'sold out', duration_ms: 2000 }),
+      one(10, { event: 'assistant_message', message: 'The second is sold out.' }));
+    await at(page, 'traces', { q: 'trace_id=t-flat' });
+    await row('Which flights').waitFor();
+    await row('Which flights').click();
+    await page.locator('.said.user', { hasText: 'Which flights are there?' }).waitFor();
+    await page.locator('.toolcall.bad', { hasText: 'sold out' }).waitFor();
+    await page.getByRole('tab', { name: 'Waterfall' }).click();
+    await page.locator('.span').nth(3).waitFor();
+    await until(async () => (await bar(1)).width > 20, 'a bar');
+    const search = await bar(1), book = await bar(2);
+    assert.ok(Math.abs(search.width / book.width - 2) < 0.1, `${search.width} ${book.width}`);
+    await span('book').locator('.mark[title=Failed]').waitFor();
+    await span('book').click();
+    await page.locator('.detail', { hasText: 'sold out' }).waitFor();
+    await page.goBack();
+    await page.goBack();
+    await at(page, 'traces/t-release');
+    await page.locator('.span').nth(5).waitFor();
   });
   await check('a running span: marked, hatched up to now, no duration', async () => {
     await at(page, 'traces/t-running');
@@ -225,8 +303,8 @@ try {
     await becomes(shown, bad);
     await page.getByRole('combobox', { name: 'Agent' }).selectOption({ label: 'user' });
     await becomes(async () => params(page).q, '* | sessions | where errors > 0 | where agent_names=user');
-    await becomes(shown, 2);
-    assert.ok(bad > 2);
+    await becomes(shown, 3);
+    assert.ok(bad > 3);
     await page.getByRole('button', { name: 'With errors' }).click();
     await page.getByRole('combobox', { name: 'Agent' }).selectOption('');
     await becomes(async () => params(page).q, undefined);
@@ -365,4 +443,4 @@ try {
 } finally {
   await browser.close();
 }
-done(36);
+done(42);

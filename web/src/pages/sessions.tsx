@@ -2,7 +2,7 @@
 import { useState } from 'preact/hooks';
 import { type Row, get } from '../api';
 import { clock, count, duration, money, plain, short, visible } from '../format';
-import { useLoad } from '../hooks';
+import { useLoad, usePeers } from '../hooks';
 import { Empty, Level, Peers, Problem, Tabs } from '../parts/common';
 import { Listing, shows } from '../parts/listing';
 import { Table } from '../parts/table';
@@ -49,6 +49,7 @@ interface Session {
 type View = 'talk' | 'lines' | 'figures';
 
 function One({ id }: { id: string }) {
+  const peers = usePeers('sessions', id);
   const [most, setMost] = useState(2000);
   const { data, error } = useLoad(`session ${id} ${most} ${now.value}`, (s) =>
     get<Session>(`/api/v1/sessions/${encodeURIComponent(id)}`, { limit: most }, s));
@@ -69,7 +70,7 @@ function One({ id }: { id: string }) {
         <h2><span>{plain(s.first_user) || 'Session'}</span> <span class="dim mono">{visible(id)}</span></h2>
         <nav class="ways">
           <a href={href('explore', '', { q: `session_id=${quote(id)}`, from: 'all' })}>Its entries</a>
-          <Peers page="sessions" id={id} />
+          <Peers step={peers} />
         </nav>
         <dl>
           <Figure name="took" value={typeof s.duration_ms === 'number' ? duration(s.duration_ms) : '–'} />

@@ -1,14 +1,17 @@
-/** Traces: the list, and one as a waterfall. */
-import { useState } from 'preact/hooks';
-import { type Row, get } from '../api';
+/** Traces: the list, and one as a waterfall or, where it has no spans, a conversation. */
+import { useMemo } from 'preact/hooks';
+import { type Row, get, query } from '../api';
 import { count, duration, money, plain, short, visible } from '../format';
 import { useLoad, usePeers } from '../hooks';
-import { Empty, Problem, Tabs } from '../parts/common';
-import { JsonTree } from '../parts/jsontree';
+import { Empty, Peers, Problem, Tabs } from '../parts/common';
 import { Listing } from '../parts/listing';
-import { type Measure, Waterfall, nameOf } from '../parts/waterfall';
-import { quote } from '../query';
+import { SpanDetail } from '../parts/spandetail';
+import { Talk } from '../parts/talk';
+import { Waterfall } from '../parts/waterfall';
+import { term } from '../query';
+import { type Measure, rowsOf } from '../spans';
 import { now } from '../state';
+import { type Said, type Turn, turns } from '../turns';
 import { href, route, setParams } from '../url';
 
 export function Traces() {
@@ -33,62 +36,79 @@ interface Trace {
   warnings: unknown[];
 }
 
+type View = 'bars' | 'talk';
+
 function One({ id }: { id: string }) {
-  usePeers('traces', id);
-  const logs = route.value.params.logs === '1';
+  const peers = usePeers('traces', id);
+  const { params } = route.value, logs = params.logs === '1';
   const { data, error } = useLoad(`trace ${id} ${logs} ${now.value}`, (s) =>
     get<Trace>(`/api/v1/traces/${encodeURIComponent(id)}`, { logs: logs || undefined }, s));
-  const measure = (route.value.params.by as Measure) || 'duration';
-  const [selected, select] = useState(0);
+  const spanless = data !== undefined && !data.spans.some((r) => r.state !== 'log');
+  /* without spans a conversation says more than points on a line */
+  const view: View = params.view === 'bars' || params.view === 'talk' ? params.view : spanless ? 'talk' : 'bars';
+  const said = useLoad(`said ${id} ${view === 'talk' || spanless} ${now.value}`, async (s) => (view === 'talk' || spanless
+    ? (await query(`${term('trace_id', id)} | sort by timestamp, seq | limit ${MOST}`, {}, s)).rows : []));
+  const talk = useMemo(() => (spanless ? turns(said.data ?? []) : []), [spanless, said.data]);
+  const rows = useMemo(() => (spanless ? rowsOf(talk) : data?.spans ?? []), [spanless, talk, data]);
+  const measure = (params.by as Measure) || 'duration';
+  const start = useMemo(() => rows.reduce((m, r) => Math.min(m, Date.parse(String(r.start))), Infinity), [rows]);
   if (error) return <Problem error={error} />;
   if (!data) return <p class="dim pad">…</p>;
-  const s = data.summary ?? {};
-  const row = data.spans[selected], session = String(data.spans.find((x) => x.session_id)?.session_id ?? '');
+  const s = data.summary ?? {}, session = String(data.spans.find((x) => x.session_id)?.session_id ?? rows.find((x) => x.session_id)?.session_id ?? '');
+  const name = (i: number) => (rows[i]?.span_id && rows[i]?.state !== 'log' ? String(rows[i]?.span_id) : `#${i}`);
+  const selected = !params.span ? -1 : params.span[0] === '#' ? Number(params.span.slice(1)) : rows.findIndex((r) => r.span_id === params.span && r.state !== 'log');
+  const select = (i: number) => setParams({ span: i < 0 ? undefined : name(i) }, true), row = rows[selected];
+  const asked = talk.find((t): t is Said => t.kind === 'said' && t.role === 'user');
+  const spans = Number(s.spans ?? data.spans.length);
+  const tabs = <Tabs<View> label="Views" value={view} onPick={(v) => setParams({ view: v })} options={[['bars', 'Waterfall'], ['talk', 'Conversation']]} />;
   return (
     <div class="page">
-      <header class="summary">
-        <h2>{plain(s.name) || 'Trace'} <span class="dim mono">{visible(id)}</span></h2>
+      <header class="summary headed">
+        <h2><span>{plain(asked?.text ?? s.name) || 'Trace'}</span> <span class="dim mono">{visible(id)}</span></h2>
+        <nav class="ways">
+          <a href={href('explore', '', { q: term('trace_id', id), from: 'all' })}>Its entries</a>
+          {session && <a href={href('sessions', session)}>Its session</a>}
+          <Peers step={peers} />
+        </nav>
         <dl>
           <Figure name="took" value={typeof s.duration_ms === 'number' ? duration(s.duration_ms) : '–'} />
-          <Figure name="spans" value={count(Number(s.spans ?? data.spans.length))} />
+          {spans ? <Figure name="spans" value={count(spans)} /> : <Figure name="entries" value={count(Number(s.entries ?? 0))} />}
           <Figure name="agents" value={String(s.agents ?? '–')} />
+          {!spans && <Figure name="tool calls" value={count(Number(s.tool_calls ?? 0))} />}
           <Figure name="errors" value={count(Number(s.errors ?? 0))} bad={Number(s.errors ?? 0) > 0} />
-          <Figure name="tokens" value={s.tokens ? short(Number(s.tokens)) : '–'} />
-          <Figure name="cost" value={typeof s.cost_usd === 'number' ? money(s.cost_usd) : '–'} />
+          {s.tokens ? <Figure name="tokens" value={short(Number(s.tokens))} /> : null}
+          {typeof s.cost_usd === 'number' && <Figure name="cost" value={money(s.cost_usd)} />}
         </dl>
-        <nav class="ways">
-          <a href={href('explore', '', { q: `trace_id=${quote(id)}`, from: 'all' })}>Its entries</a>
-          {session && <a href={href('sessions', session)}>Its session</a>}
-        </nav>
       </header>
-      <div class="tools">
-        <Tabs<Measure> label="Bars show" value={measure} onPick={(v) => setParams({ by: v === 'duration' ? undefined : v }, true)}
-                       options={[['duration', 'Time'], ['tokens', 'Tokens'], ['cost', 'Cost']]} />
-        <span class="fill" />
-        <button type="button" aria-pressed={route.value.params.gaps === '1'}
-                onClick={() => setParams({ gaps: route.value.params.gaps === '1' ? undefined : '1' }, true)}>Press gaps together</button>
-        <button type="button" aria-pressed={logs} onClick={() => setParams({ logs: logs ? undefined : '1' }, true)}>Log lines</button>
-      </div>
-      {data.spans.length ? (
-        <div class="below">
-          <Waterfall rows={data.spans} selected={selected} onSelect={select} measure={measure}
-                     squeezed={route.value.params.gaps === '1'} />
-          {row && (
-            <aside class="detail" aria-label="Span">
-              <header><strong>{plain(nameOf(row))}</strong><span class="fill" />
-                {row.span_id && <a href={href('explore', '', { q: `span_id=${quote(String(row.span_id))}`, from: 'all' })}>Entries</a>}</header>
-              {row.message && <p class="message">{visible(String(row.message))}</p>}
-              <div class="body"><JsonTree value={row} actions={{}} /></div>
-            </aside>
-          )}
-        </div>
-      ) : (
-        <Empty title="A trace without spans">
-          <p>Its entries name no spans. <button type="button" class="link" onClick={() => setParams({ logs: '1' })}>Show them as lines</button>.</p>
-        </Empty>
+      {view === 'talk' ? <Talk rows={said.data ?? NONE} lead={tabs} /> : (
+        <>
+          <div class="tools">
+            {tabs}
+            <span class="fill" />
+            {!spanless && (
+              <Tabs<Measure> label="Bars show" value={measure} onPick={(v) => setParams({ by: v === 'duration' ? undefined : v })}
+                             options={[['duration', 'Time'], ['tokens', 'Tokens'], ['cost', 'Cost']]} />
+            )}
+            <button type="button" aria-pressed={params.gaps === '1'}
+                    onClick={() => setParams({ gaps: params.gaps === '1' ? undefined : '1' }, true)}>Press gaps together</button>
+            {!spanless && <button type="button" aria-pressed={logs} onClick={() => setParams({ logs: logs ? undefined : '1', span: undefined }, true)}>Log lines</button>}
+          </div>
+          <div class="below">
+            <Waterfall rows={rows} selected={selected} onSelect={select} onClose={() => select(-1)} measure={measure} squeezed={params.gaps === '1'} />
+            {row && <SpanDetail row={row} trace={id} start={start} entries={spanless ? entriesOf(talk[selected]) : undefined} onClose={() => select(-1)}
+                                onStep={(by) => select(Math.max(0, Math.min(rows.length - 1, selected + by)))} />}
+          </div>
+        </>
       )}
     </div>
   );
+}
+
+const NONE: Row[] = [];
+const MOST = 5000;
+
+function entriesOf(t: Turn | undefined): Row[] {
+  return !t ? [] : t.kind === 'call' ? [t.call, t.result].filter((r): r is Row => r !== undefined) : [t.row];
 }
 
 export function Figure({ name, value, bad = false }: { name: string; value: string; bad?: boolean }) {

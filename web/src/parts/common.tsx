@@ -1,7 +1,6 @@
 import type { ComponentChildren } from 'preact';
 import type { ApiError } from '../api';
 import { LEVELS, visible } from '../format';
-import { usePeers } from '../hooks';
 
 export function Problem({ error }: { error: ApiError | undefined }) {
   if (!error) return null;
@@ -61,9 +60,8 @@ export function Tabs<T extends string>({ value, options, onPick, label }:
   );
 }
 
-/** To the one before and after this in the list it was opened from. */
-export function Peers({ page, id }: { page: string; id: string }) {
-  const step = usePeers(page, id);
+/** To the one before and after this in the list it was opened from (usePeers). */
+export function Peers({ step }: { step: (by: number) => void }) {
   return (
     <span class="steps">
       <button type="button" title="Before it in the list ([)" aria-label="Before it in the list" onClick={() => step(-1)}>‹</button>
