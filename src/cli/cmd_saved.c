@@ -172,12 +172,20 @@ static str window(struct arena *a, const struct jv *d)
     return z ? str_c(z) : from;
 }
 
+/* "explore", "traces/4bf92f" */
+static str page_of(struct arena *a, const struct jv *d)
+{
+    str page = jv_get_str(d, "page"), id = jv_get_str(d, "id");
+    char *z = id.n ? arena_printf(a, "%.*s/%.*s", STR_FMT(page), STR_FMT(id)) : NULL;
+    return z ? str_c(z) : page;
+}
+
 static void view_cells(struct buf *b, struct arena *a, const struct jv *d)
 {
     const struct jv *p = jv_get(d, "params");
     cell(b, "name", jv_get_str(d, "name"));
     cell(b, "title", jv_get_str(d, "title"));
-    cell(b, "page", jv_get_str(d, "page"));
+    cell(b, "page", page_of(a, d));
     cell(b, "window", window(a, p));
     cell(b, "query", or_dash(jv_get_str(p, "q")));
     cell(b, "changed", seconds(a, d, "changed"));
@@ -320,6 +328,8 @@ static int saved_show(struct cli *c, struct target *t)
     } else if (rc == 0) {
         print_heads(c, &a, d);
         field(&c->out, "page", jv_get_str(d, "page"));
+        if (jv_get_str(d, "id").n)
+            field(&c->out, "id", jv_get_str(d, "id"));
         JV_EACH(p, jv_get(d, "params"))
         {
             char name[40];
@@ -329,6 +339,33 @@ static int saved_show(struct cli *c, struct target *t)
     }
     arena_deinit(&a);
     return rc;
+}
+
+/* The query of a view: its q, of the entries that its id is about. *ret NULL: out of memory. */
+static int query_of(struct cli *c, const struct jv *d, struct arena *a, const char **ret)
+{
+    static const char *const about[][2] = { { "traces", "trace_id" },
+                                            { "sessions", "session_id" },
+                                            { "agents", "agent" } };
+    str q = jv_get_str(jv_get(d, "params"), "q"), id = jv_get_str(d, "id");
+    str page = jv_get_str(d, "page");
+    struct buf b;
+    *ret = id.n ? NULL : arena_strz(a, q);
+    for (size_t i = 0; id.n && i < sizeof about / sizeof *about; i++) {
+        if (!str_eq(page, str_c(about[i][0])))
+            continue;
+        buf_init(&b, (size_t)1 << 20);
+        buf_printf(&b, "%s=", about[i][1]);
+        data_quote(&b, id);
+        buf_puts(&b, q.n ? " | where " : "");
+        buf_putstr(&b, q);
+        *ret = buf_ok(&b) ? arena_strz(a, buf_str(&b)) : NULL;
+        buf_deinit(&b);
+        return 0;
+    }
+    return !id.n ? 0
+                 : cli_fail(c, EXIT_DATA, "open it in the dashboard",
+                            "the page %.*s of one thing is no list of entries", STR_FMT(page));
 }
 
 /* a moment of the view, unless the option says another */
@@ -356,14 +393,14 @@ static int saved_run(struct cli *c, struct target *t)
     arena_init(&a, 64u << 20);
     int rc = load(c, t, &view_noun, c->args[1], &a, &d);
     const struct jv *params = rc == 0 ? jv_get(d, "params") : NULL;
-    str text = jv_get_str(params, "q");
+    if (rc == 0)
+        rc = query_of(c, d, &a, &q.text);
     if (rc == 0)
         rc = moment(c, "since", params, "from", TS_MIN, &q.start);
     if (rc == 0)
         rc = moment(c, "until", params, "to", TS_MAX, &q.end);
     if (rc == 0) {
-        q.text = text.n ? arena_printf(&a, "%.*s", STR_FMT(text)) : "";
-        q.own = text;
+        q.own = q.text ? str_c(q.text) : STR_NULL;
         rc = q.text ? answer_print(c, t, &q, &rows) : cli_fail(c, EXIT_OS, NULL, "out of memory");
     }
     arena_deinit(&a);

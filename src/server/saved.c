@@ -1,6 +1,6 @@
 /* saved.c: from a document to a saved view or a dashboard, every member checked.
  *
- *   view       {name?, title, page, params: {q, from, to, ...}}
+ *   view       {name?, title, page, id?, params: {q, from, to, ...}}
  *   dashboard  {name?, title, from?, to?, refresh?, panels: [{title, type, q, w, h, options}]}
  *
  * `rev` says what it was made from; `created changed changed_by builtin` are the server's own
@@ -21,8 +21,9 @@
 #define LIST_MAX 32
 #define REFRESH_MAX NS_PER_DAY
 
-static const char *const view_keys[] = { "name",    "title",   "page",       "params",  "rev",
-                                         "created", "changed", "changed_by", "builtin", NULL };
+static const char *const view_keys[] = { "name",       "title",   "page",    "id",
+                                         "params",     "rev",     "created", "changed",
+                                         "changed_by", "builtin", NULL };
 static const char *const board_keys[] = { "name",    "title",      "from",    "to",
                                           "refresh", "panels",     "rev",     "created",
                                           "changed", "changed_by", "builtin", NULL };
@@ -30,6 +31,8 @@ static const char *const panel_keys[] = { "title", "type", "q", "w", "h", "optio
 static const char *const pages[] = { "explore",  "live",   "patterns", "traces",
                                      "sessions", "agents", "tools",    "models",
                                      "issues",   "alerts", "health",   NULL };
+/* those that are also about one thing */
+static const char *const id_pages[] = { "traces", "sessions", "agents", "issues", "alerts", NULL };
 static const char *const types[] = { "line", "bar", "table", "number", "heatmap", "logs", NULL };
 
 enum option_kind { OPTION_WORD, OPTION_WORDS, OPTION_BOOL, OPTION_NUMBER };
@@ -408,12 +411,29 @@ static int put_params(struct buf *b, const struct tree *params, struct err *err)
     return 0;
 }
 
+/* which trace, session, agent, issue or rule the page is about; "" is all of them */
+static int read_id(const struct tree *doc, str page, str *ret, struct err *err)
+{
+    *ret = STR("");
+    int rc = tree_text(doc, "id", SAVED_ID_MAX, ret, err);
+    if (rc < 0 || !ret->n)
+        return rc;
+    for (const char *const *p = id_pages; *p; p++)
+        if (str_eq(page, str_c(*p)))
+            return 0;
+    FAIL(tree_get(doc, "id"), "the page %.*s has no id", STR_FMT(page));
+    err_hint(err, "traces, sessions, agents, issues and alerts have one");
+    return ERR_INVALID;
+}
+
 static int put_view(struct buf *b, const struct tree *doc, ts_ns now, struct err *err)
 {
     const struct tree *params = tree_get(doc, "params"), *q;
-    str page, from = STR_NULL, to = STR_NULL;
+    str page, id, from = STR_NULL, to = STR_NULL;
     bool first = false;
     int rc = read_word(tree_get(doc, "page"), "page", pages, "explore", &page, err);
+    if (rc == 0)
+        rc = read_id(doc, page, &id, err);
     if (rc < 0)
         return rc;
     if (tree_is_null(params) || params->kind != TREE_MAP)
@@ -429,6 +449,8 @@ static int put_view(struct buf *b, const struct tree *doc, ts_ns now, struct err
     if (rc < 0)
         return rc;
     json_kv_str(b, &first, "page", page);
+    if (id.n)
+        json_kv_str(b, &first, "id", id);
     json_key(b, &first, "params");
     return put_params(b, params, err);
 }

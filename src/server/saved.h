@@ -9,6 +9,7 @@
 #include "alert/tree.h"
 #include "meta/docs.h"
 
+#define SAVED_ID_MAX 16384  /* bytes */
 #define SAVED_TITLE_MAX 128 /* characters */
 #define SAVED_PANELS_MAX 50
 #define SAVED_PARAMS_MAX 32 /* members of params */

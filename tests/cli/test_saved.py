@@ -3,7 +3,7 @@ import json
 import os
 import unittest
 
-from clitest import CONFIG, DONE, NONE, UNREACHABLE, USAGE, CliTest, clean_env, run_in_terminal
+from clitest import CONFIG, DATA, DONE, NONE, UNREACHABLE, USAGE, CliTest, clean_env, run_in_terminal
 from fleetlog import Server
 
 VIEW = {"title": "Errors", "params": {"q": "level:error", "from": "now-1h", "cols": "timestamp"}}
@@ -68,6 +68,22 @@ class Views(SavedTest):
         self.run_on("saved", "run", "errors", "--quiet")
         self.save(title="All", page="live", params={"q": ""})
         self.assertEqual(sum("  m " in l or "long ago" in l for l in self.run_on("saved", "run", "all").lines()), 5)
+
+    def test_of_one_thing(self):
+        self.server.ingest([{"agent": 'the "x"', "session_id": "s-1", "message": "in s-1", "level": l}
+                            for l in ("info", "error")])
+        self.save(title="One", page="sessions", id="s-1", params={})
+        self.save(title="Its errors", page="sessions", id="s-1", params={"q": "level:error | fields message, level"})
+        self.save(title="Agent", page="agents", id='the "x"', params={"q": ""})
+        self.save(title="Issue", page="issues", id="1234", params={})
+        self.assertRegex(self.run_on("saved", "list").out, r"(?m)^one +One +sessions/s-1 ")
+        self.assertRegex(self.run_on("saved", "show", "one").out, r"(?m)^id +s-1$")
+        self.assertEqual(self.run_on("saved", "show", "one", "--json").json()["id"], "s-1")
+        self.assertEqual(len(self.run_on("saved", "run", "one").lines()), 2)
+        self.assertEqual(len(self.run_on("saved", "run", "agent").lines()), 2)
+        self.assertEqual(self.run_on("saved", "run", "its-errors", "--json").json()["results"],
+                         [{"message": "in s-1", "level": "error"}])
+        self.assertIn("no list of entries", self.run_on("saved", "run", "issue", code=DATA).err)
 
     def test_delete(self):
         self.save()

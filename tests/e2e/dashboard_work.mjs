@@ -194,6 +194,24 @@ try {
     await page.getByRole('button', { name: 'Delete warnings by env' }).click();
     await page.getByRole('heading', { name: 'No saved views' }).waitFor();
   });
+  await check('a view of one trace, one agent is saved from the commands and leads back to it', async () => {
+    const trace = (await call('GET', '/api/v1/traces')).traces[0].trace_id;
+    for (const [kind, id] of [['traces', trace], ['agents', 'coder']]) {
+      const before = (await call('GET', '/api/v1/saved')).saved.length;
+      await at(page, `${kind}/${encodeURIComponent(id)}`);
+      await page.getByText(id).first().waitFor();
+      answer(`one of ${kind}`);
+      await page.keyboard.press('Control+k');
+      await page.getByLabel('Go to', { exact: true }).last().fill('save this view');
+      await page.keyboard.press('Enter');
+      await until(async () => (await call('GET', '/api/v1/saved')).saved.length > before, 'saved');
+      await at(page, 'dashboards');
+      await page.getByRole('tab', { name: 'Saved views' }).click();
+      await page.getByRole('link', { name: `one of ${kind}` }).click();
+      await becomes(async () => where(page), `${kind}/${id}`);
+    }
+    for (const d of (await call('GET', '/api/v1/saved')).saved) await call('DELETE', `/api/v1/saved/${d.name}`);
+  });
   await check('the dashboards that come with it show figures in every panel', async () => {
     const all = (await call('GET', '/api/v1/dashboards')).dashboards.filter((d) => d.builtin);
     assert.ok(all.length >= 3, `${all.length}`);

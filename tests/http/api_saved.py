@@ -57,6 +57,16 @@ class Life(Documents):
                          "there is no saved view 'slow-tools'")
         self.ask("DELETE", "saved/slow-tools", want=404)
 
+    def test_a_view_of_one_thing(self):
+        view = {"title": "That trace", "page": "traces", "id": "4bf92f/\u00e9 %2f?#", "params": {"by": "tokens"}}
+        made = self.ask("POST", "saved", view, 201)
+        self.assertEqual({k: v for k, v in made.items() if k not in OWN + ("name",)}, view)
+        self.assertEqual(self.ask("PUT", "saved/that-trace", made), made)
+        for page in ("explore", "live", "health", "tools"):
+            self.assertIn("has no id", self.ask("POST", "saved", dict(view, page=page), 400)["message"])
+        self.ask("POST", "saved", dict(view, id="x" * 16384), 201)
+        self.ask("POST", "saved", dict(view, id="x" * 16385), 400)
+
     def test_a_dashboard(self):
         made = self.ask("PUT", "dashboards/mine", BOARD, 201)
         self.assertEqual(made["panels"][0], {"title": "Rate", "type": "line", "q": "* | timeline by level",

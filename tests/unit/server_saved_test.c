@@ -63,6 +63,12 @@ static void test_views(void **state)
           "\"builtin\":false,\"created\":\"x\",\"changed\":1,\"changed_by\":null}",
           "{\"title\":\"x\",\"page\":\"live\",\"params\":{\"q\":\"level:error | stats count()\","
           "\"from\":\"now-1h\",\"to\":\"\",\"wrap\":true,\"n\":5}}");
+    taken(DOC_VIEW, "{\"title\":\"T\",\"params\":{},\"id\":\"4bf \\u00e9/\",\"page\":\"traces\"}",
+          "{\"title\":\"T\",\"page\":\"traces\",\"id\":\"4bf \xc3\xa9/\",\"params\":{}}");
+    taken(DOC_VIEW, "{\"title\":\"T\",\"params\":{},\"id\":\"\",\"page\":\"live\"}",
+          "{\"title\":\"T\",\"page\":\"live\",\"params\":{}}");
+    taken(DOC_VIEW, "{\"title\":\"T\",\"params\":{},\"id\":null}",
+          "{\"title\":\"T\",\"page\":\"explore\",\"params\":{}}");
     struct saved s;
     assert_int_equal(read_doc(&s, DOC_VIEW,
                               "{\"name\":\"a-1\",\"title\":\"x\",\"params\":{},"
@@ -82,6 +88,12 @@ static void test_views(void **state)
     refused(DOC_VIEW, "{\"title\":\"a\",\"page\":\"exploer\",\"params\":{}}",
             "there is no page 'exploer'", "did you mean explore?");
     refused(DOC_VIEW, "{\"title\":\"a\",\"page\":[],\"params\":{}}", "there is no page '...'", "");
+    refused(DOC_VIEW, "{\"title\":\"a\",\"id\":\"x\",\"params\":{}}", "the page explore has no id",
+            "traces, sessions");
+    refused(DOC_VIEW, "{\"title\":\"a\",\"page\":\"traces\",\"id\":{},\"params\":{}}",
+            "id must be a text", "");
+    refused(DOC_VIEW, "{\"title\":\"a\",\"page\":\"traces\",\"id\":\"a\\u0007\",\"params\":{}}",
+            "control characters", "");
     refused(DOC_VIEW, "{\"title\":\"a\",\"name\":\"A b\",\"params\":{}}", "this is no name",
             "a-z, 0-9 and -");
     refused(DOC_VIEW, "{\"title\":\"a\",\"rev\":\"1\",\"params\":{}}", "rev must be a number", "");

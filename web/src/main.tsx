@@ -4,7 +4,7 @@ import { typing, useKeys } from './hooks';
 import { Icon } from './parts/icon';
 import { Agents } from './pages/agents';
 import { Alerts } from './pages/alerts';
-import { Dashboards } from './pages/dashboards';
+import { Dashboards, saveView } from './pages/dashboards';
 import { Entry } from './pages/entry';
 import { Explore } from './pages/explore';
 import { Health } from './pages/health';
@@ -125,6 +125,7 @@ function Palette({ onClose }: { onClose: () => void }) {
   const [at, setAt] = useState(0);
   const all: [string, () => void][] = [
     ...PAGES.map((p) => [p.title, () => go(p.name)] as [string, () => void]),
+    ...(['entry', 'dashboards'].includes(route.value.page) ? [] : [['Save this view', () => void saveView()] as [string, () => void]]),
     ['Theme: dark', () => { theme.value = 'dark'; }],
     ['Theme: light', () => { theme.value = 'light'; }],
     ['Theme: as the system', () => { theme.value = 'system'; }],

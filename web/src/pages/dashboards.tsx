@@ -79,14 +79,15 @@ function List() {
           ))}
         </ul>
       ) : saved.data && !saved.data.saved.length ? (
-        <Empty title="No saved views"><p>Save what you look at in Explore with the button there: the query, its range and columns.</p></Empty>
+        <Empty title="No saved views"><p>Save what you look at, from the commands (Ctrl K): the page with its query, range and columns.</p></Empty>
       ) : (
         <ul class="cards">
           {(saved.data?.saved ?? []).map((d) => {
             const params = (d.params ?? {}) as Record<string, string>;
             return (
               <li key={d.name}>
-                <a href={href(String(d.page ?? 'explore'), '', params)}><b>{visible(d.title)}</b><span class="dim mono">{plain(params.q)}</span></a>
+                <a href={href(String(d.page ?? 'explore'), String(d.id ?? ''), params)}><b>{visible(d.title)}</b>
+                  <span class="dim mono">{d.id ? plain(`${String(d.page)} ${String(d.id)}`) : plain(params.q)}</span></a>
                 <button type="button" aria-label={`Delete ${visible(d.title)}`} onClick={() => void drop('saved', d)}>×</button>
               </li>
             );
@@ -256,10 +257,10 @@ function BigNumber({ columns, rows, unit }: { columns: string[]; rows: Row[]; un
 export async function saveView(): Promise<void> {
   const title = prompt('Save this view as');
   if (!title) return;
-  const { page, params } = route.value;
+  const { page, id, params } = route.value;
   const { open: _open, ...kept } = params;
   try {
-    await change('POST', '/api/v1/saved', { title, page, params: kept });
+    await change('POST', '/api/v1/saved', { title, page, ...(id ? { id } : {}), params: kept });
     note('saved');
   } catch (e) {
     failed(e);
