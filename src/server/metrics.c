@@ -135,6 +135,8 @@ static void put_live(struct buf *b, struct server *s)
     counter(b, "tail_matched_total", "Entries queued for subscribers.", st.matched);
     counter(b, "tail_dropped_total", "Entries lost to full queues of slow subscribers.",
             st.dropped);
+    counter(b, "tail_dropped_told_total", "Of those, entries that the subscriber was told of.",
+            metric_get(&s->metrics.drops_told));
 }
 
 static void put_store(struct buf *b, struct server *s)

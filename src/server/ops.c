@@ -181,6 +181,7 @@ static void put_counts(struct buf *b, struct server *s)
     json_kv_u64(b, &first, "published", live.published);
     json_kv_u64(b, &first, "matched", live.matched);
     json_kv_u64(b, &first, "dropped", live.dropped);
+    json_kv_u64(b, &first, "told", metric_get(&m->drops_told));
     first = true;
     buf_puts(b, "},\"queries\":{");
     json_kv_u64(b, &first, "run", metric_get(&m->queries));

@@ -185,15 +185,18 @@ static void end_poll(struct tail *t)
     struct buf out = t->out;
     void (*reply)(struct call *, str, uint32_t, uint64_t, uint64_t) = t->spec.poll_reply;
     uint32_t n = t->n;
+    bool tells = t->spec.tell_drops;
     struct err err = t->hist_err;
     buf_init(&t->out, OUT_MAX);
     c->req->on_abort = NULL;
     shut(t);
     if (err.code && !n)
         reply_err(c, &err);
-    else if (buf_ok(&out))
+    else if (buf_ok(&out)) {
+        if (tells)
+            metric_add(&c->s->metrics.drops_told, dropped);
         reply(c, buf_str(&out), n, cursor, dropped);
-    else
+    } else
         reply_error(c, 503, "busy", "out of memory");
     buf_deinit(&out);
 }
@@ -277,13 +280,11 @@ static void put_frame(struct tail *t, struct buf *b)
 
 static void put_drops(struct tail *t, struct buf *b, uint64_t n)
 {
-    if (!n)
+    if (!n || !t->spec.tell_drops)
         return;
     metric_add(&t->s->metrics.drops_told, n);
-    if (t->spec.tell_drops) {
-        put_drop(b, t->spec.kind, n);
-        put_frame(t, b);
-    }
+    put_drop(b, t->spec.kind, n);
+    put_frame(t, b);
 }
 
 static void write_items(struct tail *t, int n, uint64_t dropped_after)

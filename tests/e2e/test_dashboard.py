@@ -62,6 +62,9 @@ class TestDashboard(unittest.TestCase):
     def test_work(self):
         self.walk("dashboard_work")
 
+    def test_slow(self):
+        self.walk("dashboard_slow")
+
     def test_everywhere(self):
         self.walk("dashboard_everywhere")
 

@@ -253,8 +253,62 @@ class TestDrops(unittest.TestCase):
                     s.ingest([{"agent": "other", "message": "tick"}])
             self.assertEqual(seen, sorted(set(seen)))
             self.assertEqual(len(seen) + dropped, sent)
-            self.assertEqual(s.get("/api/v1/status").json()["live"]["dropped"], dropped)
+            self.counted(s, dropped)
             w.close()
+
+    def counted(self, s, dropped):
+        """what a reader was told is what the server counts, in both places, to the entry"""
+        live = s.get("/api/v1/status").json()["live"]
+        self.assertEqual((live["dropped"], live["told"]), (dropped, dropped))
+        figures = dict(line.rsplit(" ", 1) for line in s.get("/metrics").text().splitlines()
+                       if line and line[0] != "#")
+        self.assertEqual({figures["fleetlog_tail_dropped_total"], figures["fleetlog_tail_dropped_told_total"]},
+                         {str(dropped)})
+
+    def test_what_a_reader_misses_is_counted_before_it_reads(self):
+        """the socket is read again only when the server has dropped; told with the next event, exactly"""
+        with Server() as s:
+            c = socket.socket()
+            c.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            c.connect(("127.0.0.1", s.port))
+            c.settimeout(30)
+            c.sendall(b"GET /api/v1/tail?q=agent:d HTTP/1.0\r\nHost: localhost\r\n\r\n")
+            f = c.makefile("rb", buffering=0)
+            head = b""
+            while not head.endswith(b"\r\n\r\n"):
+                head += f.read(1)
+            sent = 0
+
+            def dropped():
+                nonlocal sent
+                s.ingest([{"agent": "d", "message": "x" * 4000, "n": sent + i} for i in range(100)])
+                sent += 100
+                return s.get("/api/v1/status").json()["live"]["dropped"] > 500
+            wait_until(dropped)
+            wait_until(lambda: s.get("/api/v1/status").json()["live"]["published"] == sent)
+            before = s.get("/api/v1/status").json()["live"]
+            self.assertEqual(before["told"], 0)
+            self.assertEqual(before["matched"] + before["dropped"], sent)
+            s.ingest([{"agent": "d", "message": "the last one", "n": sent}])  # perhaps dropped, too
+            sent += 1
+            f = c.makefile("rb")
+            seen, told, gaps, last = [], 0, 0, -1
+            while len(seen) + told < sent:
+                line = f.readline()
+                self.assertTrue(line, "the stream ended")
+                if line == b"event: dropped\n":
+                    n = json.loads(f.readline()[6:])["dropped"]
+                    told += n
+                    gaps += n
+                elif line.startswith(b"data: "):
+                    n = json.loads(line[6:])["attributes"]["n"]
+                    self.assertEqual(n, last + 1 + gaps, "the place of the gap")
+                    last, gaps = n, 0
+                    seen.append(n)
+            self.assertEqual(len(seen) + told, sent)
+            self.assertGreater(told, 500)
+            self.counted(s, told)
+            c.close()
 
     def test_event_stream(self):
         with Server() as s:
@@ -279,6 +333,7 @@ class TestDrops(unittest.TestCase):
             self.assertEqual(seen, sorted(set(seen)))
             self.assertGreater(dropped, 0)
             self.assertEqual(len(seen) + dropped, sent)
+            self.counted(s, dropped)
             f.close()
             c.close()
 

@@ -46,6 +46,7 @@ export function Live() {
     setState('connecting');
     hold.current = [];
     setWaiting(0);
+    setDropped(0);
     const flush = () => {
       due = 0;
       flushed = performance.now();
