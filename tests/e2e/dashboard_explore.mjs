@@ -28,6 +28,19 @@ try {
     execFileSync('sh', ['-c', await empty.locator('.code').first().innerText()], { stdio: 'pipe' });
     await empty.locator('.row', { hasText: 'hello' }).waitFor();
     assert.equal(await empty.locator('.empty').count(), 0);
+  });
+  await check('the range at first is the shortest one that holds what there is', async () => {
+    await empty.reload();
+    await becomes(async () => (await empty.locator('#time').innerText()).trim(), 'Last 15 minutes');
+    await empty.locator('.row', { hasText: 'hello' }).waitFor();
+    const old = new Date(Date.now() - 10 * 86400e3).toISOString();
+    await empty.route('**/api/v1/query', async (r) => { /* a server on which nothing came for ten days */
+      const b = r.request().postDataJSON();
+      if (b.limit !== 1) return r.continue();
+      return r.fulfill({ json: { rows: b.start ? [] : [{ timestamp: old }], columns: [], warnings: [] } });
+    });
+    await empty.reload();
+    await becomes(async () => (await empty.locator('#time').innerText()).trim(), 'Last 30 days');
     await empty.close();
   });
 
@@ -53,7 +66,7 @@ try {
     await page.locator('.rows').evaluate((e) => { e.scrollTop = 0; });
   });
   await check('the histogram is drawn in the colours of the levels and its legend names them', async () => {
-    await becomes(async () => (await page.locator('.legend button').allInnerTexts()).map((x) => x.trim()), ['debug', 'info', 'warn', 'error', 'critical'], 'the legend');
+    await becomes(async () => await page.locator('.legend .pick .what').allInnerTexts(), ['debug', 'info', 'warn', 'error', 'critical'], 'the legend');
     const colours = await page.locator('.plot canvas').evaluate((c) => {
       const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data, seen = new Set();
       for (let i = 0; i < d.length; i += 4) if (d[i + 3] === 255) seen.add(`${d[i]},${d[i + 1]},${d[i + 2]}`);
@@ -62,21 +75,42 @@ try {
     });
     assert.deepEqual(colours, [true, true, true]);
   });
-  await check('a click in the legend takes a level out of the histogram and brings it back', async () => {
-    const info = page.locator('.legend button', { hasText: 'info' });
-    const blue = async () => await page.locator('.plot canvas').evaluate((c) => {
-      const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data, hex = getComputedStyle(c).getPropertyValue('--level-info').trim();
-      const [r, g, b] = [1, 3, 5].map((k) => parseInt(hex.slice(k, k + 2), 16));
-      let n = 0;
-      for (let i = 0; i < d.length; i += 4) if (d[i] === r && d[i + 1] === g && d[i + 2] === b) n++;
-      return n;
-    });
-    assert.ok(await blue() > 100);
+  await check('a click in the legend takes only that level, another one all of them', async () => {
+    const info = page.locator('.legend .pick', { hasText: 'info' });
     await info.click();
-    await becomes(blue, 0);
-    assert.equal(await info.getAttribute('aria-pressed'), 'false');
+    await becomes(async () => params(page).q, 'level=info');
+    await becomes(total, (await ask('level=info')).total);
+    await becomes(async () => await page.locator('.legend .pick .what').allInnerTexts(), ['info']);
+    assert.equal(await info.getAttribute('aria-pressed'), 'true');
     await info.click();
-    await until(async () => await blue() > 100, 'the level is back');
+    await becomes(total, sent);
+  });
+  await check('a level that is taken out stays in the legend, struck through, to come back; by mouse and by keyboard', async () => {
+    await page.locator('.legend .pick', { hasText: 'info' }).click({ modifiers: ['Alt'] });
+    await becomes(async () => params(page).q, '-level=info');
+    await becomes(total, (await ask('-level=info')).total);
+    await page.getByRole('button', { name: 'Without warn', exact: true }).first().focus();
+    await page.keyboard.press('Enter');
+    await becomes(async () => await page.locator('.legend .off').allInnerTexts(), ['info', 'warn']);
+    await page.locator('.legend .off', { hasText: 'info' }).click();
+    await page.locator('.legend .off', { hasText: 'warn' }).click();
+    await becomes(total, sent);
+  });
+  await check('the axis has round numbers, and the count of a bar is that of its time', async () => {
+    const t = await call('GET', '/api/v1/timeline?start=now-24h&by=level'), most = Math.max(...t.buckets.map((b) => b.count));
+    const texts = await page.locator('.plot canvas').evaluate((c, most) => {
+      /* what is written on the canvas: drawn once more with an ear on it */
+      const g = c.getContext('2d'), said = [], fill = g.fillText.bind(g);
+      g.fillText = (text, x, y) => { if (x < 60) said.push(text); fill(text, x, y); };
+      dispatchEvent(new Event('resize'));
+      c.dispatchEvent(new PointerEvent('pointermove', { bubbles: true, clientX: c.getBoundingClientRect().left + 300, clientY: c.getBoundingClientRect().top + 20 }));
+      return new Promise((ready) => setTimeout(() => { delete g.fillText; ready({ said, most }); }, 100));
+    }, most);
+    const numbers = [...new Set(texts.said)].map(Number);
+    assert.ok(numbers.length >= 3, JSON.stringify(texts));
+    assert.ok(numbers.every((n) => /^(0|[125]0*|[1-9][05]?0*)$/.test(String(n))), numbers.join(' '));
+    assert.ok(Math.max(...numbers) <= most * 1.05 && Math.max(...numbers) > most / 2, `${numbers} of ${most}`);
+    await page.mouse.move(5, 700);
   });
   await check('over a bar its time and counts are told', async () => {
     const box = await page.locator('.plot').boundingBox();
@@ -84,6 +118,25 @@ try {
     await page.locator('.tip').waitFor();
     assert.match(await page.locator('.tip').innerText(), /\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[\s\S]*info/);
     await page.mouse.move(5, 700);
+  });
+
+  await check('a range that is mostly empty: one click, or z, goes to the time that has entries, Z back out', async () => {
+    await at(page, 'explore', { from: 'now-30d' });
+    await page.getByRole('button', { name: 'Zoom to data' }).click();
+    const ends = [await ask('*', { order: 'asc' }), await ask('*')].map((a) => Date.parse(a.rows[0].timestamp));
+    const span = async () => ['from', 'to'].map((k) => Date.parse(params(page)[k]));
+    await until(async () => (await span())[0] <= ends[0] && (await span())[1] >= ends[1], 'all of it');
+    const [a, b] = await span();
+    assert.ok(b - a < (ends[1] - ends[0]) * 1.1, `${b - a} ms`);
+    await becomes(total, sent);
+    await becomes(async () => await page.getByRole('button', { name: 'Zoom to data' }).count(), 0);
+    await page.keyboard.press('Z');
+    await until(async () => (await span())[0] < a, 'wider');
+    await at(page, 'explore', { from: 'now-7d' });
+    await page.getByRole('button', { name: 'Zoom to data' }).waitFor();
+    await page.keyboard.press('z');
+    await becomes(async () => (await span())[0], a, 'the same place');
+    await at(page, 'explore');
   });
 
   // ---- the query ----
@@ -145,6 +198,38 @@ try {
     await until(async () => await page.evaluate(() => document.activeElement.id !== 'q'), 'left');
   });
 
+  await check('the arrow up brings earlier queries, the arrow down what was being written', async () => {
+    await run('level=warn');
+    await run('level=critical');
+    await page.locator('#q').fill('');
+    await page.keyboard.press('Escape');
+    await page.locator('#q').focus();
+    await page.keyboard.press('ArrowUp');
+    await becomes(async () => await page.locator('#q').inputValue(), 'level=critical');
+    await page.keyboard.press('ArrowUp');
+    await becomes(async () => await page.locator('#q').inputValue(), 'level=warn');
+    await page.keyboard.press('ArrowDown');
+    await page.keyboard.press('ArrowDown');
+    await becomes(async () => await page.locator('#q').inputValue(), '');
+    await page.keyboard.press('Escape');
+  });
+  await check('what was searched for is marked in the rows and in the entry, what was excluded is not', async () => {
+    const marks = async () => [...new Set((await page.locator('.row mark').allInnerTexts()).map((x) => x.toLowerCase()))].sort();
+    await run('*imed* "after 12*" OR retry -read tool:fetch');
+    await run('TIMED -retry');
+    await becomes(total, (await ask('TIMED -retry')).total);
+    await becomes(marks, ['timed']);
+    await run('"timed out" OR ret*');
+    await becomes(marks, ['retry', 'timed out']);
+    await page.keyboard.press('Escape');
+    await rows.first().click();
+    await page.locator('.detail .message mark').waitFor();
+    await run('message:/part_1\\d/');
+    await until(async () => (await marks()).length && (await marks()).every((m) => /^part_1\d$/.test(m)), 'those of a regular expression');
+    await at(page, 'explore');
+    await becomes(marks, []);
+  });
+
   // ---- time ----
   await check('a drag on the histogram zooms: the range is in the address and fewer entries are left', async () => {
     await run('*');
@@ -182,7 +267,7 @@ try {
     await becomes(async () => params(page).from, 'now-1h');
     assert.equal(params(page).to, undefined);
     await becomes(async () => (await page.locator('#time').innerText()).trim(), 'Last hour');
-    await becomes(total, (await ask('*', { start: 'now-1h' })).total);
+    await until(async () => Math.abs(await total() - (await ask('*', { start: 'now-1h' })).total) <= 1, 'an hour, which goes on');
   });
   await check('the time picker: from and to', async () => {
     await page.locator('#time').click();
@@ -209,7 +294,7 @@ try {
   const value = (field, text) => facet(field).locator('li button').filter({ has: page.locator('.what', { hasText: new RegExp(`^${text}$`) }) });
   await check('fields with the counts of their values, most frequent first', async () => {
     await value('agent', 'coder').waitFor();
-    const shown = await facet('level').locator('li button').evaluateAll((all) => all.map((e) => [e.querySelector('.what').textContent, e.querySelector('.n').textContent]));
+    const shown = await facet('level').locator('li .pick').evaluateAll((all) => all.map((e) => [e.querySelector('.what').textContent, e.querySelector('.n').textContent]));
     const truth = (await call('GET', '/api/v1/fields/level/values?start=now-24h')).values.map((v) => [v.value, v.count < 1000 ? String(v.count) : `${(v.count / 1000).toFixed(1).replace(/\.0$/, '')}k`]);
     assert.deepEqual(shown, truth);
   });
@@ -217,7 +302,7 @@ try {
     await value('agent', 'coder').click();
     await becomes(async () => params(page).q, 'agent=coder');
     await becomes(total, (await ask('agent=coder')).total);
-    await page.locator('.facet li button.on', { hasText: 'coder' }).waitFor();
+    await page.locator('.facet li.on', { hasText: 'coder' }).waitFor();
   });
   await check('with Alt it is excluded', async () => {
     await value('level', 'info').click({ modifiers: ['Alt'] });
@@ -240,6 +325,51 @@ try {
     await becomes(async () => params(page).q, 'region.zone=z1');
     await becomes(total, (await ask('region.zone=z1')).total);
     assert.ok(await total() > 100);
+  });
+
+  await check('values have their share; plus and minus are there for the keyboard', async () => {
+    await at(page, 'explore');
+    await page.getByRole('searchbox', { name: 'Find a field' }).fill('');
+    const truth = await call('GET', '/api/v1/fields/agent/values?start=now-24h');
+    await value('agent', 'coder').waitFor();
+    const n = truth.values.find((v) => v.value === 'coder').count;
+    assert.equal(await value('agent', 'coder').locator('.share').innerText(), `${Math.round((n / truth.present) * 100)}%`);
+    await facet('agent').getByRole('button', { name: 'Without coder', exact: true }).focus();
+    await page.keyboard.press('Enter');
+    await becomes(async () => params(page).q, '-agent=coder');
+    await facet('agent').locator('li.out', { hasText: 'coder' }).waitFor();
+    await facet('agent').getByRole('button', { name: 'Only planner', exact: true }).focus();
+    await page.keyboard.press('Enter');
+    await becomes(async () => params(page).q, '-agent=coder agent=planner');
+  });
+  await check('another value of the same field takes the place of the one that was chosen', async () => {
+    await at(page, 'explore', { q: 'agent=planner' });
+    await value('agent', 'reviewer').click();
+    await becomes(async () => params(page).q, 'agent=reviewer');
+    await becomes(total, (await ask('agent=reviewer')).total);
+    await value('agent', 'coder').waitFor();
+  });
+  await check('the rest of the values can be opened', async () => {
+    await at(page, 'explore');
+    await facet('session_id').locator('h3 button').first().click();
+    const list = facet('session_id').locator('.pick');
+    await until(async () => await list.count() === 8, 'the first ones');
+    await facet('session_id').getByRole('button', { name: /more values/ }).click();
+    await until(async () => await list.count() === 14, 'all of them');
+  });
+  await check('a number has a range: from, to, and its percentiles', async () => {
+    await facet('duration_ms').locator('h3 button').first().click();
+    await page.getByLabel('At least duration_ms').fill('500');
+    await page.getByLabel('At least duration_ms').press('Enter');
+    await becomes(async () => params(page).q, 'duration_ms>=500');
+    await becomes(total, (await ask('duration_ms>=500')).total);
+    await page.getByLabel('At most duration_ms').fill('800');
+    await page.getByLabel('At most duration_ms').press('Enter');
+    await becomes(async () => params(page).q, 'duration_ms>=500 duration_ms<=800');
+    await page.getByRole('button', { name: 'Any duration_ms' }).click();
+    await becomes(async () => params(page).q, undefined);
+    await facet('duration_ms').getByRole('button', { name: /^p95/ }).click();
+    await until(async () => { const n = await total(), all = (await ask('duration_ms:*')).total; return n > all * 0.03 && n < all * 0.07; }, 'one in twenty');
   });
 
   // ---- columns ----
@@ -280,6 +410,84 @@ try {
     await page.getByRole('button', { name: 'Take the column env away' }).click();
     await becomes(heads, ['time', 'level', 'agent', 'message']);
     assert.equal(params(page).cols, undefined);
+  });
+
+  const headOf = (name) => page.locator('[role=columnheader]').filter({ has: page.locator('.name', { hasText: new RegExp(`^${name}$`) }) });
+  await check('columns by keyboard: moved, sized, taken away', async () => {
+    await at(page, 'explore', { cols: 'timestamp~98!level~56!env~90!agent~110!message~0' });
+    await headOf('env').locator('.title').focus();
+    await page.keyboard.press('Shift+ArrowLeft');
+    await becomes(heads, ['time', 'env', 'level', 'agent', 'message']);
+    await headOf('env').getByRole('separator').focus();
+    await page.keyboard.press('ArrowRight');
+    await becomes(async () => /env~(\d+)/.exec(params(page).cols)[1], '100');
+    await headOf('env').locator('.title').focus();
+    await page.keyboard.press('Delete');
+    await becomes(heads, ['time', 'level', 'agent', 'message']);
+  });
+  await check('a pinned column stays when the rows are scrolled sideways', async () => {
+    await at(page, 'explore', { cols: 'timestamp~98!level~56!agent~600!env~600!message~0' });
+    await headOf('level').locator('.title').click();
+    await page.getByRole('button', { name: 'Pin', exact: true }).click();
+    await becomes(heads, ['level', 'time', 'agent', 'env', 'message']);
+    assert.match(params(page).cols, /^level~56p!/);
+    const x = async (what) => Math.round((await what.boundingBox()).x);
+    const level = page.locator('.row:not(.loading) .pinned').first(), time = page.locator('.row:not(.loading) .c-time').first();
+    const [a, b] = [await x(level), await x(time)];
+    await page.locator('.rows').evaluate((e) => { e.scrollLeft = 300; });
+    await until(async () => await x(time) === b - 300, 'scrolled');
+    assert.ok(Math.abs(await x(level) - a) <= 15, 'only its margin is gone');
+    await at(page, 'explore');
+  });
+  await check('oldest first', async () => {
+    await headOf('time').locator('.title').click();
+    await page.getByRole('button', { name: 'Oldest first' }).click();
+    await becomes(async () => params(page).order, 'asc');
+    const first = (await ask('*', { order: 'asc' })).rows[0].timestamp;
+    await becomes(async () => await page.locator('.row time').first().getAttribute('title'), first);
+    assert.equal(await headOf('time').getAttribute('aria-sort'), 'ascending');
+    await headOf('time').locator('.title').click();
+    await page.keyboard.press('Enter');
+    await becomes(async () => params(page).order, undefined);
+  });
+  await check('a wrapped row is as tall as its text, and no two lie over each other', async () => {
+    await put({ agent: 'wordy', message: Array.from({ length: 6 }, (_, i) => `line ${i} of a text`).join('\n') }, { agent: 'wordy', message: 'short' });
+    await at(page, 'explore', { q: 'agent:wordy OR level=critical' });
+    await page.keyboard.press('w');
+    await page.locator('.row.wrap', { hasText: 'line 0' }).waitFor();
+    const boxes = async () => (await page.locator('.row:not(.loading)').evaluateAll((all) => all.map((e) => [Number(e.getAttribute('aria-rowindex')), e.getBoundingClientRect().top, e.offsetHeight])))
+      .sort((a, b) => a[0] - b[0]);
+    await until(async () => {
+      const all = await boxes();
+      return Math.max(...all.map((b) => b[2])) >= 6 * 17 && Math.min(...all.map((b) => b[2])) < 30
+        && all.every((b, i) => !i || Math.abs(all[i - 1][1] + all[i - 1][2] - b[1]) < 1);
+    }, 'one below the other');
+    await page.keyboard.press('w');
+    await until(async () => new Set((await boxes()).map((b) => b[2])).size === 1, 'all alike again');
+  });
+  await check('d: more room between the lines, and less', async () => {
+    const height = async () => await rows.first().evaluate((e) => e.offsetHeight);
+    const before = await height();
+    await page.keyboard.press('d');
+    await until(async () => await height() > before, 'more room');
+    await page.getByRole('button', { name: 'Compact' }).click();
+    await becomes(height, before);
+    await page.getByRole('button', { name: 'Compact' }).blur();
+  });
+  await check('c copies the entry that is chosen, the button in a row that one', async () => {
+    const clip = async () => { try { return JSON.parse(await page.evaluate(() => navigator.clipboard.readText())); } catch { return {}; } };
+    await at(page, 'explore', { q: 'level=critical' });
+    await becomes(total, (await ask('level=critical')).total);
+    await rows.first().waitFor();
+    await page.keyboard.press('j');
+    await page.locator('.row.on').waitFor();
+    await page.keyboard.press('c');
+    const list = (await call('POST', '/api/v1/query', { q: 'level=critical', start: 'now-24h', limit: 3 })).rows;
+    await becomes(async () => (await clip()).id, list[0].id);
+    await rows.nth(2).hover();
+    await rows.nth(2).getByRole('button', { name: 'Copy the entry as JSON' }).click();
+    await becomes(async () => (await clip()).id, list[2].id);
+    assert.equal(await page.locator('.detail').count(), 0, 'and opens nothing');
   });
 
   // ---- an entry ----
@@ -371,6 +579,40 @@ try {
     await rows.first().waitFor();
   });
 
+  await check('the values of a key, with their shares, where it stands', async () => {
+    await at(page, 'explore', { q: 'level=warn' });
+    await rows.first().click();
+    await key('tool').hover();
+    await key('tool').getByRole('button', { name: 'Values of tool' }).click();
+    await becomes(async () => await detail.locator('.stats .what').allInnerTexts(), ['fetch']);
+    assert.equal(await detail.locator('.stats .share').innerText(), '100%');
+  });
+  await check('JSON that was sent as a text is a tree, or the text; a long array and a long text are opened by parts', async () => {
+    await put({ agent: 'nester', message: '{"step":{"name":"deep"},"ok":true}', output: JSON.stringify({ found: [1, 2, { at: 'line 7' }] }),
+      many: Array.from({ length: 300 }, (_, i) => i), long: 'x'.repeat(5000) });
+    await at(page, 'explore', { q: 'agent:nester' });
+    await rows.first().click();
+    await detail.locator('.message .key', { hasText: 'step' }).waitFor();
+    await detail.locator('.message').getByRole('button', { name: 'as text' }).click();
+    await detail.locator('.message', { hasText: '{"step"' }).waitFor();
+    await detail.locator('.body .key', { hasText: 'found' }).waitFor();
+    await detail.getByRole('button', { name: '3,000 more characters' }).waitFor();
+    await key('many').getByRole('button', { name: 'Open many' }).click();
+    await detail.getByRole('button', { name: '200 more', exact: true }).click();
+    await becomes(async () => await detail.locator('.index', { hasText: /^299$/ }).count(), 1);
+  });
+  await check('around it: by session, trace or agent, and in the list', async () => {
+    await at(page, 'explore', { q: 'event:heartbeat session_id:s-talk' });
+    await rows.first().click();
+    await detail.getByRole('tab', { name: 'Around it' }).click();
+    await detail.getByLabel('Around it in the same').selectOption('agent');
+    await until(async () => { const all = await detail.locator('.context .line b').allInnerTexts(); return all.length > 10 && all.every((x) => x === 'coder'); }, 'the same agent');
+    const n = await detail.locator('.context .line').count();
+    await detail.getByRole('link', { name: 'Show in the list' }).click();
+    await becomes(async () => params(page).q, 'agent=coder');
+    await becomes(total, n);
+  });
+
   // ---- keys ----
   await check('j and k walk, Enter opens, Esc closes', async () => {
     await at(page, 'explore', { q: 'level:error' });
@@ -444,6 +686,10 @@ try {
     const n = await page.locator('tbody tr').count();
     assert.ok(n < 20, `${n} patterns`);
     assert.equal(params(page).view, 'patterns');
+    const first = page.locator('tbody tr').first();
+    assert.match(await first.locator('.part').innerText(), /^\d+\.\d %$/);
+    await first.locator('.spark rect').first().waitFor();
+    assert.match(await first.locator('.levels').getAttribute('aria-label'), /^info \d/);
   });
   await check('a pattern leads to its entries', async () => {
     await page.locator('tbody tr').first().click();
@@ -451,18 +697,68 @@ try {
     await rows.first().waitFor();
     assert.ok(await total() > 100, `${await total()} entries of ${params(page).q}`);
   });
-  await check('the histogram can be split by any field', async () => {
+  await check('the histogram can be split by any field, attributes too, in the same colours as before', async () => {
     await at(page, 'explore');
     const by = page.getByLabel('Split the histogram by');
-    await by.fill('agent');
-    await by.press('Enter');
+    await by.selectOption('agent');
     await becomes(async () => params(page).by, 'agent');
-    await until(async () => (await page.locator('.legend').innerText()).includes('researcher'), 'the legend');
+    const colour = async (name) => await page.locator('.legend .key', { hasText: name }).first().locator('.dot').evaluate((e) => e.style.background);
+    await page.locator('.legend .pick', { hasText: 'researcher' }).waitFor();
+    const before = await colour('researcher');
+    await page.locator('.legend .pick', { hasText: 'coder' }).click({ modifiers: ['Alt'] });
+    await becomes(async () => params(page).q, '-agent=coder');
+    await page.locator('.legend .off', { hasText: 'coder' }).waitFor();
+    assert.equal(await colour('researcher'), before);
+    await at(page, 'explore');
+    await by.selectOption('region.zone');
+    await until(async () => (await page.locator('.legend .what').allInnerTexts()).includes('z3'), 'the zones');
+    assert.equal(await page.locator('.legend .key', { hasText: 'without' }).count(), 1, 'and the entries that have none');
+  });
+  await check('a timeline is drawn above its table, other tables when asked for', async () => {
+    await at(page, 'explore', { q: '* | timeline 1h by level' });
+    await page.locator('.above .chart canvas').waitFor();
+    await page.locator('.tabular td').first().waitFor();
+    await page.getByRole('button', { name: 'Chart' }).click();
+    await becomes(async () => await page.locator('.above').count(), 0);
+    assert.equal(params(page).chart, 'no');
+    await at(page, 'explore', { q: '* | stats count() as n by agent' });
+    await page.getByRole('button', { name: 'Chart' }).click();
+    await page.locator('.above .bars li', { hasText: 'coder' }).waitFor();
+    assert.equal(params(page).chart, 'yes');
+  });
+  await check('entries that pipes picked are rows that can be opened', async () => {
+    await at(page, 'explore', { q: 'duration_ms:* | sort by duration_ms desc | limit 7' });
+    await becomes(async () => await page.locator('.found').innerText(), '7 entries');
+    await becomes(async () => await rows.count(), 7);
+    await rows.first().click();
+    await key('duration_ms').waitFor();
+    assert.match(await key('duration_ms').innerText(), /420000/);
   });
   const saved = async (name) => {
-    const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name }).click()]);
+    const [download] = await Promise.all([page.waitForEvent('download'), (async () => {
+      await page.getByRole('button', { name: 'Export' }).click();
+      await page.getByRole('link', { name }).click();
+    })()]);
     return readFileSync(await download.path(), 'utf8');
   };
+  await check('export says how many rows; the query as a command for curl and for fleetlog does the same', async () => {
+    const { execFileSync } = await import('node:child_process');
+    await at(page, 'explore', { q: "level=error OR agent:\"it's\"" });
+    const n = (await ask('level=error')).total;
+    await becomes(total, n);
+    const clip = async (what) => {
+      await page.getByRole('button', { name: 'Export' }).click();
+      await page.locator('.export .menu', { hasText: `${n} rows` }).waitFor();
+      await page.getByRole('button', { name: `Copy as ${what}` }).click();
+      return await until(async () => { const t = await page.evaluate(() => navigator.clipboard.readText()); return t.startsWith(what.split(' ')[0]) && t; }, what);
+    };
+    const sh = (text) => execFileSync('sh', ['-c', text], { encoding: 'utf8' });
+    const answer = JSON.parse(sh(await clip('curl')));
+    assert.ok(answer.rows.length > 10 && answer.rows.every((r) => r.level === 'error'), JSON.stringify(answer).slice(0, 200));
+    const bin = process.env.FLEETLOG_BIN;
+    const command = await clip('fleetlog command');
+    if (bin) assert.match(sh(command.replace(/^fleetlog/, bin)), /ERROR/i);
+  });
   await check('export as NDJSON: every entry of the query and range', async () => {
     await at(page, 'explore', { q: 'level=error' });
     await becomes(total, (await ask('level=error')).total);
@@ -524,7 +820,7 @@ try {
     await facet.locator('li button', { hasText: 'h1' }).click();
     await becomes(async () => params(page).q, 'agent:odd deep.`host name`=h1');
     await becomes(total, 1);
-    await facet.locator('li button.on').click();
+    await facet.locator('li.on .pick').click();
     await becomes(async () => params(page).q, 'agent:odd');
   });
   await check('a key inside an array of objects: any element counts', async () => {
@@ -547,4 +843,4 @@ try {
 } finally {
   await browser.close();
 }
-done(54);
+done(80);

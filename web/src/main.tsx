@@ -12,7 +12,7 @@ import { Issues } from './pages/issues';
 import { Live } from './pages/live';
 import { Sessions } from './pages/sessions';
 import { Traces } from './pages/traces';
-import { notes, theme } from './state';
+import { notes, settle, theme } from './state';
 import { go, href, route } from './url';
 import { visible } from './format';
 
@@ -104,8 +104,9 @@ function Shell() {
 
 const KEYS: [string, string][] = [
   ['/', 'write a query'], ['Enter', 'run it; in a list: open the row'], ['Tab', 'take the suggestion'],
-  ['Ctrl Space', 'suggest'], ['j k', 'next and previous row'], ['e E', 'in a session: next and previous error'], ['Esc', 'close'], ['[ ]', 'previous, next trace, session, issue'], ['f', 'fields'], ['t', 'time range'],
-  ['r', 'refresh'], ['w', 'wrap lines'], ['Ctrl K', 'go anywhere'], ['?', 'these keys'],
+  ['Ctrl Space', 'suggest'], ['↑', 'in a query: the one before it'], ['j k', 'next and previous row'], ['e E', 'in a session: next and previous error'],
+  ['Esc', 'close'], ['[ ]', 'previous, next trace, session, issue'], ['f', 'fields'], ['t', 'time range'], ['z', 'zoom to the data'], ['Z', 'zoom out'],
+  ['r', 'refresh'], ['w', 'wrap lines'], ['d', 'lines closer together'], ['c', 'copy the entry'], ['Ctrl K', 'go anywhere'], ['?', 'these keys'],
 ];
 
 function Help({ onClose }: { onClose: () => void }) {
@@ -174,4 +175,7 @@ function Dialog({ title, onClose, children }: { title: string; onClose: () => vo
   );
 }
 
-render(<Shell />, document.getElementById('app') as HTMLElement);
+/* the first page is asked for once, in its range; a server that is slow to say it does not hold the page up */
+const settled = settle(), shown = () => render(<Shell />, document.getElementById('app') as HTMLElement);
+if (route.value.params.from) shown();
+else void Promise.race([settled, new Promise((late) => setTimeout(late, 250))]).then(shown);

@@ -203,3 +203,99 @@ export function terms(filter: string): string[] {
   if (now) out.push(now);
   return out;
 }
+
+/** The values of a field that the filter asks for (or, with '-', rules out) as terms of its own. */
+export function chosen(q: string, name: string, sign: '' | '-' = ''): string[] {
+  const start = `${sign}${name}=`;
+  return terms(filterOf(q)).filter((t) => t.startsWith(start));
+}
+
+/** The filter without what it says about a field in terms of their own: what else could be chosen there. */
+export function filterWithout(q: string, name: string): string {
+  return terms(filterOf(q)).filter((t) => !t.startsWith(`${name}=`) && !t.startsWith(`-${name}=`)).join(' ');
+}
+
+/** Only this value of the field: takes the place of another that was chosen. */
+export function only(q: string, name: string, wanted: string): string {
+  const others = chosen(q, name).filter((t) => t !== wanted);
+  return toggle(others.reduce((to, t) => toggle(to, t), q), wanted);
+}
+
+/** The least and the greatest value that the filter lets a number have, as they are written. */
+export function bounds(q: string, name: string): [string, string] {
+  const of = (operator: string) =>
+    terms(filterOf(q)).find((t) => t.startsWith(name + operator))?.slice(name.length + operator.length) ?? '';
+  return [of('>='), of('<=')];
+}
+
+export function withBounds(q: string, name: string, least: string, most: string): string {
+  const kept = terms(filterOf(q)).filter((t) => !t.startsWith(`${name}>=`) && !t.startsWith(`${name}<=`) && t !== '*');
+  if (hasOr(kept.join(' '))) kept.splice(0, kept.length, `(${kept.join(' ')})`);
+  return withFilter(q, [...kept, ...(least ? [`${name}>=${least}`] : []), ...(most ? [`${name}<=${most}`] : [])].join(' '));
+}
+
+const TEXTS = new Set(['message', 'input', 'output', 'error']);
+
+/** What the filter looks for in texts: words, phrases, parts of words. To be marked where it was found; undefined
+ *  when there is nothing, or only what a browser had better not look for. */
+export function sought(q: string): RegExp | undefined {
+  const all = tokens(filterOf(q)), out: string[] = [];
+  let skip = false; /* what comes next is taken away, or is about another field */
+  for (let i = 0; i < all.length; i++) {
+    const t = all[i] as Token, before = all[i - 1], after = all[i + 1];
+    if (t.kind === 'text' && !t.text.trim()) continue;
+    if (t.kind === 'keyword') {
+      if (t.text === 'in') out.pop(); /* `agent in (a, b)`: that was a field */
+      skip = t.text === 'NOT' || t.text === 'in';
+    } else if (t.kind === 'field' && after) {
+      skip ||= !TEXTS.has(t.text);
+      while (all[i + 1]?.kind === 'operator' || (all[i + 1]?.kind === 'text' && !all[i + 1]?.text.trim())) i++;
+    } else if (t.kind === 'operator') {
+      if (t.text === '-' && (!before || /[\s(]$/.test(before.text))) skip = true;
+    } else if (t.kind === 'paren') {
+      if (skip && t.text !== ')') {
+        for (let depth = 1; depth && ++i < all.length;)
+          if (all[i]?.kind === 'paren') depth += '([{'.includes((all[i] as Token).text) ? 1 : -1;
+      }
+      skip = false;
+    } else {
+      const part = skip ? undefined : pieceOf(t, before?.text === '*');
+      if (part) out.push(part);
+      skip = false;
+    }
+  }
+  if (!out.length) return undefined;
+  try {
+    return new RegExp(out.join('|'), 'giu');
+  } catch {
+    return undefined; /* a regular expression of another dialect, or a browser without lookbehind */
+  }
+}
+
+const LETTER = '[\\p{L}\\p{N}]';
+
+function pieceOf(t: Token, open: boolean): string | undefined {
+  const literal = (s: string) => s.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&');
+  if (t.kind === 'regex') {
+    const inside = t.text.replace(/^\//, '').replace(/\/[ims]*$/, '');
+    /* one that could take for ever is not tried */
+    return /\)[*+{?]/.test(inside) || (inside.match(/[*+}]/g)?.length ?? 0) > 2 ? undefined : inside;
+  }
+  let text = t.text, front = !open, back = true;
+  if (t.kind === 'string') {
+    front = !text.startsWith('*');
+    back = !text.endsWith('*');
+    text = text.replace(/^\*?"|"?\*?$/g, '').replace(/\\(.)/g, '$1');
+    const words = text.match(/[\p{L}\p{N}]+/gu);
+    if (front && back) text = '';
+    if (!text && !words) return undefined;
+    if (!text) return `(?<!${LETTER})${(words ?? []).join('[^\\p{L}\\p{N}]+')}(?!${LETTER})`;
+  } else if (text.endsWith('*')) {
+    back = false;
+    text = text.slice(0, -1);
+  }
+  if (!/[\p{L}\p{N}]/u.test(text)) return undefined;
+  const spaced = /^[\x20-\x7e]+$/.test(text); /* scripts without blanks have no ends of words */
+  const more = !back && t.kind !== 'string' ? `${LETTER}*` : '';
+  return (front && spaced ? `(?<!${LETTER})` : '') + literal(text) + (back && spaced ? `(?!${LETTER})` : more);
+}

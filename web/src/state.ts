@@ -1,6 +1,7 @@
 /** What several parts of a page look at; all of it comes out of the address. */
 import { computed, effect, signal } from '@preact/signals';
-import type { Range } from './api';
+import { type Range, query } from './api';
+import { PRESETS, instant } from './time';
 import { route } from './url';
 
 /** Set again whenever relative times should be reckoned anew: a new query, refresh. */
@@ -12,7 +13,8 @@ effect(() => { /* whoever goes on sees what came since */
   place = here;
 });
 export const q = computed(() => route.value.params.q ?? '');
-export const from = computed(() => route.value.params.from ?? 'now-24h');
+const usual = signal('now-24h');
+export const from = computed(() => route.value.params.from ?? usual.value);
 export const to = computed(() => route.value.params.to ?? '');
 
 /** The range for a request: relative times are resolved once, so that all parts of a page agree. */
@@ -24,6 +26,21 @@ function resolve(text: string): string | undefined {
   if (!m) return text;
   const unit = { s: 1e3, m: 60e3, h: 3600e3, d: 86400e3, w: 7 * 86400e3 }[m[2] as 's'] ?? 0;
   return new Date(now.value - Number(m[1] ?? 0) * unit).toISOString();
+}
+
+/** The range where the address names none. Ten minutes of a new fleet are a speck in a day, and one that stopped last
+ *  week is not in it: the shortest preset that holds what the last day has, or else the newest entry. */
+export async function settle(): Promise<void> {
+  const at = Date.now(), day = 86400e3;
+  const [old, young] = await Promise.all([
+    query('*', { start: 'now-24h', order: 'asc', limit: 1 }), query('*', { limit: 1 }),
+  ]).catch(() => []);
+  const t = (old?.rows[0] ?? young?.rows[0])?.timestamp;
+  if (typeof t !== 'string') return;
+  /* with room to spare: what just fits is gone with the next refresh */
+  const need = old?.rows.length ? Math.min(day, (at - Date.parse(t)) * 1.5) : at - Date.parse(t);
+  const fits = PRESETS.slice(1).find(([start]) => at - (instant(start, at) ?? -Infinity) >= need);
+  usual.value = fits?.[0] || 'all';
 }
 
 /** A choice kept in the browser. Without storage it lasts as long as the page. */
@@ -43,6 +60,22 @@ function kept<T extends string>(name: string, initial: T) {
 
 export const theme = kept<'system' | 'light' | 'dark'>('theme', 'system');
 export const wrap = kept<'off' | 'on'>('wrap', 'off');
+export const density = kept<'compact' | 'comfortable'>('density', 'compact');
+
+/** The queries that were run here, the last one first. */
+const queries = kept<string>('queries', '[]');
+export function asked(): string[] {
+  try {
+    return (JSON.parse(queries.value) as unknown[]).filter((q): q is string => typeof q === 'string');
+  } catch {
+    return [];
+  }
+}
+
+export function remember(q: string): void {
+  if (q) queries.value = JSON.stringify([q, ...asked().filter((x) => x !== q)].slice(0, 50));
+}
+
 const narrow = matchMedia('(max-width: 760px)').matches;
 export const facetsOpen = kept<'yes' | 'no'>(narrow ? 'facets.narrow' : 'facets', narrow ? 'no' : 'yes');
 

@@ -35,12 +35,28 @@ export function iso(ms: number): string {
   return new Date(ms).toISOString();
 }
 
+/** Round values for the marks of an axis from 0 to `most`: about `lines` of them, no closer than `least`. */
+export function rounds(most: number, lines = 3, least = 0): number[] {
+  const rough = most / lines, power = 10 ** Math.floor(Math.log10(rough));
+  const step = Math.max(least, power * ([1, 2, 5].find((m) => m * power >= rough) ?? 10));
+  const out: number[] = [];
+  for (let i = 0; step > 0 && i * step <= most * 1.000001; i++) out.push(i * step);
+  return out;
+}
+
+/** A width of buckets that makes about 60 of a span that is too short for whole seconds. */
+export function fineStep(ms: number): string {
+  const step = STEPS.find((s) => ms / s <= 80) ?? 1000;
+  return `${step}ms`;
+}
+
+const STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 10e3, 15e3, 30e3, 60e3, 120e3, 300e3, 600e3,
+  900e3, 1800e3, 3600e3, 7200e3, 3 * 3600e3, 6 * 3600e3, 12 * 3600e3, 86400e3, 2 * 86400e3, 7 * 86400e3,
+  14 * 86400e3, 30 * 86400e3, 91 * 86400e3, 365 * 86400e3];
+
 /** Round places for the marks of a time axis: [instant, text]. */
 export function ticks(from: number, to: number, most: number): [number, string][] {
-  const steps = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 10e3, 15e3, 30e3, 60e3, 120e3, 300e3, 600e3,
-    900e3, 1800e3, 3600e3, 7200e3, 3 * 3600e3, 6 * 3600e3, 12 * 3600e3, 86400e3, 2 * 86400e3, 7 * 86400e3,
-    14 * 86400e3, 30 * 86400e3, 91 * 86400e3, 365 * 86400e3];
-  const step = steps.find((s) => (to - from) / s <= most) ?? 3650 * 86400e3;
+  const step = STEPS.find((s) => (to - from) / s <= most) ?? 3650 * 86400e3;
   const shift = new Date(from).getTimezoneOffset() * 60e3;
   const out: [number, string][] = [];
   const two = (n: number) => String(n).padStart(2, '0');

@@ -1,36 +1,45 @@
 /** Search: a query, its histogram, fields beside it, and the entries or the table it gives. */
 import { useEffect, useMemo, useState } from 'preact/hooks';
-import { type Answer, ApiError, type Json, type Row, query, timeline } from '../api';
-import { ago, bytes, count, duration, visible } from '../format';
+import { type Answer, ApiError, type Range, type Row, query, timeline } from '../api';
+import { count, moment, visible } from '../format';
 import { useKeys, useLoad } from '../hooks';
-import { Code, Empty, Level, Problem, Tabs } from '../parts/common';
+import { type Column, columnsFrom, columnsText } from '../parts/columns';
+import { Code, Empty, Problem, Tabs } from '../parts/common';
 import { Detail } from '../parts/detail';
-import { Facets } from '../parts/facets';
+import { Export } from '../parts/export';
+import { FacetValues, Facets, useFields } from '../parts/facets';
 import { Histogram } from '../parts/histogram';
 import { QueryBar } from '../parts/querybar';
-import { type Column, Pages, Rows, columnsFrom, columnsText } from '../parts/rows';
-import { Table } from '../parts/table';
+import { ChartToggle, Patterns, Result, Spent, Warnings, entriesOf } from '../parts/result';
+import { Pages, Rows, copyRow } from '../parts/rows';
 import { TimePicker, setRange } from '../parts/timepicker';
-import { filterOf, patternTerm, pipesOf, term, toggle } from '../query';
-import { facetsOpen, now, q, range, wrap } from '../state';
-import { iso } from '../time';
+import { filterOf, pipesOf, sought, term, toggle } from '../query';
+import { density, facetsOpen, from, now, q, range, settle, to, wrap } from '../state';
+import { fineStep, iso } from '../time';
 import { route, setParams } from '../url';
 import { saveView } from './dashboards';
 
 type View = 'rows' | 'patterns';
 
+/** Counts over time; where a second is too wide a bucket, in narrower ones. */
+async function buckets(q: string, by: string, at: Range, signal: AbortSignal) {
+  const t = await timeline(q, by, at, undefined, signal), span = Date.parse(t.end) - Date.parse(t.start);
+  return span > 0 && span < 30e3 ? timeline(q, by, at, fineStep(span), signal) : t;
+}
+
 export function Explore() {
   const text = q.value, at = range.value, params = route.value.params;
-  const stamp = JSON.stringify([text, at]);
   const filter = filterOf(text), piped = pipesOf(text) !== '';
+  const stamp = JSON.stringify([text, at]);
   const view = (params.view as View) || 'rows';
-  const by = params.by || 'level';
+  const by = params.by || 'level', oldest = params.order === 'asc';
   const columns = columnsFrom(params.cols);
-  const [hidden, setHidden] = useState<Set<string>>(new Set());
-  const hist = useLoad(`hist ${by} ${JSON.stringify([filter, at])}`, (s) => timeline(filter, by, at, undefined, s));
+  const hist = useLoad(`hist ${by} ${JSON.stringify([filter, at])}`, (s) => buckets(filter, by, at, s));
   const table = useLoad(piped || view === 'patterns' ? `table ${view} ${stamp}` : 'none', (s) =>
     piped ? query(text, at, s) : view === 'patterns' ? query(`${filter || '*'} | patterns 200`, at, s)
       : Promise.resolve(undefined as Answer | undefined));
+  const all = useFields(text, at, stamp);
+  const answer = table.error ? undefined : table.data;
   const error = piped ? table.error : hist.error;
   const run = (to: string) => {
     now.value = Date.now();
@@ -41,46 +50,64 @@ export function Explore() {
   const onColumn = (name: string) => setColumns(columns.some((c) => c.name === name)
     ? columns.filter((c) => c.name !== name)
     : [...columns.slice(0, -1), { name, width: 130 }, ...columns.slice(-1)]);
+  const fit = async () => {
+    const [old, young] = await Promise.all([true, false].map((asc) => query(filter || '*', { ...at, order: asc ? 'asc' : 'desc', limit: 1 })));
+    const a = Date.parse(String(old?.rows[0]?.timestamp)), b = Date.parse(String(young?.rows[0]?.timestamp));
+    const room = Math.max(1, Math.ceil((b - a) / 100));
+    if (a <= b) setRange(iso(a - room), iso(b + room));
+  };
+  const wide = () => widen(hist.data?.start, hist.data?.end);
+  const flip = (s: typeof wrap) => () => { s.value = s.value === 'on' ? 'off' : 'on'; };
+  const space = () => { density.value = density.value === 'compact' ? 'comfortable' : 'compact'; };
+  const fieldsOnOff = () => { facetsOpen.value = facetsOpen.value === 'yes' ? 'no' : 'yes'; };
   useKeys({
-    f: () => { facetsOpen.value = facetsOpen.value === 'yes' ? 'no' : 'yes'; },
-    t: () => document.getElementById('time')?.click(),
-    r: () => { now.value = Date.now(); },
-    w: () => { wrap.value = wrap.value === 'on' ? 'off' : 'on'; },
+    f: fieldsOnOff, t: () => document.getElementById('time')?.click(), r: () => { now.value = Date.now(); },
+    w: flip(wrap), d: space, z: () => void fit(), Z: wide,
   });
+  const shared = { q: text, range: at, stamp, onQuery: run };
+  const rowsOf = piped ? entriesOf(answer) : undefined;
+  const listed = (!piped && view === 'rows') || rowsOf;
+  const actions = { onColumns: setColumns, onTerm, onColumn, stats: (name: string) => <FacetValues name={name} {...shared} few={6} /> };
   return (
     <div class="explore">
       <div class="top">
         <QueryBar value={text} error={error} busy={hist.loading || table.loading} onRun={run} />
         <TimePicker />
       </div>
-      <Histogram data={hist.data} hidden={hidden}
-                 onToggle={(s) => setHidden((h) => { const n = new Set(h); if (!n.delete(s)) n.add(s); return n; })}
-                 onRange={(a, b) => setRange(iso(a), iso(b))}
-                 onWiden={() => widen(hist.data?.start, hist.data?.end)} />
+      <Histogram data={hist.data} q={text} onTerm={onTerm} onFit={() => void fit()} onWiden={wide}
+                 onRange={(a, b) => setRange(iso(a), iso(b))} />
       <div class="tools">
-        {piped ? <strong>{table.data && !table.error ? `${count(table.data.rows.length)} rows` : ' '}</strong> : (
+        {piped ? <strong class="found">{answer ? `${count(answer.rows.length)} ${rowsOf ? 'entries' : answer.rows.length === 1 ? 'row' : 'rows'}` : '\u00a0'}</strong> : (
           <Tabs<View> label="Views of the result" value={view} onPick={(v) => setParams({ view: v === 'rows' ? undefined : v })}
-                      options={[['rows', hist.data ? `${count(hist.data.total)} entries` : 'Entries'], ['patterns', 'Patterns']]} />
+                      options={[['rows', hist.data ? `${count(hist.data.total)} ${hist.data.total === 1 ? 'entry' : 'entries'}` : 'Entries'], ['patterns', 'Patterns']]} />
         )}
-        <Spent answer={table.error ? undefined : table.data} />
+        <Spent answer={answer} />
         <span class="fill" />
-        <label class="small">by <input key={by} defaultValue={by} aria-label="Split the histogram by" size={8}
-          onChange={(e) => setParams({ by: (e.currentTarget as HTMLInputElement).value.trim() || undefined })} /></label>
-        <button type="button" aria-pressed={wrap.value === 'on'} title="Wrap lines (w)"
-                onClick={() => { wrap.value = wrap.value === 'on' ? 'off' : 'on'; }}>Wrap</button>
-        <button type="button" aria-pressed={facetsOpen.value === 'yes'} title="Fields (f)"
-                onClick={() => { facetsOpen.value = facetsOpen.value === 'yes' ? 'no' : 'yes'; }}>Fields</button>
+        <label class="small by">Split by <select value={by} aria-label="Split the histogram by"
+          onChange={(e) => setParams({ by: (e.currentTarget as HTMLSelectElement).value.replace(/^level$/, '') || undefined })}>
+          {[...new Set([by, ...(all ?? []).map((f) => f.name)])].map((name) => <option key={name} value={name}>{visible(name)}</option>)}
+        </select></label>
+        {piped && !rowsOf && <ChartToggle q={text} data={answer} />}
+        {listed && (
+          <span class="joined" role="group" aria-label="Lines">
+            <button type="button" aria-pressed={wrap.value === 'on'} title="Wrap lines (w)" onClick={flip(wrap)}>Wrap</button>
+            <button type="button" aria-pressed={density.value === 'compact'} title="Lines closer together (d)" onClick={space}>Compact</button>
+          </span>
+        )}
+        <button type="button" aria-pressed={facetsOpen.value === 'yes'} title="Fields (f)" onClick={fieldsOnOff}>Fields</button>
         <button type="button" title="Save this view" onClick={() => void saveView()}>Save</button>
-        <Export q={text} />
+        <Export q={text} rows={piped ? (answer?.truncated ? undefined : answer?.rows.length) : hist.data?.total} from={from.value} to={to.value} />
       </div>
       <div class={`below ${facetsOpen.value === 'yes' ? 'with-facets' : ''}`}>
         {facetsOpen.value === 'yes' && (
-          <Facets q={text} range={at} stamp={stamp} onTerm={onTerm} onColumn={onColumn} columns={columns.map((c) => c.name)} />
+          <Facets all={all} onColumn={onColumn} columns={columns.map((c) => c.name)} total={hist.data?.total ?? 0} {...shared} />
         )}
-        {piped || view === 'patterns'
-          ? <Tabular data={table.error ? undefined : table.data} error={error ? undefined : table.error} onPattern={view === 'patterns' && !piped ? (p) => setParams({ q: toggle(text, patternTerm(p)), view: undefined, open: undefined }) : undefined} />
-          : <Entries key={stamp} q={filter || '*'} total={hist.data?.total ?? 0} loading={hist.loading} error={hist.error}
-                     columns={columns} onColumns={setColumns} onTerm={onTerm} onColumn={onColumn} />}
+        {table.error && !error ? <Problem error={table.error} />
+          : listed ? <Entries key={stamp + oldest} q={filter || '*'} rows={rowsOf} total={rowsOf?.length ?? hist.data?.total ?? 0} warned={rowsOf && answer}
+                              loading={hist.loading || table.loading} error={error} columns={columns} oldest={oldest} {...actions} />
+            : !answer ? <div class="rows" />
+              : piped ? <Result q={text} data={answer} />
+                : <Patterns q={text} filter={filter} data={answer} hist={hist.data} />}
       </div>
     </div>
   );
@@ -92,26 +119,16 @@ function widen(start: string | undefined, end: string | undefined): void {
   setRange(iso(a - half), iso(Math.min(Date.now(), b + half)));
 }
 
-/** What the answer cost. */
-function Spent({ answer }: { answer: Answer | undefined }) {
-  if (!answer) return null;
-  const c = answer.cost;
-  return (
-    <span class="dim" title={`${count(c.rows_scanned)} rows looked at, ${c.blocks_pruned} of ${c.blocks_total} blocks ruled out`}>
-      {duration(answer.elapsed_ms)} · {bytes(c.bytes_read)} read{answer.truncated ? ' · cut, add a limit for more' : ''}
-      {answer.incomplete ? ' · incomplete' : ''}
-    </span>
-  );
-}
-
-function Entries({ q: text, total, loading, error, columns, onColumns, onTerm, onColumn }: {
-  q: string; total: number; loading: boolean; error: ApiError | undefined; columns: Column[];
-  onColumns: (c: Column[]) => void; onTerm: (t: string, negate: boolean) => void; onColumn: (name: string) => void;
+function Entries({ q: text, rows, total, warned, loading, error, columns, oldest, onColumns, onTerm, onColumn, stats }: {
+  q: string; rows: Row[] | undefined; total: number; warned: Answer | undefined; loading: boolean; error: ApiError | undefined;
+  columns: Column[]; oldest: boolean; onColumns: (c: Column[]) => void; onTerm: (t: string, negate: boolean) => void;
+  onColumn: (name: string) => void; stats: (name: string) => preact.ComponentChildren;
 }) {
   const [, redraw] = useState(0);
-  const pages = useMemo(() => new Pages(text, { ...range.value, end: range.value.end ?? iso(now.value + 1) },
-    () => redraw((x) => x + 1)), []);
+  const pages = useMemo(() => new Pages(text, { ...range.value, end: range.value.end ?? iso(now.value + 1), order: oldest ? 'asc' : undefined },
+    () => redraw((x) => x + 1), rows), [rows]);
   useEffect(() => () => pages.close(), [pages]);
+  const marked = useMemo(() => sought(text), [text]);
   const opened = Number(route.value.params.open ?? -1);
   const open = (i: number) => setParams({ open: i < 0 ? undefined : String(i) }, true);
   const [at, setAt] = useState(opened);
@@ -120,55 +137,37 @@ function Entries({ q: text, total, loading, error, columns, onColumns, onTerm, o
     setAt(to);
     if (opened >= 0) open(to);
   };
+  const row = opened >= 0 ? pages.get(opened) : undefined;
   useKeys({
     j: () => step(1), k: () => step(-1),
     Enter: () => { if (at >= 0) open(at); },
     Escape: () => open(-1),
+    c: () => { const here = row ?? pages.get(at); if (here) copyRow(here); },
   });
   if (error) return <div class="rows" />;
   if (!loading && total === 0) return <Nothing q={text} />;
-  const row = opened >= 0 ? pages.get(opened) : undefined;
-  const lines = wrap.value === 'on' ? 4 : 1;
   return (
     <>
-      {pages.error && <Problem error={pages.error} />}
-      <Rows pages={pages} total={total} columns={columns} onColumns={onColumns} lines={lines}
-            selected={opened >= 0 ? opened : at} onOpen={(i) => { setAt(i); open(i === opened ? -1 : i); }} />
-      {row && <Detail key={String(row.id)} row={row} onClose={() => open(-1)} onStep={step} actions={{
+      <div class="listing">
+        {warned && <Warnings data={warned} />}
+        {pages.error && <Problem error={pages.error} />}
+        <Rows pages={pages} total={total} columns={columns} onColumns={onColumns} sought={marked} oldest={oldest}
+              onOldest={rows ? undefined : (o) => setParams({ order: o ? 'asc' : undefined, open: undefined })}
+              selected={opened >= 0 ? opened : at} onOpen={(i) => { setAt(i); open(i === opened ? -1 : i); }} />
+      </div>
+      {row && <Detail key={String(row.id)} row={row} sought={marked} onClose={() => open(-1)} onStep={step} actions={{
         include: (path, value) => onTerm(term(path, value), false),
         exclude: (path, value) => onTerm(term(path, value), true),
-        column: onColumn,
+        column: onColumn, stats,
       }} />}
     </>
-  );
-}
-
-const when = (v: Json | undefined) => <time title={String(v)}>{ago(String(v))}</time>;
-const PATTERN = {
-  share: (v: Json | undefined) => <>{typeof v === 'number' ? v.toFixed(1) + ' %' : ''}</>,
-  levels: (v: Json | undefined) => <>{Object.entries((v ?? {}) as Row).map(([level, n]) => <span key={level} class="ofit"><Level level={level} /> {count(Number(n))} </span>)}</>,
-  first: when, last: when,
-};
-
-function Tabular({ data, error, onPattern }:
-  { data: Answer | undefined; error: ApiError | undefined; onPattern?: (pattern: string) => void }) {
-  if (error) return <Problem error={error} />;
-  if (!data) return <div class="rows" />;
-  if (!data.rows.length) return <Empty title="No rows"><p>The query gives a table without rows.</p></Empty>;
-  const columns = onPattern ? ['count', 'share', 'pattern', 'levels', 'first', 'last']
-    : data.columns.length ? data.columns : Object.keys(data.rows[0] as Row);
-  return (
-    <div class="tabular">
-      {data.warnings.map((w, i) => <p key={i} class="warning">{visible(typeof w === 'string' ? w : w.message)}</p>)}
-      <Table columns={columns} rows={data.rows} label="Result" onRow={onPattern ? (r) => onPattern(String(r.pattern)) : undefined}
-             show={onPattern ? PATTERN : undefined} />
-    </div>
   );
 }
 
 /** Nothing found: is there anything at all, and where? */
 function Nothing({ q: text }: { q: string }) {
   const any = useLoad('any ' + text + now.value, (s) => query(text, { limit: 1 }, s));
+  useEffect(() => { if (!route.value.params.from) void settle(); }, []);
   const newest = any.data?.rows[0];
   if (!any.data) return <div class="rows" />;
   if (newest)
@@ -177,7 +176,7 @@ function Nothing({ q: text }: { q: string }) {
         <p>The newest entry that matches is from <button type="button" class="link" onClick={() => {
           const t = Date.parse(String(newest.timestamp));
           setRange(iso(t - 1800e3), iso(t + 60e3));
-        }}>{new Date(String(newest.timestamp)).toLocaleString('sv-SE')}</button>.</p>
+        }}>{moment(Date.parse(String(newest.timestamp)))}</button>.</p>
         <p><button type="button" onClick={() => setRange('', undefined)}>Show all time</button></p>
       </Empty>
     );
@@ -210,19 +209,5 @@ export function Welcome() {
       <Code text={`my-agent 2>&1 | fleetlog ingest --agent my-agent --format text\nfleetlog ingest --follow /var/log/agents/*.log`} />
       <p class="pulse">Listening …</p>
     </Empty>
-  );
-}
-
-function Export({ q: text }: { q: string }) {
-  const link = (format: string) => {
-    const p = new URLSearchParams({ q: text || '*', format, all: 'true' });
-    if (range.value.start) p.set('start', range.value.start);
-    if (range.value.end) p.set('end', range.value.end);
-    return '/api/v1/query?' + p.toString();
-  };
-  return (
-    <span class="export">
-      Export <a href={link('ndjson')} download="fleetlog.ndjson">NDJSON</a> <a href={link('csv')} download="fleetlog.csv">CSV</a>
-    </span>
   );
 }

@@ -1,7 +1,8 @@
 /** A JSON value as a tree; each key can be filtered by, excluded, copied and shown as a column. */
-import { useState } from 'preact/hooks';
+import type { ComponentChildren } from 'preact';
+import { useMemo, useState } from 'preact/hooks';
 import type { Json } from '../api';
-import { visible } from '../format';
+import { count, visible } from '../format';
 import { pathName } from '../query';
 import { copy } from '../state';
 import { Icon } from './icon';
@@ -10,21 +11,26 @@ export interface TreeActions {
   include?: (path: string, value: Json) => void;
   exclude?: (path: string, value: Json) => void;
   column?: (path: string) => void;
+  stats?: (path: string) => ComponentChildren; /* the most frequent values of the field */
 }
 
-const LONG = 2000;
+const LONG = 2000, MANY = 100;
 
 /** `path`: the keys down to here, without places in arrays. `listed`: an array is among them. */
 export function JsonTree({ value, actions, path = [], listed = false }:
   { value: Json; actions: TreeActions; path?: string[]; listed?: boolean }) {
+  const [most, setMost] = useState(MANY);
   if (value === null || typeof value !== 'object') return <Leaf value={value} />;
   const entries = Array.isArray(value) ? value.map((v, i) => [String(i), v] as const) : Object.entries(value);
   return (
     <ul class="tree">
-      {entries.map(([key, v]) => (
+      {entries.slice(0, most).map(([key, v]) => (
         <Branch key={key} name={key} value={v} actions={actions} array={Array.isArray(value)}
                 path={Array.isArray(value) ? path : [...path, key]} listed={listed || Array.isArray(value)} />
       ))}
+      {entries.length > most && (
+        <li><button type="button" class="more" onClick={() => setMost(most * 10)}>{entries.length - most} more</button></li>
+      )}
     </ul>
   );
 }
@@ -34,6 +40,7 @@ function Branch({ name, value, path, actions, array, listed }:
   const nested = value !== null && typeof value === 'object';
   const size = nested ? Object.keys(value).length : 0;
   const [open, setOpen] = useState(size > 0 && size <= 40);
+  const [stats, setStats] = useState(false);
   const at = pathName(path), label = visible(path.join('.').replace(/^attributes\./, ''));
   const reach = !listed || value !== null; /* of an element no query says that it lacks a key */
   return (
@@ -60,23 +67,47 @@ function Branch({ name, value, path, actions, array, listed }:
             <button type="button" title="As a column" aria-label={`Column ${label}`}
                     onClick={() => actions.column?.(at)}><Icon name="column" /></button>
           )}
+          {!nested && actions.stats && !array && (
+            <button type="button" title="Most frequent values" aria-label={`Values of ${label}`} aria-pressed={stats}
+                    onClick={() => setStats(!stats)}><Icon name="stats" /></button>
+          )}
           <button type="button" title="Copy" aria-label={`Copy ${label}`}
                   onClick={() => void copy(typeof value === 'string' ? value : JSON.stringify(value, null, 2))}><Icon name="copy" /></button>
         </span>
       </span>
+      {stats && <div class="facet stats">{actions.stats?.(at)}</div>}
       {nested && open && <JsonTree value={value} actions={actions} path={path} listed={listed} />}
     </li>
   );
 }
 
+/** JSON that was sent as a text: tools take and give it so. */
+export function parsed(text: string): Json | undefined {
+  if (!/^\s*[{[]/.test(text) || text.length > 1e6) return undefined;
+  try {
+    const v = JSON.parse(text) as Json;
+    return v !== null && typeof v === 'object' && Object.keys(v).length ? v : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 function Leaf({ value }: { value: Json }) {
-  const [whole, setWhole] = useState(false);
+  const [whole, setWhole] = useState(false), [raw, setRaw] = useState(false);
+  const inside = useMemo(() => (typeof value === 'string' ? parsed(value) : undefined), [value]);
   if (typeof value !== 'string') return <span class={`v ${value === null ? 'null' : typeof value}`}>{String(value)}</span>;
   const cut = value.length > LONG && !whole;
   return (
     <span class="v string">
-      {visible(cut ? value.slice(0, LONG) : value)}
-      {cut && <button type="button" class="more" onClick={() => setWhole(true)}>… {value.length - LONG} more characters</button>}
+      {inside !== undefined && (
+        <button type="button" class="more" onClick={() => setRaw(!raw)}>{raw ? 'as JSON' : 'as text'}</button>
+      )}
+      {inside !== undefined && !raw ? <JsonTree value={inside} actions={{}} /> : (
+        <>
+          {visible(cut ? value.slice(0, LONG) : value)}
+          {cut && <button type="button" class="more" onClick={() => setWhole(true)}>… {count(value.length - LONG)} more characters</button>}
+        </>
+      )}
     </span>
   );
 }

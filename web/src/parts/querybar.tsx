@@ -1,9 +1,10 @@
 /** The line a query is written in: coloured while it is typed, completed by the server, and errors stand
- *  below the place they are about. Enter runs it, Shift+Enter begins a new line. */
+ *  below the place they are about. Enter runs it, Shift+Enter begins a new line, the arrow up brings earlier ones. */
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { ApiError, get } from '../api';
 import { visible } from '../format';
 import { tokens } from '../query';
+import { asked as earlier, remember } from '../state';
 
 interface Item {
   text: string;
@@ -31,7 +32,12 @@ export function QueryBar({ value, error, busy, onRun }:
   const [at, setAt] = useState(0);
   const box = useRef<HTMLTextAreaElement>(null);
   const asked = useRef(0);
-  useEffect(() => { setText(value); setList(null); }, [value]);
+  const back = useRef({ steps: 0, draft: '' }); /* into the earlier ones, from what was being written */
+  useEffect(() => {
+    setText(value);
+    setList(null);
+    back.current.steps = 0;
+  }, [value]);
 
   const ask = async (t: string, cursor: number) => {
     const mine = ++asked.current;
@@ -49,6 +55,7 @@ export function QueryBar({ value, error, busy, onRun }:
   const changed = (e: Event) => {
     const t = (e.currentTarget as HTMLTextAreaElement);
     setText(t.value);
+    back.current.steps = 0;
     void ask(t.value, t.selectionStart);
   };
   const accept = (item: Item) => {
@@ -68,13 +75,25 @@ export function QueryBar({ value, error, busy, onRun }:
   const run = () => {
     setList(null);
     asked.current++;
+    remember(text.trim());
     onRun(text.trim());
+  };
+  const recall = (by: number): boolean => {
+    const all = earlier(), b = back.current;
+    if (!b.steps) b.draft = text;
+    const wanted = all.filter((q) => q !== b.draft), to = b.steps + by;
+    if (to < 0 || to > wanted.length) return false;
+    b.steps = to;
+    setText(to ? wanted[to - 1] as string : b.draft);
+    return true;
   };
   const key = (e: KeyboardEvent) => {
     if (list && (e.key === 'ArrowDown' || e.key === 'ArrowUp')) {
       e.preventDefault();
       asked.current++; /* a later answer would take the choice away */
       setAt((at + (e.key === 'ArrowDown' ? 1 : list.items.length - 1)) % list.items.length);
+    } else if ((e.key === 'ArrowUp' || e.key === 'ArrowDown') && (!text.includes('\n') || back.current.steps)) {
+      if (recall(e.key === 'ArrowUp' ? 1 : -1)) e.preventDefault();
     } else if (list && e.key === 'Tab') {
       e.preventDefault();
       accept(list.items[at] as Item);
@@ -98,7 +117,7 @@ export function QueryBar({ value, error, busy, onRun }:
       <div class="query">
         <pre aria-hidden="true">{coloured(text, bad)}{'\n'}</pre>
         <textarea ref={box} id="q" rows={1} value={text} spellcheck={false} autocomplete="off" autocapitalize="off"
-                  aria-label="Query" placeholder='level:error agent:svc-* "connection refused" | stats count() by agent'
+                  aria-label="Query" placeholder='Search: words, "a phrase", level:error, agent:coder, duration_ms>2s … then | stats count() by agent'
                   role="combobox" aria-autocomplete="list" aria-expanded={!!list} aria-controls="completions"
                   aria-activedescendant={list ? `c${at}` : undefined}
                   onInput={changed} onKeyDown={key} onBlur={() => setTimeout(() => setList(null), 150)} />

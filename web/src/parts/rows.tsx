@@ -1,35 +1,17 @@
 /** Rows of a result of any length: only those in sight are elements. Pages are fetched as they come into
  *  sight and forgotten when there are too many; the newest first page is asked for first. */
-import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useMemo, useState } from 'preact/hooks';
 import { ApiError, type Range, type Row, aborted, query } from '../api';
-import { clock, own, plain } from '../format';
+import { clock, own, plain, visible } from '../format';
 import { useSize } from '../hooks';
 import { nameSteps } from '../query';
+import { copy, density, wrap } from '../state';
+import { type Column, Header, columnsText, gridOf, leftOf } from './columns';
 import { Level } from './common';
+import { Heights } from './heights';
+import { Icon } from './icon';
 
-const PAGE = 200, PAGES_KEPT = 60, TALLEST = 30e6;
-
-export interface Column {
-  name: string;
-  width: number; /* pixels; 0: what is left */
-}
-
-export const DEFAULT_COLUMNS: Column[] = [{ name: 'timestamp', width: 150 }, { name: 'level', width: 64 },
-  { name: 'agent', width: 130 }, { name: 'message', width: 0 }];
-
-export function columnsFrom(text: string | undefined): Column[] {
-  if (!text) return DEFAULT_COLUMNS;
-  return text.split('!').filter(Boolean).map((part) => {
-    const m = /^(.*?)(?:~(\d+))?$/.exec(part) as RegExpExecArray;
-    const name = (m[1] as string).replace(/%(21|25|7e)/g, (_, hex: string) => String.fromCharCode(parseInt(hex, 16)));
-    return { name, width: m[2] ? Number(m[2]) : name === 'message' ? 0 : 130 };
-  });
-}
-
-export function columnsText(columns: Column[]): string | undefined {
-  const text = columns.map((c) => `${c.name.replace(/[!%~]/g, (k) => '%' + k.charCodeAt(0).toString(16))}~${c.width}`).join('!');
-  return text === DEFAULT_COLUMNS.map((c) => `${c.name}~${c.width}`).join('!') ? undefined : text;
-}
+const PAGE = 200, PAGES_KEPT = 60, TALLEST = 30e6, HEAD = 28, SHOWN = 1500;
 
 /** A result that is read in pages, by place. */
 export class Pages {
@@ -38,7 +20,11 @@ export class Pages {
   error: ApiError | undefined;
   ended = Infinity; /* rows there are, once a page came short */
 
-  constructor(readonly q: string, readonly range: Range, private readonly changed: () => void) {}
+  constructor(readonly q: string, readonly range: Range & { order?: string }, private readonly changed: () => void, rows?: Row[]) {
+    if (!rows) return;
+    this.ended = rows.length; /* all of it is there */
+    for (let i = 0; i < rows.length; i += PAGE) this.pages.set(i / PAGE, rows.slice(i, i + PAGE));
+  }
 
   get(i: number): Row | undefined {
     return this.pages.get(Math.floor(i / PAGE))?.[i % PAGE];
@@ -101,62 +87,98 @@ function inside(at: unknown, keys: string[], dotted: boolean): unknown {
   return undefined;
 }
 
-/** What a line says when an entry has no message. */
-export function summary(row: Row): string {
-  if (typeof row.message === 'string' && row.message) return plain(row.message);
+/** What a line says when an entry has no message. Of a long one no line shows all. */
+export function summary(row: Row, wrapped = false): string {
+  if (typeof row.message === 'string' && row.message) return (wrapped ? visible : plain)(row.message.slice(0, SHOWN));
   return ['event', 'operation', 'tool', 'status', 'input', 'output'].filter((k) => row[k] !== undefined && row[k] !== null)
     .map((k) => `${k}=${plain(row[k]).slice(0, 300)}`).join('  ');
 }
 
-export function Rows({ pages, total, columns, onColumns, selected, onOpen, lines }: {
-  pages: Pages; total: number; columns: Column[]; onColumns: (c: Column[]) => void;
-  selected: number; onOpen: (i: number) => void; lines: number;
+/** A text with what was searched for marked in it. */
+export function Marked({ text, sought }: { text: string; sought: RegExp | undefined }) {
+  if (!sought) return <>{text}</>;
+  const out: preact.ComponentChildren[] = [];
+  let from = 0;
+  for (const m of text.matchAll(sought)) {
+    if (!m[0]) continue;
+    out.push(text.slice(from, m.index), <mark key={m.index}>{m[0]}</mark>);
+    from = m.index + m[0].length;
+    if (out.length > 400) break;
+  }
+  return <>{out}{text.slice(from)}</>;
+}
+
+export function Rows({ pages, total, columns, onColumns, selected, onOpen, sought, oldest, onOldest }: {
+  pages: Pages; total: number; columns: Column[]; onColumns: (c: Column[]) => void; sought: RegExp | undefined;
+  selected: number; onOpen: (i: number) => void; oldest: boolean; onOldest: ((oldest: boolean) => void) | undefined;
 }) {
   const [box, size] = useSize<HTMLDivElement>();
   const [top, setTop] = useState(0);
-  const height = 22 + (lines - 1) * 17;
-  const n = Math.min(total, pages.ended);
-  const full = n * height, shownHeight = Math.min(full, TALLEST);
-  const view = Math.max(0, size.height - 28);
+  const roomy = density.value === 'comfortable', line = roomy ? 30 : 22;
+  const n = Math.min(total, pages.ended), wrapped = wrap.value === 'on';
+  /* what is too tall for a browser is scrolled by parts, in rows that are all the same */
+  const alike = !wrapped || n * line > TALLEST, height = line + (wrapped && alike ? 3 * 17 : 0);
+  const heights = useMemo(() => new Heights(height), [pages, height, wrapped, size.width, columnsText(columns)]);
+  const full = heights.top(n), shownHeight = Math.min(full, TALLEST);
+  const view = Math.max(0, size.height - HEAD);
   const scale = full > TALLEST ? (full - view) / Math.max(1, TALLEST - view) : 1;
-  const first = Math.max(0, Math.floor((top * scale) / height));
-  const many = Math.ceil(view / height) + 2;
-  const from = Math.max(0, first - 8), to = Math.min(n, first + many + 8);
+  const first = heights.at(top * scale, n);
+  const from = Math.max(0, first - 8), to = Math.min(n, first + Math.ceil(view / height) + 10);
+  const [, remeasured] = useState(0);
   useEffect(() => { pages.want(from, to); }, [pages, from, to]);
   useEffect(() => {
     const e = box.current;
     if (!e || selected < 0) return;
-    const y = (selected * height) / scale;
+    const y = heights.top(selected) / scale, h = heights.of(selected);
     if (y < e.scrollTop) e.scrollTop = y;
-    else if (y + height > e.scrollTop + view) e.scrollTop = y + height - view;
+    else if (y + h > e.scrollTop + view) e.scrollTop = y + h - view;
   }, [selected]);
   useEffect(() => { if (box.current) box.current.scrollTop = 0; }, [pages]);
+  useLayoutEffect(() => { /* wrapped rows are as tall as their text: known once they are there */
+    if (alike || !box.current) return;
+    let above = 0, some = 0;
+    for (const e of box.current.querySelectorAll<HTMLElement>('.row:not(.loading)')) {
+      const i = Number(e.getAttribute('aria-rowindex')) - 1, grew = heights.set(i, e.offsetHeight);
+      some += Math.abs(grew);
+      if (i < first) above += grew;
+    }
+    if (above) box.current.scrollTop += above; /* what is being read stays where it is */
+    if (some) remeasured((x) => x + 1);
+  });
 
-  const grid = columns.map((c) => (c.width ? `${c.width}px` : 'minmax(200px, 1fr)')).join(' ');
+  const ends = [pages.get(0), pages.get(n - 1)].map((r) => r?.timestamp).filter((t) => typeof t === 'string');
   const withDay = useMemo(() => {
-    const a = pages.get(0)?.timestamp, today = new Date().toDateString();
-    return typeof a === 'string' && new Date(a).toDateString() !== today;
-  }, [pages, pages.get(0)]);
-  const visible: number[] = [];
-  for (let i = from; i < to; i++) visible.push(i);
+    const today = new Date().toDateString();
+    return ends.some((t) => new Date(t as string).toDateString() !== today);
+  }, [pages, ...ends]);
+  const grid = gridOf(columns, withDay);
+  const inSight: number[] = [];
+  for (let i = from; i < to; i++) inSight.push(i);
   return (
-    <div class="rows" ref={box} tabIndex={0} role="grid" aria-label="Entries" aria-rowcount={n}
+    <div class={`rows ${roomy ? 'roomy' : ''}`} ref={box} tabIndex={0} role="grid" aria-label="Entries" aria-rowcount={n}
          onScroll={(e) => setTop((e.currentTarget as HTMLElement).scrollTop)}>
-      <Header columns={columns} grid={grid} onColumns={onColumns} />
-      <div class="space" style={{ height: `${shownHeight}px` }}>
-        {visible.map((i) => {
+      <Header columns={columns} grid={grid} onColumns={onColumns} oldest={oldest} onOldest={onOldest} withDay={withDay} />
+      <div class="space" style={{ height: `${shownHeight}px`, minWidth: `${grid.least}px` }}>
+        {inSight.map((i) => {
           const row = pages.get(i);
-          const y = scale === 1 ? i * height : top + (i * height - top * scale);
+          const y = scale === 1 ? heights.top(i) : top + (i * height - top * scale);
           return (
             <div key={i} role="row" aria-rowindex={i + 1} aria-selected={i === selected}
-                 class={`row ${row ? String(row.level) : 'loading'} ${i === selected ? 'on' : ''} ${lines > 1 ? 'wrap' : ''}`}
-                 style={{ transform: `translateY(${y}px)`, height: `${height}px`, gridTemplateColumns: grid }}
-                 onClick={() => onOpen(i)}>
-              {columns.map((c) => (
-                <span key={c.name} role="gridcell" class={`c-${c.name === 'message' ? 'message' : c.name === 'timestamp' ? 'time' : 'x'}`}>
-                  {row ? <Cell row={row} name={c.name} withDay={withDay} /> : ''}
+                 class={`row ${row ? String(row.level) : 'loading'} ${i === selected ? 'on' : ''} ${wrapped ? 'wrap' : ''} ${alike ? '' : 'own'}`}
+                 style={{ transform: `translateY(${y}px)`, height: alike || !row ? `${height}px` : undefined, gridTemplateColumns: grid.template }}
+                 onClick={() => { if (!getSelection()?.toString()) onOpen(i); /* else a text is being selected */ }}>
+              {columns.map((c, k) => (
+                <span key={c.name} role="gridcell" class={`c-${c.name === 'message' ? 'message' : c.name === 'timestamp' ? 'time' : 'x'} ${c.pinned ? 'pinned' : ''}`}
+                      style={c.pinned ? { left: `${leftOf(columns, k, withDay)}px` } : undefined}>
+                  {row ? <Cell row={row} name={c.name} withDay={withDay} wrapped={wrapped} sought={sought} /> : ''}
                 </span>
               ))}
+              {row && (
+                <span role="gridcell" class="acts">
+                  <button type="button" tabIndex={-1} title="Copy as JSON (c)" aria-label="Copy the entry as JSON"
+                          onClick={(e) => { e.stopPropagation(); copyRow(row); }}><Icon name="copy" /></button>
+                </span>
+              )}
             </div>
           );
         })}
@@ -165,44 +187,15 @@ export function Rows({ pages, total, columns, onColumns, selected, onOpen, lines
   );
 }
 
-function Cell({ row, name, withDay }: { row: Row; name: string; withDay: boolean }) {
-  if (name === 'timestamp') return <time title={String(row.timestamp)}>{clock(String(row.timestamp), withDay)}</time>;
-  if (name === 'level') return <Level level={String(row.level)} />;
-  if (name === 'message') return <>{summary(row)}</>;
-  return <>{plain(cell(row, name) as never)}</>;
+export function copyRow(row: Row): void {
+  void copy(JSON.stringify(row, null, 2), 'entry copied as JSON');
 }
 
-function Header({ columns, grid, onColumns }: { columns: Column[]; grid: string; onColumns: (c: Column[]) => void }) {
-  const drag = useRef<{ i: number; x: number; width: number } | null>(null);
-  const [moving, setMoving] = useState(-1);
-  const resize = (e: PointerEvent) => {
-    if (!drag.current) return;
-    const width = Math.max(40, Math.round(drag.current.width + e.clientX - drag.current.x));
-    onColumns(columns.map((c, i) => (i === drag.current?.i ? { ...c, width } : c)));
-  };
-  const move = (to: number) => {
-    if (moving < 0 || moving === to) return;
-    const next = columns.slice();
-    next.splice(to, 0, ...next.splice(moving, 1));
-    setMoving(-1);
-    onColumns(next);
-  };
-  return (
-    <div class="head" role="row" style={{ gridTemplateColumns: grid }}>
-      {columns.map((c, i) => (
-        <span key={c.name} role="columnheader" draggable onDragStart={(e) => { e.dataTransfer?.setData('text/plain', c.name); setMoving(i); }}
-              onDragOver={(e) => e.preventDefault()} onDrop={() => move(i)}>
-          <span class="name">{c.name === 'timestamp' ? 'time' : plain(c.name)}</span>
-          <button type="button" class="gone" aria-label={`Take the column ${plain(c.name)} away`}
-                  onClick={() => onColumns(columns.filter((x) => x !== c))}>×</button>
-          <span class="grip" onPointerDown={(e) => {
-            e.preventDefault();
-            const el = e.currentTarget as HTMLElement;
-            el.setPointerCapture(e.pointerId);
-            drag.current = { i, x: e.clientX, width: el.parentElement?.offsetWidth ?? 100 };
-          }} onPointerMove={resize} onPointerUp={() => { drag.current = null; }} />
-        </span>
-      ))}
-    </div>
-  );
+function Cell({ row, name, withDay, wrapped, sought }: { row: Row; name: string; withDay: boolean; wrapped: boolean; sought: RegExp | undefined }) {
+  if (name === 'timestamp') return <time title={String(row.timestamp)}>{clock(String(row.timestamp), withDay)}</time>;
+  if (name === 'level') return <Level level={String(row.level)} />;
+  if (name === 'message') return <Marked text={summary(row, wrapped)} sought={sought} />;
+  const v = cell(row, name);
+  if (typeof v === 'string') return <Marked text={plain(v.slice(0, SHOWN))} sought={['input', 'output'].includes(name) ? sought : undefined} />;
+  return <>{plain(v as never)}</>;
 }

@@ -1,7 +1,7 @@
-import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { from, now, to } from '../state';
 import { PRESETS, instant, label } from '../time';
 import { setParams } from '../url';
+import { useMenu } from './menu';
 
 const local = (text: string) => {
   const t = instant(text);
@@ -16,22 +16,10 @@ export function setRange(start: string | undefined, end: string | undefined): vo
 }
 
 export function TimePicker() {
-  const [open, setOpen] = useState(false);
-  const box = useRef<HTMLDivElement>(null);
+  const menu = useMenu<HTMLDivElement>();
   const shownFrom = from.value === 'all' ? '' : from.value;
-  useLayoutEffect(() => { /* before another key is pressed */
-    if (!open) return undefined;
-    const away = (e: Event) => { if (!box.current?.contains(e.target as Node)) setOpen(false); };
-    const esc = (e: KeyboardEvent) => { if (e.key === 'Escape') setOpen(false); };
-    addEventListener('mousedown', away);
-    addEventListener('keydown', esc);
-    return () => {
-      removeEventListener('mousedown', away);
-      removeEventListener('keydown', esc);
-    };
-  }, [open]);
   const pick = (start: string) => {
-    setOpen(false);
+    menu.close();
     setRange(start, undefined);
   };
   const apply = (e: Event) => {
@@ -41,17 +29,17 @@ export function TimePicker() {
       const text = String(data.get(name) ?? '');
       return text ? new Date(text).toISOString() : undefined;
     };
-    setOpen(false);
+    menu.close();
     setRange(at('from'), at('to'));
   };
   return (
-    <div class="timepicker" ref={box}>
-      <button type="button" id="time" aria-haspopup="dialog" aria-expanded={open} onClick={() => setOpen(!open)}>
+    <div class="timepicker" ref={menu.box}>
+      <button type="button" id="time" aria-haspopup="dialog" aria-expanded={menu.open} onClick={menu.toggle}>
         {label(shownFrom, to.value)}
       </button>
       <button type="button" title="Refresh (r)" aria-label="Refresh" onClick={() => { now.value = Date.now(); }}>↻</button>
-      {open && (
-        <div class="menu" role="dialog" aria-label="Time range">
+      {menu.open && (
+        <div class="menu" role="dialog" aria-label="Time range" ref={menu.list}>
           <ul>
             {PRESETS.map(([value, text]) => (
               <li key={value}>
