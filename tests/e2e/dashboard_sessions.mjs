@@ -9,7 +9,8 @@ const column = async (name, table = page.locator('table').first()) => {
   const names = (await table.locator('th').allInnerTexts()).map((x) => x.replace(/[ ↑↓]+$/, ''));
   return (await table.locator(`td:nth-child(${names.indexOf(name) + 1})`).allInnerTexts()).map((x) => x.trim());
 };
-const figure = (name) => page.locator('dl div').filter({ has: page.locator('dt', { hasText: new RegExp(`^${name}$`) }) }).locator('dd').first();
+const figure = (name) => page.locator('dl div').filter({ has: page.locator('dt',
+  { hasText: new RegExp(`^${name}$`) }) }).locator('dd').first();
 const titles = async () => await page.locator('td .titled > .text').allInnerTexts();
 const rowOf = (id) => page.locator('tbody tr').filter({ has: page.locator(`.titled > [title="${id}"]`) });
 const order = page.getByRole('combobox', { name: 'order' });
@@ -17,7 +18,8 @@ const order = page.getByRole('combobox', { name: 'order' });
 /** The parts of the canvas in the line of span `i` that are drawn, right of the names: [from, to, ...] */
 async function bar(i) {
   return await page.locator('.waterfall').evaluate((e, n) => {
-    const c = e.querySelector('canvas'), k = devicePixelRatio, w = e.clientWidth, names = parseFloat(getComputedStyle(e).getPropertyValue('--names'));
+    const c = e.querySelector('canvas'), k = devicePixelRatio, w = e.clientWidth,
+      names = parseFloat(getComputedStyle(e).getPropertyValue('--names'));
     const d = c.getContext('2d').getImageData(0, Math.round((n * 24 + 12 - e.scrollTop) * k), c.width, 1).data;
     let first = -1, last = -1, changes = 0, was = false;
     for (let x = Math.round(names * k); x < (w - 8) * k; x++) {
@@ -72,9 +74,11 @@ try {
   await check('a trace: its spans depth first, children further in, names in a column of their own', async () => {
     await page.locator('.span').nth(5).waitFor();
     const all = await spans();
-    assert.deepEqual(all.map((s) => /ship|chat|research|grep|run the tests/.exec(s.text)?.[0]), ['ship', 'chat', 'research', 'grep', 'run the tests', 'chat']);
+    assert.deepEqual(all.map((s) => /ship|chat|research|grep|run the tests/.exec(s.text)?.[0]),
+      ['ship', 'chat', 'research', 'grep', 'run the tests', 'chat']);
     assert.ok(all[1].inset > all[0].inset && all[3].inset > all[2].inset && all[4].inset === all[1].inset);
-    const edge = await page.locator('.span .name').evaluateAll((e) => new Set(e.map((x) => Math.round(x.getBoundingClientRect().right))).size);
+    const edge = await page.locator('.span .name')
+      .evaluateAll((e) => new Set(e.map((x) => Math.round(x.getBoundingClientRect().right))).size);
     assert.equal(edge, 1);
   });
   await check('a trace: what it took and cost', async () => {
@@ -118,7 +122,7 @@ try {
     }, i);
     const truth = (await call('GET', '/api/v1/traces/t-release')).spans.map((s) => s.critical);
     assert.ok(truth.includes(true));
-    await until(async () => { const got = []; for (let i = 0; i < truth.length; i++) got.push(await lined(i)); return JSON.stringify(got) === JSON.stringify(truth); }, `${truth}`);
+    await becomes(async () => await Promise.all(truth.map((_, i) => lined(i))), truth);
   });
   await check('a failed span is marked; a click shows all of it', async () => {
     await span('run the tests').locator('.mark[title=Failed]').waitFor();
@@ -166,7 +170,8 @@ try {
     const minute = (await marks.nth(1).boundingBox()).x - (await marks.nth(0).boundingBox()).x;
     assert.ok(Math.abs(minute / root.width - 60 / 420) < 0.01);
     await page.mouse.move(box.x + await names() + tests.from + 2, box.y + 60);
-    await until(async () => /^\+4m (19|20|21)s$/.test(await page.locator('.pointer').evaluate((e) => e.dataset.time)), 'the time at the pointer');
+    await until(async () => /^\+4m (19|20|21)s$/.test(await page.locator('.pointer').evaluate((e) => e.dataset.time)),
+      'the time at the pointer');
   });
   await check('a drag above the bars zooms, + and - do, 0 shows all', async () => {
     const before = await bar(4), small = await page.locator('.small-trace').boundingBox();
@@ -186,7 +191,8 @@ try {
     await page.keyboard.press('0');
   });
   await check('how long stands beside the bars; tokens and cost as chips beside the names; marks are explained', async () => {
-    const length = await span('run the tests').locator('.length').boundingBox(), box = await page.locator('.waterfall').boundingBox(), b = await bar(4);
+    const length = await span('run the tests').locator('.length').boundingBox(), box = await page.locator('.waterfall').boundingBox(),
+      b = await bar(4);
     assert.equal(await span('run the tests').locator('.length').innerText(), '1m 30s');
     assert.ok(Math.abs(length.x - (box.x + await names() + b.from + b.width)) < 12, `${length.x}`);
     assert.deepEqual(await page.locator('.span').nth(5).locator('.heatchip').allInnerTexts(), ['93k', '$0.31']);
@@ -208,10 +214,14 @@ try {
     await page.keyboard.press('Escape');
   });
   await check('a trace without spans is a conversation, and its calls are bars', async () => {
-    const t = Date.now() - 40e3, one = (n, more) => ({ trace_id: 't-flat', session_id: 's-flat', agent: 'assistant', timestamp: new Date(t + n * 1000).toISOString(), ...more });
+    const t = Date.now() - 40e3, one = (n, more) => ({ trace_id: 't-flat', session_id: 's-flat', agent: 'assistant',
+      timestamp: new Date(t + n * 1000).toISOString(), ...more });
     await put(one(0, { agent: 'user', event: 'user_message', message: 'Which flights are there?' }),
-      one(1, { event: 'tool_call', tool: 'search', call_id: 'f1', input: { from: 'SFO' } }), one(5, { event: 'tool_result', tool: 'search', call_id: 'f1', output: 'two flights', duration_ms: 4000 }),
-      one(6, { event: 'tool_call', tool: 'book', call_id: 'f2', input: { flight: 7 } }), one(8, { event: 'tool_result', tool: 'book', call_id: 'f2', status: 'error', level: 'error', output: 'sold out', duration_ms: 2000 }),
+      one(1, { event: 'tool_call', tool: 'search', call_id: 'f1', input: { from: 'SFO' } }),
+        one(5, { event: 'tool_result', tool: 'search', call_id: 'f1', output: 'two flights', duration_ms: 4000 }),
+      one(6, { event: 'tool_call', tool: 'book', call_id: 'f2', input: { flight: 7 } }),
+        one(8, { event: 'tool_result', tool: 'book', call_id: 'f2', status: 'error', level: 'error', output: 'sold out',
+          duration_ms: 2000 }),
       one(10, { event: 'assistant_message', message: 'The second is sold out.' }));
     await at(page, 'traces', { q: 'trace_id=t-flat' });
     await row('Which flights').waitFor();
@@ -288,7 +298,8 @@ try {
   await check('the columns of a list have words for people, and the field in the title', async () => {
     const heads = page.locator('thead th button');
     assert.deepEqual((await heads.allInnerTexts()).slice(0, 5), ['Prompt', 'Agents', 'Started', 'Took', 'Entries']);
-    assert.deepEqual((await heads.evaluateAll((all) => all.map((e) => e.title))).slice(0, 4), ['first_user', 'agent_names', 'start', 'duration_ms']);
+    assert.deepEqual((await heads.evaluateAll((all) => all.map((e) => e.title))).slice(0, 4),
+      ['first_user', 'agent_names', 'start', 'duration_ms']);
     const widths = await page.locator('thead th').evaluateAll((all) => all.map((e) => e.clientWidth));
     assert.equal(Math.max(...widths), widths[0]);
   });
@@ -352,25 +363,31 @@ try {
     await page.getByRole('tab', { name: 'Timeline' }).click();
     await page.locator('.lines .line', { hasText: 'still here' }).waitFor();
     await page.getByRole('tab', { name: 'Tools and models' }).click();
+    await becomes(async () => params(page).view, 'figures');
     const tools = page.getByRole('table', { name: 'Tools' });
     await tools.locator('tr', { hasText: 'bash' }).first().waitFor();
     await page.getByRole('table', { name: 'Models' }).locator('tr', { hasText: 'claude-sonnet-4' }).waitFor();
   });
   await check('agents that others started stand further in, with when they began and came back', async () => {
-    const t = Date.now() - 60e3, span = (n, id, parent, agent, more) => ({ session_id: 's-nest', trace_id: 't-nest', span_id: id, parent_id: parent, agent, timestamp: new Date(t + n * 100).toISOString(), ...more });
+    const t = Date.now() - 60e3, span = (n, id, parent, agent,
+      more) => ({ session_id: 's-nest', trace_id: 't-nest', span_id: id, parent_id: parent, agent,
+        timestamp: new Date(t + n * 100).toISOString(), ...more });
     const run = (agent) => ({ operation: `invoke_agent ${agent}` });
-    await put({ session_id: 's-nest', trace_id: 't-nest', agent: 'lead', event: 'user_message', message: 'Look into it', timestamp: new Date(t).toISOString() },
+    await put({ session_id: 's-nest', trace_id: 't-nest', agent: 'lead', event: 'user_message', message: 'Look into it',
+      timestamp: new Date(t).toISOString() },
       span(1, 'n1', undefined, 'lead', { kind: 'span_start', ...run('lead'), message: 'Look into it' }),
       span(2, 'n2', 'n1', 'helper', { kind: 'span_start', ...run('helper'), message: 'count the lines' }),
       span(3, 'n3', 'n2', 'helper', { kind: 'span_start', tool: 'bash', call_id: 'cn', input: { command: 'wc -l *.c' } }),
       span(4, 'n3', 'n2', 'helper', { kind: 'span_end', tool: 'bash', call_id: 'cn', output: '812 total', duration_ms: 100 }),
-      span(5, 'n4', 'n2', 'helper', { kind: 'span', operation: 'chat', model: 'gpt-5-mini', output: 'There are 812 lines.', message: 'There are 812 lines.', duration_ms: 80, 'tokens.input': 1200, 'tokens.output': 60 }),
+      span(5, 'n4', 'n2', 'helper', { kind: 'span', operation: 'chat', model: 'gpt-5-mini', output: 'There are 812 lines.',
+        message: 'There are 812 lines.', duration_ms: 80, 'tokens.input': 1200, 'tokens.output': 60 }),
       span(6, 'n2', 'n1', 'helper', { event: 'agent_response', message: 'There are 812 lines.' }),
       span(7, 'n2', 'n1', 'helper', { kind: 'span_end', ...run('helper'), message: 'counted', duration_ms: 500 }),
       span(8, 'n1', undefined, 'lead', { event: 'rate_limit', level: 'warn', message: 'waiting' }),
       span(9, 'n1', undefined, 'lead', { event: 'rate_limit', level: 'warn', message: 'waiting' }),
       span(300, 'n1', undefined, 'lead', { kind: 'span_end', ...run('lead'), message: 'done', duration_ms: 29900 }),
-      { session_id: 's-nest', trace_id: 't-nest-2', agent: 'lead', event: 'user_message', message: 'Again, please', timestamp: new Date(t + 40e3).toISOString() });
+      { session_id: 's-nest', trace_id: 't-nest-2', agent: 'lead', event: 'user_message', message: 'Again, please',
+        timestamp: new Date(t + 40e3).toISOString() });
     await at(page, 'sessions/s-nest');
     await page.locator('.handed', { hasText: 'lead started helper: count the lines' }).waitFor();
     await page.locator('.handed', { hasText: 'helper returned to lead after 500 ms: counted' }).waitFor();
@@ -414,14 +431,18 @@ try {
   });
   await check('a long session: the strip shows all of it and leads into it, the rest comes with scrolling', async () => {
     const t = Date.now() - 3000e3;
-    await put(...Array.from({ length: 600 }, (_, i) => ({ session_id: 's-long', agent: 'coder', timestamp: new Date(t + i * 1000).toISOString(),
-      ...(i === 580 ? { event: 'note', level: 'error', message: 'here it broke' } : { event: i % 6 ? 'agent_response' : 'user_message', message: `line ${i}` }) })));
+    await put(...Array.from({ length: 600 }, (_, i) => ({ session_id: 's-long', agent: 'coder',
+      timestamp: new Date(t + i * 1000).toISOString(),
+      ...(i === 580 ? { event: 'note', level: 'error', message: 'here it broke' }
+        : { event: i % 6 ? 'agent_response' : 'user_message', message: `line ${i}` }) })));
     await at(page, 'sessions/s-long');
     await page.locator('.said').first().waitFor();
     assert.ok(await page.locator('.turn').count() < 300);
     const strip = await page.locator('.strip').boundingBox();
     await page.mouse.click(strip.x + strip.width * (500.5 / 600), strip.y + 20);
-    await until(async () => await page.locator('.said', { hasText: /line 500$/ }).evaluate((e) => { const r = e.getBoundingClientRect(); return r.top > 0 && r.bottom < innerHeight; }), 'turn 500 in sight');
+    await until(async () => await page.locator('.said',
+      { hasText: /line 500$/ }).evaluate((e) => { const r = e.getBoundingClientRect(); return r.top > 0 && r.bottom < innerHeight; }),
+        'turn 500 in sight');
     await page.getByRole('button', { name: 'Next error' }).click();
     await page.locator('.turn.on', { hasText: 'here it broke' }).waitFor();
   });
@@ -432,15 +453,42 @@ try {
     await page.locator('.tools', { hasText: 'comparing s-talk' }).waitFor();
     await button('s-talk-2').click();
     await becomes(async () => params(page).with, 's-talk-2');
-    const said = page.locator('.beside > .page');
-    await becomes(async () => await said.count(), 2);
-    await said.nth(0).locator('.said', { hasText: 'part 7' }).first().waitFor();
-    await said.nth(1).locator('.said', { hasText: 'part 8' }).first().waitFor();
-    const [a, b] = [await said.nth(0).boundingBox(), await said.nth(1).boundingBox()];
-    assert.ok(Math.abs(a.y - b.y) < 2 && b.x >= a.x + a.width - 2);
+    await page.locator('.pair').first().waitFor();
+    const half = async (i, text) => await page.locator('.pair').filter({ has: page.locator('.half',
+      { hasText: text }) }).first().locator('.half').nth(i).boundingBox();
+    const [a, b] = [await half(0, 'in part 7'), await half(1, 'in part 8')];
+    assert.ok(Math.abs(a.y - b.y) < 2 && b.x >= a.x + a.width - 2, 'what both users asked is one line');
+    assert.equal(await page.locator('.pair').filter({ hasText: 'in part 7' }).first().getAttribute('class'), 'pair differs');
+    assert.match(await page.locator('.pair', { hasText: 'npm test' }).first().getAttribute('class'), /same/);
+  });
+  await check('two runs: what the second has more of, what only one did, difference by difference', async () => {
+    const t = Date.now() - 20e3;
+    for (const [n, id] of ['trial-1', 'trial-2'].entries()) {
+      const steps = [{ event: 'user_message', agent: 'user', message: 'Book me a flight' },
+        ...['find', ...(n ? ['pay', 'pay'] : []), 'book'].flatMap((tool, i) => [
+        { event: 'tool_call', tool, call_id: `${id}${i}`, input: { n: 1 } },
+          { event: 'tool_result', tool, call_id: `${id}${i}`, output: 'ok',
+            ...(tool === 'pay' ? { status: 'error', level: 'error' } : {}) }]),
+      { event: 'assistant_message', message: n ? 'Booked at last.' : 'Booked.' }];
+      await put(...steps.map((s, i) => ({ session_id: id, agent: 'clerk', timestamp: new Date(t + n * 9000 + i * 100).toISOString(),
+        ...s })));
+    }
+    await at(page, 'sessions/trial-1');
+    await page.getByRole('button', { name: 'Compare' }).click();
+    await page.getByRole('combobox', { name: 'Compare with' }).selectOption('trial-2');
+    await becomes(async () => params(page).with, 'trial-2');
+    await becomes(async () => await page.locator('.pair').evaluateAll((all) => all.map((e) => e.className.slice(5))),
+      ['same', 'same', 'right', 'right', 'same', 'differs']);
+    const figures = await page.getByRole('table', { name: 'Differences' }).locator('tbody tr').allInnerTexts();
+    assert.ok(figures.some((x) => /tool calls\s+2\s+4\s+\+2 \(\+100 %\)/.test(x)), figures.join('|'));
+    assert.ok(figures.some((x) => /errors\s+0\s+2\s+\+2/.test(x)));
+    await page.getByRole('button', { name: 'Only differences' }).click();
+    await becomes(async () => await page.locator('.pair').count(), 3);
+    await page.getByRole('button', { name: 'Swap' }).click();
+    await becomes(async () => [where(page), params(page).with], ['sessions/trial-2', 'trial-1']);
   });
   await check('no error of a script, nothing that the policy refused', async () => assert.deepEqual(wrong, []));
 } finally {
   await browser.close();
 }
-done(42);
+done(43);

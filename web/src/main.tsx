@@ -104,9 +104,13 @@ function Shell() {
 
 const KEYS: [string, string][] = [
   ['/', 'write a query'], ['Enter', 'run it; in a list: open the row'], ['Tab', 'take the suggestion'],
-  ['Ctrl Space', 'suggest'], ['↑', 'in a query: the one before it'], ['j k', 'next and previous row'], ['e E', 'in a session: next and previous error'],
-  ['Esc', 'close'], ['[ ]', 'previous, next trace, session, issue'], ['f', 'fields'], ['t', 'time range'], ['z', 'zoom to the data'], ['Z', 'zoom out'],
-  ['r', 'refresh'], ['w', 'wrap lines'], ['d', 'lines closer together'], ['c', 'copy the entry'], ['Ctrl K', 'go anywhere'], ['?', 'these keys'],
+  ['Ctrl Space', 'suggest'], ['↑', 'in a query: the one before it'], ['j k', 'next and previous row'],
+  ['e E', 'in a session: next and previous error'], ['d D', 'of two sessions: next and previous difference'],
+  ['+ - 0', 'in a trace: closer, further, all of it'],
+  ['Esc', 'close'], ['[ ]', 'previous, next trace, session, issue'], ['f', 'fields'], ['t', 'time range'],
+  ['z', 'zoom to the data'], ['Z', 'zoom out'],
+  ['r', 'refresh'], ['w', 'wrap lines'], ['d', 'lines closer together'],
+  ['c', 'copy the entry'], ['Ctrl K', 'go anywhere'], ['?', 'these keys'],
 ];
 
 function Help({ onClose }: { onClose: () => void }) {

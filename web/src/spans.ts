@@ -43,7 +43,8 @@ export function rowsOf(turns: Turn[]): Row[] {
   return turns.map((t) => {
     const ms = t.kind === 'call' && t.result ? (typeof t.result.duration_ms === 'number' ? t.result.duration_ms : t.end - t.at) : null;
     return {
-      span_id: t.key, depth: t.depth + (t.kind === 'call' ? 1 : 0), link: 'child', kind: t.kind, start: new Date(t.at).toISOString(), agent: t.who,
+      span_id: t.key, depth: t.depth + (t.kind === 'call' ? 1 : 0), link: 'child', kind: t.kind, start: new Date(t.at).toISOString(),
+        agent: t.who,
       name: t.kind === 'call' ? t.name : t.text || (t.kind === 'note' ? t.event : ''), tool: t.kind === 'call' ? t.name : null,
       duration_ms: ms, state: t.kind !== 'call' ? 'point' : t.result ? 'closed' : 'unknown_end', errors: wrong(t) ? 1 : 0,
       level: t.row.level ?? 'info', status: t.kind === 'call' ? t.result?.status ?? null : null, session_id: t.row.session_id ?? null,
@@ -65,7 +66,8 @@ const CUT = 0.04; /* what is left of a gap, of all that is busy */
 export function scaleOf(spans: Span[], from: number, to: number, pressed: boolean): Scale {
   const all = Math.max(1e-6, to - from), gaps: [number, number][] = [];
   if (!pressed) return { place: (t) => (t - from) / all, time: (p) => from + p * all, gaps };
-  const edges = spans.filter((s) => s.kids === 0).map((s): [number, number] => [s.from, Math.max(s.end, s.from)]).sort((a, b) => a[0] - b[0]);
+  const edges = spans.filter((s) => s.kids === 0).map((s): [number, number] => [s.from, Math.max(s.end, s.from)]).sort((a,
+    b) => a[0] - b[0]);
   let reached = from;
   for (const [a, b] of edges) {
     if (a - reached > all * IDLE) gaps.push([reached, a]);
@@ -89,7 +91,8 @@ export function scaleOf(spans: Span[], from: number, to: number, pressed: boolea
   return { place, time, gaps };
 }
 
-const STEPS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 10e3, 15e3, 30e3, 60e3, 120e3, 300e3, 600e3, 900e3, 1800e3, 3600e3,
+const STEPS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 10e3, 15e3, 30e3, 60e3, 120e3, 300e3, 600e3, 900e3, 1800e3,
+  3600e3,
   2 * 3600e3, 6 * 3600e3, 12 * 3600e3, 86400e3, 7 * 86400e3, 30 * 86400e3];
 
 /** Round times since the start between two places, not closer than `least`: [place, text]. */
@@ -107,14 +110,16 @@ export function marksOf(scale: Scale, start: number, zoom: [number, number], lea
   for (const [x, y] of pieces)
     for (let k = Math.ceil((x - start) / step - 1e-9); start + k * step <= y; k++) {
       const p = scale.place(start + k * step);
-      if (!out.length || p - (out[out.length - 1] as [number, string])[0] >= least * 0.7) out.push([p, k ? duration(k * step).replace(/ 0[sm]$/, '') : '0']);
+      if (!out.length || p - (out[out.length - 1] as [number, string])[0] >= least * 0.7) out.push([p, k
+        ? duration(k * step).replace(/ 0[sm]$/, '') : '0']);
     }
   return out;
 }
 
 /** What a span did; a tool call is known by its tool. */
 export function nameOf(row: Row): Json | undefined {
-  return row.tool && (!row.name || row.name === 'execute_tool' || row.name === `execute_tool ${String(row.tool)}`) ? row.tool : row.name ?? row.kind;
+  return row.tool && (!row.name || row.name === 'execute_tool' || row.name === `execute_tool ${String(row.tool)}`) ? row.tool
+    : row.name ?? row.kind;
 }
 
 /** It failed; or something in it did, and it went on. */

@@ -43,7 +43,8 @@ export function wordsOf(t: Turn): string {
   return [t.who, t.text, t.kind === 'note' ? t.event : ''].join('\n');
 }
 
-export const inputOf = (t: Call): Json | undefined => t.call?.input ?? t.result?.input ?? (saysNothing(t.call, t.name) ? undefined : t.call?.message);
+export const inputOf = (t: Call): Json | undefined => t.call?.input ?? t.result?.input ?? (saysNothing(t.call, t.name) ? undefined
+  : t.call?.message);
 export const outputOf = (t: Call): Json | undefined => t.result?.output ?? (t.result ? t.result.message : undefined);
 
 /** "calls grep" beside a tool that is called grep. */
@@ -78,10 +79,12 @@ export function turns(rows: Row[], lineage: Row[] = []): Turn[] {
   for (const r of rows) if (r.span_id) agents.set(String(r.span_id), String(r.agent ?? ''));
   const several = new Set(rows.map((r) => r.trace_id).filter(Boolean)).size > 1;
   for (const row of rows) {
-    const before = out.length, event = String(row.event ?? ''), attributes = (row.attributes ?? {}) as Row, operation = String(row.operation ?? '');
+    const before = out.length, event = String(row.event ?? ''), attributes = (row.attributes ?? {}) as Row,
+      operation = String(row.operation ?? '');
     const role = String(row.role ?? attributes.role ?? ''), at = Date.parse(String(row.timestamp));
     const ms = typeof row.duration_ms === 'number' ? row.duration_ms : 0;
-    const base = { key: String(row.id ?? out.length), row, at, end: at + (row.kind === 'span' ? ms : 0), who: String(row.agent ?? ''), depth: depth(row) };
+    const base = { key: String(row.id ?? out.length), row, at, end: at + (row.kind === 'span' ? ms : 0), who: String(row.agent ?? ''),
+      depth: depth(row) };
     const words = text(row.message) || text(row.output) || text(row.input);
     const id = String(row.call_id ?? row.span_id ?? row.tool ?? '');
     const say = (who: Said['role'], t: string, more: Partial<Said> = {}) => {
@@ -105,7 +108,8 @@ export function turns(rows: Row[], lineage: Row[] = []): Turn[] {
       t.state = failed(row) ? 'bad' : 'ok';
       t.end = at;
       open.delete(id);
-    } else if (row.tool && (RESULT.has(event) || row.kind === 'span_end' || row.kind === 'span' || (row.input ?? null) !== null || typeof row.duration_ms === 'number')) {
+    } else if (row.tool && (RESULT.has(event) || row.kind === 'span_end' || row.kind === 'span' || (row.input ?? null) !== null
+      || typeof row.duration_ms === 'number')) {
       out.push({ ...base, kind: 'call', name: String(row.tool), result: row, state: failed(row) ? 'bad' : 'ok' });
     } else if (USER.has(event) || role === 'user') {
       prompt = squash(words);
@@ -121,7 +125,8 @@ export function turns(rows: Row[], lineage: Row[] = []): Turn[] {
       const by = agents.get(String(row.parent_id ?? '')) ?? '', top = base.depth === 0 || by === base.who;
       const known = [...out.slice(-4)].some((t) => t.kind === 'said' && squash(t.text).endsWith(squash(words)));
       if (!(way === 'start' && top && (known || !words)))
-        out.push({ ...base, kind: 'hand', way, text: known ? '' : words || (way === 'run' ? operation : ''), bad: failed(row), by: top ? '' : by });
+        out.push({ ...base, kind: 'hand', way, text: known ? '' : words || (way === 'run' ? operation : ''), bad: failed(row), by: top ? ''
+          : by });
     } else {
       const last = out[out.length - 1];
       if (last?.kind === 'note' && last.event === event && last.who === base.who && last.text === words) {
@@ -148,7 +153,8 @@ export interface Pair {
 
 const MOST = 1500;
 const digest = (t: Turn): string => (t.kind === 'call' ? squash(text(inputOf(t))) : squash(t.text));
-const sort = (t: Turn): string => (t.kind === 'call' ? `call ${t.name}` : t.kind === 'said' ? `said ${t.role} ${t.role === 'agent' ? t.who : ''}`
+const sort = (t: Turn): string => (t.kind === 'call' ? `call ${t.name}` : t.kind === 'said'
+  ? `said ${t.role} ${t.role === 'agent' ? t.who : ''}`
   : t.kind === 'hand' ? `hand ${t.way} ${t.who}` : `note ${t.event} ${t.event ? '' : squash(t.text)}`);
 
 /** The longest common sequence of steps, those with the same text or input first. */
@@ -167,7 +173,8 @@ export function align(left: Turn[], right: Turn[]): Pair[] {
   while (i < a.length || j < b.length) {
     const n = i < a.length && j < b.length ? worth(i, j) : 0;
     if (n && best[i * w + j] === n + (best[(i + 1) * w + j + 1] as number)) out.push({ a: a[i], b: b[j], same: ad[i++] === bd[j++] });
-    else if (j >= b.length || (i < a.length && (best[(i + 1) * w + j] as number) >= (best[i * w + j + 1] as number))) out.push({ a: a[i++], same: false });
+    else if (j >= b.length || (i < a.length && (best[(i + 1) * w + j] as number) >= (best[i * w + j + 1] as number))) out.push({ a: a[i++],
+      same: false });
     else out.push({ b: b[j++], same: false });
   }
   return out;

@@ -54,13 +54,15 @@ function One({ id }: { id: string }) {
   const start = useMemo(() => rows.reduce((m, r) => Math.min(m, Date.parse(String(r.start))), Infinity), [rows]);
   if (error) return <Problem error={error} />;
   if (!data) return <p class="dim pad">…</p>;
-  const s = data.summary ?? {}, session = String(data.spans.find((x) => x.session_id)?.session_id ?? rows.find((x) => x.session_id)?.session_id ?? '');
+  const s = data.summary ?? {}, session = String(rows.find((x) => x.session_id)?.session_id ?? '');
   const name = (i: number) => (rows[i]?.span_id && rows[i]?.state !== 'log' ? String(rows[i]?.span_id) : `#${i}`);
-  const selected = !params.span ? -1 : params.span[0] === '#' ? Number(params.span.slice(1)) : rows.findIndex((r) => r.span_id === params.span && r.state !== 'log');
+  const selected = !params.span ? -1 : params.span[0] === '#' ? Number(params.span.slice(1))
+    : rows.findIndex((r) => r.span_id === params.span && r.state !== 'log');
   const select = (i: number) => setParams({ span: i < 0 ? undefined : name(i) }, true), row = rows[selected];
   const asked = talk.find((t): t is Said => t.kind === 'said' && t.role === 'user');
   const spans = Number(s.spans ?? data.spans.length);
-  const tabs = <Tabs<View> label="Views" value={view} onPick={(v) => setParams({ view: v })} options={[['bars', 'Waterfall'], ['talk', 'Conversation']]} />;
+  const tabs = <Tabs<View> label="Views" value={view} onPick={(v) => setParams({ view: v })}
+    options={[['bars', 'Waterfall'], ['talk', 'Conversation']]} />;
   return (
     <div class="page">
       <header class="summary headed">
@@ -91,11 +93,14 @@ function One({ id }: { id: string }) {
             )}
             <button type="button" aria-pressed={params.gaps === '1'}
                     onClick={() => setParams({ gaps: params.gaps === '1' ? undefined : '1' }, true)}>Press gaps together</button>
-            {!spanless && <button type="button" aria-pressed={logs} onClick={() => setParams({ logs: logs ? undefined : '1', span: undefined }, true)}>Log lines</button>}
+            {!spanless && <button type="button" aria-pressed={logs}
+              onClick={() => setParams({ logs: logs ? undefined : '1', span: undefined }, true)}>Log lines</button>}
           </div>
           <div class="below">
-            <Waterfall rows={rows} selected={selected} onSelect={select} onClose={() => select(-1)} measure={measure} squeezed={params.gaps === '1'} />
-            {row && <SpanDetail row={row} trace={id} start={start} entries={spanless ? entriesOf(talk[selected]) : undefined} onClose={() => select(-1)}
+            <Waterfall rows={rows} selected={selected} onSelect={select} onClose={() => select(-1)} measure={measure}
+              squeezed={params.gaps === '1'} />
+            {row && <SpanDetail row={row} trace={id} start={start} entries={spanless ? entriesOf(talk[selected]) : undefined}
+              onClose={() => select(-1)}
                                 onStep={(by) => select(Math.max(0, Math.min(rows.length - 1, selected + by)))} />}
           </div>
         </>

@@ -26,7 +26,8 @@ export function Listing({ what, title, sorts, note, empty, action }: {
   what: 'sessions' | 'traces'; title: 'first_user' | 'name'; sorts: [string, string][];
   note?: ComponentChildren; empty: ComponentChildren; action?: (row: Row) => ComponentChildren;
 }) {
-  const text = q.value, at = range.value, sort = route.value.params.sort ?? 'start', page = Math.max(1, Number(route.value.params.page) || 1);
+  const text = q.value, at = range.value, sort = route.value.params.sort ?? 'start',
+    page = Math.max(1, Number(route.value.params.page) || 1);
   const id = what === 'sessions' ? 'session_id' : 'trace_id';
   const parts = pipeParts(text), whole = parts.includes(what) ? text : `${text || '*'} | ${what}`;
   const { data, error, loading } = useLoad(`${what} ${JSON.stringify([whole, at, sort, page])}`, async (s) => {
@@ -57,17 +58,20 @@ export function Listing({ what, title, sorts, note, empty, action }: {
         <Choice label="Took" all="any time" value={parts.find((p) => /^where duration_ms >= \d+$/.test(p)) ?? ''}
                 options={LONGER.map(([ms, name]) => [`where duration_ms >= ${ms}`, `${name} or more`])}
                 onPick={(to, from) => ask(togglePipe(from ? togglePipe(text, what, from) : text, what, to))} />
-        <label class="small">order <select value={sort} onChange={(e) => setParams({ sort: (e.currentTarget as HTMLSelectElement).value, page: undefined })}>
+        <label class="small">order <select value={sort}
+          onChange={(e) => setParams({ sort: (e.currentTarget as HTMLSelectElement).value, page: undefined })}>
           {sorts.map(([value, name]) => <option key={value} value={value}>{name}</option>)}
         </select></label>
       </div>
       {data && !data.total ? empty : (
         <Table label={what === 'sessions' ? 'Sessions' : 'Traces'} rows={rows} names={NAMES} wide={title} minor={MINOR}
-               columns={[title, 'agent_names', 'start', 'duration_ms', what === 'traces' && most('spans') ? 'spans' : 'entries', 'tool_calls', 'errors',
+               columns={[title, 'agent_names', 'start', 'duration_ms', what === 'traces' && most('spans') ? 'spans'
+                 : 'entries', 'tool_calls', 'errors',
                  ...['tokens', 'cost_usd'].filter(most), ...(action ? [''] : [])]}
                show={{
                  ...shows,
-                 [title]: (v, r) => <span class="titled"><span class="text">{plain(v) || <span class="dim">{plain(r.agent) || 'without a name'}</span>}</span>
+                 [title]: (v, r) => <span class="titled"><span
+                   class="text">{plain(v) || <span class="dim">{plain(r.agent) || 'without a name'}</span>}</span>
                    <span class="dim mono" title={visible(String(r[id]))}>{shortId(String(r[id]))}</span></span>,
                  duration_ms: (v) => <Metered value={v} most={longest} text={duration} />,
                  cost_usd: (v) => <Metered value={v} most={dearest} text={money} />,
@@ -77,7 +81,8 @@ export function Listing({ what, title, sorts, note, empty, action }: {
       )}
       {data && data.total > PAGE && (
         <nav class="pager" aria-label="Pages of the list">
-          <button type="button" disabled={page < 2} onClick={() => setParams({ page: page > 2 ? String(page - 1) : undefined })}>‹ Before</button>
+          <button type="button" disabled={page < 2} onClick={() => setParams({ page: page > 2 ? String(page - 1)
+            : undefined })}>‹ Before</button>
           <span class="dim">{count((page - 1) * PAGE + 1)} to {count(Math.min(data.total, page * PAGE))} of {count(data.total)}</span>
           <button type="button" disabled={page * PAGE >= data.total} onClick={() => setParams({ page: String(page + 1) })}>Next ›</button>
         </nav>

@@ -32,7 +32,8 @@ export function Text({ text, find = '' }: { text: string; find?: string }) {
   const parts = (cut ? text.slice(0, LONG) : text).split(/^```[^\n]*\n?/m);
   return (
     <div class="text">
-      {parts.map((part, i) => (i % 2 ? <pre key={i} class="code"><Marked text={part} find={find} /></pre> : <Inline key={i} text={part} find={find} />))}
+      {parts.map((part, i) => (i % 2 ? <pre key={i} class="code"><Marked text={part} find={find} /></pre>
+        : <Inline key={i} text={part} find={find} />))}
       {cut && <button type="button" class="more" onClick={() => setWhole(true)}>… {count(text.length - LONG)} more characters</button>}
     </div>
   );
@@ -66,9 +67,11 @@ export function Value({ value, find = '' }: { value: Json | undefined; find?: st
   return (
     <pre class="json">
       {DIFF.test(text) ? text.split('\n').map((line, i) => (
-        <span key={i} class={/^[+-]/.test(line) ? (line[0] === '+' ? 'plus' : 'minus') : line.startsWith('@@') ? 'dim' : ''}><Marked text={line + '\n'} find={find} /></span>
+        <span key={i} class={/^[+-]/.test(line) ? (line[0] === '+' ? 'plus' : 'minus') : line.startsWith('@@') ? 'dim' : ''}>
+          <Marked text={line + '\n'} find={find} /></span>
       )) : <Marked text={text} find={find} />}
-      {all.length > text.length && <button type="button" class="more" onClick={() => setWhole(true)}>… {count(all.length - text.length)} more characters</button>}
+      {all.length > text.length && <button type="button" class="more"
+        onClick={() => setWhole(true)}>… {count(all.length - text.length)} more characters</button>}
     </pre>
   );
 }

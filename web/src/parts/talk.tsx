@@ -58,7 +58,8 @@ export function Talk({ rows, lineage = [], lead }: { rows: Row[]; lineage?: Row[
                  else if (e.key === 'Escape') { setTyped(''); (e.currentTarget as HTMLInputElement).blur(); } else return;
                  e.preventDefault();
                }} />
-        {find && <span class="small" role="status">{hits.length ? `${hits.indexOf(at) < 0 ? '' : `${count(hits.indexOf(at) + 1)} of `}${count(hits.length)}` : 'nothing'}</span>}
+        {find && <span class="small" role="status">{hits.length
+          ? `${hits.indexOf(at) < 0 ? '' : `${count(hits.indexOf(at) + 1)} of `}${count(hits.length)}` : 'nothing'}</span>}
         {errors.length > 0 && (
           <span class="steps"><span class="chip bad">{count(errors.length)} {errors.length > 1 ? 'errors' : 'error'}</span>
             <button type="button" title="Error before (E)" aria-label="Error before" onClick={() => toward(errors, -1)}>↑</button>
@@ -71,10 +72,12 @@ export function Talk({ rows, lineage = [], lead }: { rows: Row[]; lineage?: Row[
         if (b.scrollTop + b.clientHeight > b.scrollHeight - 1200 && most < all.length) setMost(most + FIRST);
       }}>
         {all.slice(0, most).map((t, i) => (
-          <OneTurn key={t.key} turn={t} before={all[i - 1]} i={i} on={i === at} find={find} turned={turned.has(t.key)} onTurn={() => flip(t.key)}
+          <OneTurn key={t.key} turn={t} before={all[i - 1]} i={i} on={i === at} find={find} turned={turned.has(t.key)}
+            onTurn={() => flip(t.key)}
                    hit={find !== '' && hits.includes(i)} />
         ))}
-        {all.length > most && <button type="button" class="more" onClick={() => setMost(most + FIRST)}>{count(all.length - most)} more</button>}
+        {all.length > most && <button type="button" class="more"
+          onClick={() => setMost(most + FIRST)}>{count(all.length - most)} more</button>}
         {!all.length && <p class="dim">Nothing was said.</p>}
       </div>
     </>
@@ -97,7 +100,9 @@ function seen(box: HTMLElement | null): [number, number] {
   return [Math.max(0, reach(top)), Math.max(0, reach(bottom))];
 }
 
-function Strip({ all, hits, box, onPick }: { all: Turn[]; hits: number[]; box: preact.RefObject<HTMLDivElement>; onPick: (i: number) => void }) {
+function Strip({ all, hits, box, onPick }: {
+  all: Turn[]; hits: number[]; box: preact.RefObject<HTMLDivElement>; onPick: (i: number) => void;
+}) {
   const [ref, size] = useSize<HTMLDivElement>();
   const canvas = useRef<HTMLCanvasElement>(null), frame = useRef<HTMLDivElement>(null);
   void colours.value;
@@ -110,8 +115,10 @@ function Strip({ all, hits, box, onPick }: { all: Turn[]; hits: number[]; box: p
     g.scale(dpr, dpr);
     const light = style.getPropertyValue('--chart-light').trim(), found = new Set(hits);
     all.forEach((t, i) => {
-      const bad = wrong(t), tall = t.kind === 'said' ? (t.role === 'user' ? 1 : t.role === 'agent' ? 0.75 : 0.4) : t.kind === 'call' ? 0.45 : 0.2;
-      g.fillStyle = bad ? style.getPropertyValue('--level-error') : t.kind === 'said' && t.role === 'user' ? style.getPropertyValue('--accent')
+      const bad = wrong(t), tall = t.kind === 'said' ? (t.role === 'user' ? 1 : t.role === 'agent' ? 0.75 : 0.4) : t.kind === 'call' ? 0.45
+        : 0.2;
+      g.fillStyle = bad ? style.getPropertyValue('--level-error') : t.kind === 'said' && t.role === 'user'
+        ? style.getPropertyValue('--accent')
         : t.kind === 'note' ? style.getPropertyValue('--faint') : `hsl(${hue(t.who)} 50% ${light})`;
       g.fillRect(i * w, h - tall * (h - 6), Math.max(1, w > 3 ? w - 1 : w), tall * (h - 6));
       if (found.has(i)) {
@@ -158,7 +165,8 @@ function OneTurn({ turn: t, before, i, on, find, hit, turned, onTurn }: {
           <a href={href('traces', String(t.row.trace_id))}>waterfall</a></div>
       )}
       {gap >= GAP_MS && t.run === undefined && <div class="pause">{duration(gap)} later</div>}
-      <div data-turn={i} class={`turn ${on ? 'on' : ''} ${t.depth ? 'inner' : ''}`} style={{ '--depth': Math.min(t.depth, 6), '--hue': hue(t.who) }}>
+      <div data-turn={i} class={`turn ${on ? 'on' : ''} ${t.depth ? 'inner' : ''}`}
+        style={{ '--depth': Math.min(t.depth, 6), '--hue': hue(t.who) }}>
         <TurnView turn={t} find={hit ? find : ''} turned={turned} onTurn={onTurn} />
       </div>
     </>
@@ -173,11 +181,13 @@ export function TurnView({ turn: t, find = '', turned, onTurn }: { turn: Turn; f
 }
 
 function Spent({ row }: { row: Row }) {
-  const n = (name: string) => Number(row[`tokens.${name}`] ?? 0), input = n('input') + n('cache_read') + n('cache_write'), output = n('output');
+  const n = (name: string) => Number(row[`tokens.${name}`] ?? 0), input = n('input') + n('cache_read') + n('cache_write'),
+    output = n('output');
   return (
     <span class="spent">
       {typeof row.duration_ms === 'number' && row.duration_ms > 0 && <span>{duration(row.duration_ms)}</span>}
-      {input + output > 0 && <span title={`${count(n('input'))} in, ${count(n('cache_read'))} of the cache, ${count(output)} out`}>{short(input)} → {short(output)} tokens</span>}
+      {input + output > 0 && <span title={`${count(n('input'))} in, ${count(n('cache_read'))} of the cache, ${count(output)} out`}>
+        {short(input)} → {short(output)} tokens</span>}
       {typeof row.cost_usd === 'number' && <span>{money(row.cost_usd)}</span>}
     </span>
   );
@@ -188,8 +198,10 @@ function Bubble({ t, find, turned, onTurn }: { t: Said; find: string; turned: bo
     return (
       <div class="quiet">
         <button type="button" class="link" aria-expanded={turned || find !== ''} onClick={onTurn}>
-          {turned ? '▾' : '▸'} {t.role === 'system' ? 'System prompt' : `${plain(t.who)} thinks`} <span class="dim">{count(t.text.length)} characters</span></button>
-        {turned || find ? <Text text={t.text} find={find} /> : t.role === 'thinking' && <span class="dim first"> {plain(t.text.slice(0, 160))}</span>}
+          {turned ? '▾' : '▸'} {t.role === 'system' ? 'System prompt' : `${plain(t.who)} thinks`} <span
+            class="dim">{count(t.text.length)} characters</span></button>
+        {turned || find ? <Text text={t.text} find={find} /> : t.role === 'thinking'
+          && <span class="dim first"> {plain(t.text.slice(0, 160))}</span>}
       </div>
     );
   }
@@ -202,10 +214,12 @@ function Bubble({ t, find, turned, onTurn }: { t: Said; find: string; turned: bo
         <span class="fill" />
         <Spent row={t.row} />
         {mine && t.row.agent && t.row.agent !== 'user' && <span class="dim">to {plain(t.row.agent)}</span>}
-        <a class="when" href={href('entry', String(t.row.id))} title={`${String(t.row.timestamp)}: the entry`}><time>{clock(String(t.row.timestamp)).slice(0, 8)}</time></a>
+        <a class="when" href={href('entry', String(t.row.id))} title={`${String(t.row.timestamp)}: the entry`}>
+          <time>{clock(String(t.row.timestamp)).slice(0, 8)}</time></a>
       </header>
       {t.asked && <p class="asked">{turned ? <Marked text={t.asked} find={find} /> : plain(t.asked.slice(0, 160))}
-        {t.asked.length > 160 && <button type="button" class="more" aria-expanded={turned} onClick={onTurn}>{turned ? 'less' : 'all of it'}</button>}</p>}
+        {t.asked.length > 160 && <button type="button" class="more" aria-expanded={turned}
+          onClick={onTurn}>{turned ? 'less' : 'all of it'}</button>}</p>}
       <Text text={t.text} find={find} />
     </article>
   );
@@ -217,7 +231,8 @@ function Tool({ t, find, turned, onTurn }: { t: Call; find: string; turned: bool
   return (
     <div class={`toolcall ${t.state}`}>
       <button type="button" aria-expanded={open} onClick={onTurn}>
-        <span class="outcome" title={t.state === 'bad' ? 'Failed' : t.state === 'open' ? 'No result' : 'Done'}>{t.state === 'bad' ? '✕' : t.state === 'open' ? '…' : '✓'}</span>
+        <span class="outcome" title={t.state === 'bad' ? 'Failed' : t.state === 'open' ? 'No result' : 'Done'}>
+          {t.state === 'bad' ? '✕' : t.state === 'open' ? '…' : '✓'}</span>
         <b>{plain(t.name)}</b> <code>{plain(essence(input).slice(0, 200))}</code>
         <span class="fill" />
         {t.state === 'bad' && <span class="chip bad">failed</span>}
@@ -230,7 +245,8 @@ function Tool({ t, find, turned, onTurn }: { t: Call; find: string; turned: bool
         <div class="inout">
           <div><h4>input</h4><Value value={input} find={find} /></div>
           <div><h4>{t.state === 'bad' ? 'error' : 'output'}</h4><Value value={outputOf(t)} find={find} />
-            {t.state === 'bad' && t.result?.output && t.result.message && t.result.message !== t.result.output && <p class="badnumber">{visible(String(t.result.message))}</p>}</div>
+            {t.state === 'bad' && t.result?.output && t.result.message && t.result.message !== t.result.output
+              && <p class="badnumber">{visible(String(t.result.message))}</p>}</div>
         </div>
       )}
     </div>
@@ -243,7 +259,8 @@ function Handed({ t }: { t: Hand }) {
   return (
     <p class={`handed ${t.bad ? 'bad' : ''}`}>
       {t.way === 'start' ? <>{t.by ? <><b style={{ '--hue': hue(t.by) }}>{plain(t.by)}</b> started {who}</> : <>{who} began</>}</>
-        : t.way === 'return' ? <>{who} {t.bad ? 'failed' : t.by ? <>returned to <b style={{ '--hue': hue(t.by) }}>{plain(t.by)}</b></> : 'finished'}</> : who}
+        : t.way === 'return' ? <>{who} {t.bad ? 'failed' : t.by ? <>returned to <b style={{ '--hue': hue(t.by) }}>{plain(t.by)}</b></>
+          : 'finished'}</> : who}
       {ms > 0 && <span class="dim"> after {duration(ms)}</span>}
       {t.text && <span class="dim">: {plain(t.text.slice(0, 300))}</span>}
     </p>
@@ -260,7 +277,8 @@ function Aside({ t, find }: { t: Note; find: string }) {
       <b>{plain(t.who)}</b> {t.text && t.event && <span class="chip">{plain(t.event)}</span>}{' '}
       {whole || find ? <span class="text"><Marked text={text} find={find} /></span> : plain(text.slice(0, 200))}
       {t.times > 1 && <span class="dim"> ×{count(t.times)}</span>}
-      {long && <button type="button" class="more" onClick={() => setWhole(!whole)}>{whole ? 'less' : `… ${count(text.length - 200)} more`}</button>}
+      {long && <button type="button" class="more" onClick={() => setWhole(!whole)}>
+        {whole ? 'less' : `… ${count(text.length - 200)} more`}</button>}
     </p>
   );
 }

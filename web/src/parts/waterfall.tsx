@@ -35,7 +35,8 @@ export function Waterfall({ rows, selected, onSelect, onClose, measure, squeezed
     return out;
   }, [spans, folded]);
   const most = useMemo(() => ({
-    duration: 0, tokens: spans.reduce((m, s) => Math.max(m, amount(s, 'tokens')), 0) || 1, cost: spans.reduce((m, s) => Math.max(m, amount(s, 'cost')), 0) || 1,
+    duration: 0, tokens: spans.reduce((m, s) => Math.max(m, amount(s, 'tokens')), 0)
+      || 1, cost: spans.reduce((m, s) => Math.max(m, amount(s, 'cost')), 0) || 1,
   }), [spans]);
   const first = Math.max(0, Math.floor(top / ROW) - 4);
   const last = Math.min(shown.length, first + Math.ceil(size.height / ROW) + 10);
@@ -71,7 +72,8 @@ export function Waterfall({ rows, selected, onSelect, onClose, measure, squeezed
       const colour = `hsl(${hue(String(s.row.agent ?? s.row.name))} 50% ${light})`, [left, right] = barOf(s);
       if (right <= names || left >= names + width) continue;
       if (pointed(s.row)) {
-        if (timed) diamond(g, left, y + h / 2, trouble(s.row) ? ink('--level-error') : s.row.state === 'log' ? ink(`--level-${String(s.row.level)}`) || colour
+        if (timed) diamond(g, left, y + h / 2, trouble(s.row) ? ink('--level-error') : s.row.state === 'log'
+          ? ink(`--level-${String(s.row.level)}`) || colour
           : s.row.agent === 'user' ? ink('--accent') : colour);
         continue;
       }
@@ -136,7 +138,8 @@ export function Waterfall({ rows, selected, onSelect, onClose, measure, squeezed
     Enter: () => { if (selected < 0) step(0); else document.querySelector<HTMLElement>('.detail button')?.focus(); }, Escape: onClose,
     '+': () => grow(0.6, middle()), '=': () => grow(0.6, middle()), '-': () => grow(1 / 0.6, middle()), 0: () => setZoom([0, 1]),
   });
-  const placed = (e: MouseEvent) => Math.max(0, Math.min(1, (e.clientX - (box.current?.getBoundingClientRect().left ?? 0) - names) / width));
+  const placed = (e: MouseEvent) => Math.max(0, Math.min(1,
+    (e.clientX - (box.current?.getBoundingClientRect().left ?? 0) - names) / width));
   const wheel = (e: WheelEvent) => {
     if (e.ctrlKey || e.altKey) {
       e.preventDefault();
@@ -157,7 +160,8 @@ export function Waterfall({ rows, selected, onSelect, onClose, measure, squeezed
   };
   const chips = size.width > 760 ? (['duration', 'tokens', 'cost'] as Measure[]).filter((m) => m !== measure) : [];
   return (
-    <div class="fall" style={{ '--names': `${names}px` }} onMouseMove={follow} onMouseLeave={() => { if (pointer.current) pointer.current.style.display = 'none'; }}>
+    <div class="fall" style={{ '--names': `${names}px` }} onMouseMove={follow}
+      onMouseLeave={() => { if (pointer.current) pointer.current.style.display = 'none'; }}>
       <div class="axis" onDblClick={() => setZoom([0, 1])}>
         <span class="names small">{spans.length === 1 ? '1 row' : `${spans.length.toLocaleString('en-US')} rows`}</span>
         <Small spans={spans} scale={scale} left={names} width={width} zoom={zoom} onZoom={setZoom} timed={timed} />
@@ -184,8 +188,10 @@ export function Waterfall({ rows, selected, onSelect, onClose, measure, squeezed
                     : <span class="fold" />}
                   <Mark row={s.row} />
                   <span class="what"><b>{plain(nameOf(s.row))}</b>
-                    <span class="dim"> {plain(nameOf(s.row)).endsWith(plain(s.row.agent)) ? '' : plain(s.row.agent)}{folded.has(i) ? ` +${s.kids}` : ''}</span></span>
-                  {chips.map((m) => <Heat key={m} text={said(s, m)} share={m === 'duration' ? (s.end - s.from) / (end - start) : amount(s, m) / most[m]} />)}
+                    <span class="dim"> {plain(nameOf(s.row)).endsWith(plain(s.row.agent)) ? '' : plain(s.row.agent)}{folded.has(i)
+                      ? ` +${s.kids}` : ''}</span></span>
+                  {chips.map((m) => <Heat key={m} text={said(s, m)}
+                    share={m === 'duration' ? (s.end - s.from) / (end - start) : amount(s, m) / most[m]} />)}
                 </span>
                 {text && beside > 0 && <span class="length" style={{ left: `${beside}px` }}>{text}</span>}
               </div>
@@ -201,7 +207,8 @@ export function Waterfall({ rows, selected, onSelect, onClose, measure, squeezed
 
 /** All of the trace in small, and a frame about what is in sight; a drag picks another part. */
 function Small({ spans, scale, left, width, zoom, onZoom, timed }: {
-  spans: Span[]; scale: ReturnType<typeof scaleOf>; left: number; width: number; zoom: [number, number]; onZoom: (z: [number, number]) => void; timed: boolean;
+  spans: Span[]; scale: ReturnType<typeof scaleOf>; left: number; width: number; zoom: [number,
+    number]; onZoom: (z: [number, number]) => void; timed: boolean;
 }) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const [drag, setDrag] = useState<[number, number] | null>(null);
@@ -209,7 +216,8 @@ function Small({ spans, scale, left, width, zoom, onZoom, timed }: {
   useEffect(() => {
     const c = canvas.current, g = c?.getContext('2d');
     if (!c || !g || width < 20) return;
-    const dpr = devicePixelRatio || 1, style = getComputedStyle(c), light = style.getPropertyValue('--chart-light').trim(), red = style.getPropertyValue('--level-error');
+    const dpr = devicePixelRatio || 1, style = getComputedStyle(c), light = style.getPropertyValue('--chart-light').trim(),
+      red = style.getPropertyValue('--level-error');
     c.width = width * dpr;
     c.height = SMALL * dpr;
     g.scale(dpr, dpr);
@@ -260,8 +268,10 @@ function Mark({ row }: { row: Row }) {
 /** What the marks mean that occur. */
 function Legend({ spans, gaps, zoomed, onAll }: { spans: Span[]; gaps: boolean; zoomed: boolean; onAll: () => void }) {
   const has = useMemo(() => ({
-    critical: spans.some((s) => s.row.critical === true), error: spans.some((s) => trouble(s.row)), running: spans.some((s) => s.row.state === 'running'),
-    lost: spans.some((s) => s.row.state === 'unknown_end'), orphan: spans.some((s) => s.row.link === 'orphan'), point: spans.some((s) => pointed(s.row)),
+    critical: spans.some((s) => s.row.critical === true), error: spans.some((s) => trouble(s.row)),
+      running: spans.some((s) => s.row.state === 'running'),
+    lost: spans.some((s) => s.row.state === 'unknown_end'), orphan: spans.some((s) => s.row.link === 'orphan'),
+      point: spans.some((s) => pointed(s.row)),
   }), [spans]);
   return (
     <div class="marks-legend small">
@@ -273,7 +283,8 @@ function Legend({ spans, gaps, zoomed, onAll }: { spans: Span[]; gaps: boolean; 
       {has.point && <span><i class="k point" /> a moment</span>}
       {gaps && <span><i class="k gap" /> idle time left out</span>}
       <span class="fill" />
-      {zoomed ? <button type="button" class="link" onClick={onAll}>Show all (0)</button> : <span class="hint">drag above the bars to zoom</span>}
+      {zoomed ? <button type="button" class="link" onClick={onAll}>Show all (0)</button>
+        : <span class="hint">drag above the bars to zoom</span>}
     </div>
   );
 }
