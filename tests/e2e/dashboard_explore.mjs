@@ -170,6 +170,18 @@ try {
     await page.locator('.wrongness').waitFor();
     await page.locator('.query pre .bad').waitFor();
   });
+  await check('beside a mistake stand queries that work, each a click away', async () => {
+    const n = await page.locator('.examples button').count();
+    assert.ok(n >= 5, `${n} examples`);
+    for (let i = 0; i < n; i++) {
+      const text = await page.locator('.examples button').nth(i).innerText();
+      await call('POST', '/api/v1/query', { q: text, limit: 1 });
+    }
+    await page.locator('.examples button', { hasText: 'level:error agent:coder' }).click();
+    await becomes(total, (await ask('level:error agent:coder')).total);
+    await run('level:error |');
+    await page.locator('.wrongness').waitFor();
+  });
   await check('Tab takes the completion of a field, then of a value', async () => {
     await page.locator('#q').fill('');
     await page.keyboard.type('lev');
@@ -369,6 +381,7 @@ try {
     await page.getByRole('button', { name: 'Any duration_ms' }).click();
     await becomes(async () => params(page).q, undefined);
     await facet('duration_ms').getByRole('button', { name: /^p95/ }).click();
+    await page.locator('.facet .many', { hasText: /\d+ different values/ }).waitFor();
     await until(async () => { const n = await total(), all = (await ask('duration_ms:*')).total; return n > all * 0.03 && n < all * 0.07; }, 'one in twenty');
   });
 
@@ -843,4 +856,4 @@ try {
 } finally {
   await browser.close();
 }
-done(80);
+done(82);

@@ -3,7 +3,7 @@ import { type Row, get } from '../api';
 import { useLoad } from '../hooks';
 import { Problem } from '../parts/common';
 import { Detail } from '../parts/detail';
-import { term } from '../query';
+import { term, toggle } from '../query';
 import { go, route } from '../url';
 
 export function Entry() {
@@ -13,9 +13,9 @@ export function Entry() {
   if (!data) return <p class="dim pad">…</p>;
   return (
     <div class="page single">
-      <Detail row={data} onClose={() => history.back()} onStep={() => undefined} actions={{
+      <Detail row={data} onClose={() => history.back()} actions={{
         include: (path, value) => go('explore', '', { q: term(path, value), from: 'all' }),
-        exclude: (path, value) => go('explore', '', { q: '-' + term(path, value), from: 'all' }),
+        exclude: (path, value) => go('explore', '', { q: toggle('', term(path, value), true), from: 'all' }),
       }} />
     </div>
   );

@@ -105,7 +105,7 @@ export function Explore() {
         {table.error && !error ? <Problem error={table.error} />
           : listed ? <Entries key={stamp + oldest} q={filter || '*'} rows={rowsOf} total={rowsOf?.length ?? hist.data?.total ?? 0} warned={rowsOf && answer}
                               loading={hist.loading || table.loading} error={error} columns={columns} oldest={oldest} {...actions} />
-            : !answer ? <div class="rows" />
+            : error && error.position >= 0 ? <Examples /> : !answer ? <div class="rows" />
               : piped ? <Result q={text} data={answer} />
                 : <Patterns q={text} filter={filter} data={answer} hist={hist.data} />}
       </div>
@@ -144,7 +144,7 @@ function Entries({ q: text, rows, total, warned, loading, error, columns, oldest
     Escape: () => open(-1),
     c: () => { const here = row ?? pages.get(at); if (here) copyRow(here); },
   });
-  if (error) return <div class="rows" />;
+  if (error) return error.position >= 0 ? <Examples /> : <div class="rows" />;
   if (!loading && total === 0) return <Nothing q={text} />;
   return (
     <>
@@ -161,6 +161,25 @@ function Entries({ q: text, rows, total, warned, loading, error, columns, oldest
         column: onColumn, stats,
       }} />}
     </>
+  );
+}
+
+const EXAMPLES: [string, string][] = [
+  ['timeout "connection refused"', 'a word and a phrase'], ['level:error agent:coder', 'fields'],
+  ['duration_ms>2s -tool:bash', 'more than, and without'], ['level:warn | timeline 5m by agent', 'counts over time'],
+  ['* | stats count() as n, p95(duration_ms) as p95 by tool', 'a table'], ['* | sort by duration_ms desc | limit 20', 'the slowest'],
+];
+
+/** A query that cannot be read stands above with its mistake; these can. */
+function Examples() {
+  return (
+    <Empty title="Queries look like this">
+      <ul class="examples">
+        {EXAMPLES.map(([text, what]) => (
+          <li key={text}><button type="button" class="link mono" onClick={() => setParams({ q: text })}>{text}</button> <span class="dim">{what}</span></li>
+        ))}
+      </ul>
+    </Empty>
   );
 }
 

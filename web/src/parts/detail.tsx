@@ -15,7 +15,7 @@ import { Marked, copyRow, summary } from './rows';
 type Tab = 'fields' | 'context' | 'json';
 
 export function Detail({ row, actions, onClose, onStep, sought }: {
-  row: Row; actions: TreeActions; onClose: () => void; onStep: (by: number) => void; sought?: RegExp;
+  row: Row; actions: TreeActions; onClose: () => void; onStep?: (by: number) => void; sought?: RegExp;
 }) {
   const [tab, setTab] = useState<Tab>('fields');
   const id = String(row.id ?? ''), at = Date.parse(String(row.timestamp));
@@ -24,10 +24,10 @@ export function Detail({ row, actions, onClose, onStep, sought }: {
       <header>
         <Level level={String(row.level)} />
         <time title={String(row.timestamp)}>{isNaN(at) ? '' : `${moment(at)}.${clock(String(row.timestamp)).slice(-3)}`}</time>
-        {row.agent && <strong>{plain(row.agent)}</strong>}
+        {row.agent && <strong title={plain(row.agent)}>{plain(row.agent)}</strong>}
         <span class="fill" />
-        <button type="button" title="Newer (k)" aria-label="Newer entry" onClick={() => onStep(-1)}>↑</button>
-        <button type="button" title="Older (j)" aria-label="Older entry" onClick={() => onStep(1)}>↓</button>
+        {onStep && <button type="button" title="The one above (k)" aria-label="The entry above" onClick={() => onStep(-1)}>↑</button>}
+        {onStep && <button type="button" title="The one below (j)" aria-label="The entry below" onClick={() => onStep(1)}>↓</button>}
         <button type="button" title="Copy a link" aria-label="Copy a link"
                 onClick={() => void copy(`${location.origin}${location.pathname}${href('entry', id)}`, 'link copied')}><Icon name="link" /></button>
         <button type="button" title="Copy as JSON (c)" aria-label="Copy as JSON" onClick={() => copyRow(row)}><Icon name="copy" /></button>

@@ -76,7 +76,7 @@ function Facet({ field, onColumn, column, ...shared }: Shared & { field: Field; 
                 aria-label={`Column ${name}`} onClick={() => onColumn(field.name)}><Icon name="column" /></button>
       </h3>
       {open && numeric(field) && <Between name={field.name} {...shared} />}
-      {open && <FacetValues name={field.name} few={numeric(field) ? 4 : FEW} {...shared} />}
+      {open && <FacetValues name={field.name} most={numeric(field) ? 50 : undefined} {...shared} />}
     </section>
   );
 }
@@ -85,11 +85,13 @@ function share(part: number): string {
   return part > 0 && part < 0.01 ? '<1%' : `${Math.round(part * 100)}%`;
 }
 
-export function FacetValues({ name, q, range, stamp, onQuery, few = FEW }: Omit<Shared, 'total'> & { name: string; few?: number }) {
+export function FacetValues({ name, q, range, stamp, onQuery, few = FEW, most: distinct = Infinity }:
+  Omit<Shared, 'total'> & { name: string; few?: number; most?: number /* with more than so many values none is shown */ }) {
   const [most, setMost] = useState(few);
   const { data, error, loading } = useLoad(`values ${name} ${most} ${stamp}`, (s) => values(name, filterWithout(q, name), range, most, s));
   if (error) return <p class="dim">{error.message}</p>;
   if (!data) return <p class="dim">…</p>;
+  if (data.distinct > distinct) return <p class="dim many">{count(data.distinct)} different values</p>;
   const rest = data.distinct - data.values.length;
   return (
     <ul aria-busy={loading}>

@@ -22,6 +22,7 @@ export class Heights {
   }
 
   top(i: number): number {
+    if (!this.blocks.size) return i * this.line;
     const block = Math.floor(i / BLOCK);
     let y = i * this.line;
     for (const [b, more] of this.blocks) if (b < block) y += more;

@@ -101,7 +101,7 @@ export function Histogram({ data, q, onRange, onWiden, onTerm, onFit, height = 1
     g.textAlign = 'center';
     for (const [t, text] of ticks(start, end, Math.max(2, Math.floor(width / 80)))) {
       const half = g.measureText(text).width / 2;
-      g.fillText(text, Math.max(half, Math.min(size.width - half, xOf(t))), height - BOTTOM / 2);
+      g.fillText(text, Math.max(LEFT + half - 8, Math.min(size.width - half, xOf(t))), height - BOTTOM / 2);
     }
     for (const b of buckets) {
       const t = Date.parse(b.time), x = xOf(t), w = xOf(t + step) - x, gap = w > 4 ? 1 : 0;

@@ -15,6 +15,7 @@ export interface TreeActions {
 }
 
 const LONG = 2000, MANY = 100;
+const COPY: TreeActions = {}; /* what stands in a text has no name in a query */
 
 /** `path`: the keys down to here, without places in arrays. `listed`: an array is among them. */
 export function JsonTree({ value, actions, path = [], listed = false }:
@@ -37,8 +38,11 @@ export function JsonTree({ value, actions, path = [], listed = false }:
 
 function Branch({ name, value, path, actions, array, listed }:
   { name: string; value: Json; path: string[]; actions: TreeActions; array: boolean; listed: boolean }) {
-  const nested = value !== null && typeof value === 'object';
-  const size = nested ? Object.keys(value).length : 0;
+  const text = useMemo(() => (typeof value === 'string' ? parsed(value) : undefined), [value]);
+  const [raw, setRaw] = useState(false);
+  const inside = raw ? undefined : text ?? (value !== null && typeof value === 'object' ? value : undefined);
+  const nested = inside !== undefined && text === undefined;
+  const size = inside === undefined ? 0 : Object.keys(inside).length;
   const [open, setOpen] = useState(size > 0 && size <= 40);
   const [stats, setStats] = useState(false);
   const at = pathName(path), label = visible(path.join('.').replace(/^attributes\./, ''));
@@ -46,14 +50,13 @@ function Branch({ name, value, path, actions, array, listed }:
   return (
     <li>
       <span class="node">
-        {nested
+        {inside !== undefined
           ? <button type="button" class="fold" aria-expanded={open} aria-label={`${open ? 'Fold' : 'Open'} ${visible(name)}`}
                     onClick={() => setOpen(!open)}>{open ? '▾' : '▸'}</button>
           : <span class="fold" />}
         <span class={array ? 'index' : 'key'}>{visible(name)}</span>
-        {nested
-          ? <span class="kind">{Array.isArray(value) ? `[${size}]` : `{${size}}`}</span>
-          : <Leaf value={value} />}
+        {inside !== undefined ? <span class="kind">{Array.isArray(inside) ? `[${size}]` : `{${size}}`}</span> : <Leaf value={value} />}
+        {text !== undefined && <button type="button" class="more" onClick={() => setRaw(!raw)}>{raw ? 'as JSON' : 'as text'}</button>}
         <span class="acts">
           {!nested && reach && actions.include && (
             <>
@@ -76,7 +79,7 @@ function Branch({ name, value, path, actions, array, listed }:
         </span>
       </span>
       {stats && <div class="facet stats">{actions.stats?.(at)}</div>}
-      {nested && open && <JsonTree value={value} actions={actions} path={path} listed={listed} />}
+      {inside !== undefined && open && <JsonTree value={inside} actions={nested ? actions : COPY} path={path} listed={listed} />}
     </li>
   );
 }
@@ -93,21 +96,13 @@ export function parsed(text: string): Json | undefined {
 }
 
 function Leaf({ value }: { value: Json }) {
-  const [whole, setWhole] = useState(false), [raw, setRaw] = useState(false);
-  const inside = useMemo(() => (typeof value === 'string' ? parsed(value) : undefined), [value]);
+  const [whole, setWhole] = useState(false);
   if (typeof value !== 'string') return <span class={`v ${value === null ? 'null' : typeof value}`}>{String(value)}</span>;
   const cut = value.length > LONG && !whole;
   return (
     <span class="v string">
-      {inside !== undefined && (
-        <button type="button" class="more" onClick={() => setRaw(!raw)}>{raw ? 'as JSON' : 'as text'}</button>
-      )}
-      {inside !== undefined && !raw ? <JsonTree value={inside} actions={{}} /> : (
-        <>
-          {visible(cut ? value.slice(0, LONG) : value)}
-          {cut && <button type="button" class="more" onClick={() => setWhole(true)}>… {count(value.length - LONG)} more characters</button>}
-        </>
-      )}
+      {visible(cut ? value.slice(0, LONG) : value)}
+      {cut && <button type="button" class="more" onClick={() => setWhole(true)}>… {count(value.length - LONG)} more characters</button>}
     </span>
   );
 }

@@ -2,7 +2,7 @@
  *  below the place they are about. Enter runs it, Shift+Enter begins a new line, the arrow up brings earlier ones. */
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { ApiError, get } from '../api';
-import { visible } from '../format';
+import { short, visible } from '../format';
 import { tokens } from '../query';
 import { asked as earlier, remember } from '../state';
 
@@ -128,7 +128,8 @@ export function QueryBar({ value, error, busy, onRun }:
                   class={i === at ? 'on' : ''} onMouseDown={(e) => { e.preventDefault(); accept(item); }}>
                 <span class={`kind ${item.kind}`}>{item.kind}</span>
                 <span class="what">{visible(item.text)}</span>
-                <span class="detail">{visible(item.detail ?? '')}</span>
+                <span class="about">{visible(item.detail ?? '')}</span>
+                {item.count !== undefined && <span class="about">{short(item.count)}</span>}
               </li>
             ))}
           </ul>

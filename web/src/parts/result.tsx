@@ -1,7 +1,7 @@
 /** What a query with pipes gives, as a table with a chart above it where that makes sense; and the patterns. */
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { type Answer, type Json, type Row, type Timeline, timeline } from '../api';
-import { LEVELS, ago, bytes, count, duration, visible } from '../format';
+import { LEVELS, ago, bytes, count, duration, moment, visible } from '../format';
 import { useLoad } from '../hooks';
 import { patternTerm, pipesOf, toggle } from '../query';
 import { route, setParams } from '../url';
@@ -40,9 +40,15 @@ export function Result({ q, data }: { q: string; data: Answer }) {
             : <Bars columns={columns} rows={data.rows} label="The result as bars" />}
         </div>
       )}
-      <Table columns={columns} rows={data.rows} label="Result" />
+      <Table columns={columns} rows={data.rows} label="Result" show={timesOf(columns, data.rows)} />
     </div>
   );
+}
+
+/** Times as the charts show them: of this place. */
+function timesOf(columns: string[], rows: Row[]) {
+  const time = columns.filter((c) => rows.every((r) => r[c] == null || /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d/.test(String(r[c]))) && rows.some((r) => r[c] != null));
+  return Object.fromEntries(time.map((c) => [c, (v: Json | undefined) => (v == null ? '' : <time title={String(v)}>{moment(Date.parse(String(v)))}</time>)]));
 }
 
 export function Warnings({ data }: { data: Answer }) {
