@@ -509,6 +509,33 @@ int meta_key_static(struct meta *m, str secret, uint32_t scopes, struct err *err
     return rc;
 }
 
+static bool usable(const struct api_key *k, ts_ns now)
+{
+    return !k->revoked && (!k->expires || k->expires > now);
+}
+
+bool meta_key_any(struct meta *m)
+{
+    recheck(m);
+    pthread_rwlock_rdlock(&m->lock);
+    bool any = m->nfixed || m->nsnap;
+    pthread_rwlock_unlock(&m->lock);
+    return any;
+}
+
+bool meta_key_usable(struct meta *m, uint32_t id, ts_ns now)
+{
+    bool found = false;
+    recheck(m);
+    pthread_rwlock_rdlock(&m->lock);
+    for (uint32_t i = 0; i < m->nfixed && !found; i++)
+        found = m->fixed[i].key.id == id;
+    for (uint32_t i = 0; i < m->nsnap && !found; i++)
+        found = m->snap[i].key.id == id && usable(&m->snap[i].key, now);
+    pthread_rwlock_unlock(&m->lock);
+    return found;
+}
+
 uint32_t meta_key_count(struct meta *m)
 {
     recheck(m);
@@ -560,7 +587,7 @@ bool meta_key_find(struct meta *m, str secret, ts_ns now, struct api_key *ret)
     for (uint32_t i = lower_bound(m, prefix);
          pub.n && i < m->nsnap && strcmp(m->snap[i].key.prefix, prefix) == 0; i++) {
         const struct api_key *k = &m->snap[i].key;
-        if (same_hash(&m->snap[i], hash) && !k->revoked && (!k->expires || k->expires > now)) {
+        if (same_hash(&m->snap[i], hash) && usable(k, now)) {
             *ret = *k;
             found = true;
         }

@@ -47,8 +47,12 @@ int meta_key_list(struct meta *m, struct arena *a, struct api_key **ret, uint32_
                   struct err *err);
 /* a key given by flag or environment, never written to disk; id UINT32_MAX */
 int meta_key_static(struct meta *m, str secret, uint32_t scopes, struct err *err);
-/* number of usable keys: 0 means the server is open (loopback only) */
+/* number of keys that are not revoked */
 uint32_t meta_key_count(struct meta *m);
+/* Was a key ever made or given, revoked ones included? A server without is open (loopback only). */
+bool meta_key_any(struct meta *m);
+/* Is the key with this id neither revoked nor expired? */
+bool meta_key_usable(struct meta *m, uint32_t id, ts_ns now);
 /* Looks a presented secret up by hash, comparing in constant time. False: unknown, revoked,
  * expired. */
 bool meta_key_find(struct meta *m, str secret, ts_ns now, struct api_key *ret);

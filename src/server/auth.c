@@ -3,13 +3,16 @@
  *   Host and Origin -> who (key, ticket, or nobody on an open server) -> route -> scope
  *
  * Invariants
- *  1. Open means: no key was ever made or given, and every listener is on loopback.
+ *  1. Open means: no key was ever made or given, and every listener is on loopback. Revoking the
+ *     last one opens nothing.
  *  2. A stranger learns nothing: without a valid key every path but the public ones answers the
  * same 401, whether it exists or not.
  *  3. Guessing is slow: of one address, 20 different wrong keys a minute, or one wrong key 20
  * times, and further unknown keys get 429 unseen. Keys that worked before keep working meanwhile,
  * so nobody can lock out the agents behind the same address.
- *  4. Names in Host are checked wherever only loopback is served: a foreign name there is DNS
+ *  4. Whoever was let in for longer than a request (a tail, a ticket) is asked again: what a key
+ *     or the lack of keys allowed ends with it.
+ *  5. Names in Host are checked wherever only loopback is served: a foreign name there is DNS
  *     rebinding. A foreign Origin is refused everywhere; there are no CORS headers. */
 #include <errno.h>
 #include <stdio.h>
@@ -91,7 +94,12 @@ void auth_free(struct server *s)
 
 bool auth_is_open(struct server *s)
 {
-    return s->loopback_only && meta_key_count(s->meta) == 0;
+    return s->loopback_only && !meta_key_any(s->meta);
+}
+
+bool auth_still(struct server *s, const struct principal *who)
+{
+    return who->key_id ? meta_key_usable(s->meta, who->key_id, server_now(s)) : auth_is_open(s);
 }
 
 /* ---- Host and Origin ---- */
@@ -149,10 +157,11 @@ static bool origin_allowed(const struct http_req *req)
 {
     str origin = http_header(req, "origin");
     if (!origin.p) {
-        str site = http_header(req, "sec-fetch-site");
-        str mode = http_header(req, "sec-fetch-mode");
-        return !str_eq_ci(site, STR("cross-site")) ||
-               (str_eq_ci(mode, STR("navigate")) && req->method == HTTP_GET);
+        str site = http_header(req, "sec-fetch-site"), dest = http_header(req, "sec-fetch-dest");
+        bool foreign = str_eq_ci(site, STR("cross-site")) || str_eq_ci(site, STR("same-site"));
+        bool link = str_eq_ci(http_header(req, "sec-fetch-mode"), STR("navigate")) &&
+                    (!dest.n || str_eq_ci(dest, STR("document")));
+        return !foreign || (link && req->method == HTTP_GET);
     }
     str host = http_header(req, "host");
     str rest = str_starts(origin, STR("http://"))    ? str_skip(origin, 7)
@@ -353,7 +362,7 @@ static int by_ticket(struct server *s, struct http_req *req, str text, const str
     }
     pthread_mutex_unlock(&a->lock);
     *ret = p;
-    return found && (!p->expires || server_now(s) < p->expires) ? 0 : 401;
+    return found && auth_still(s, p) ? 0 : 401;
 }
 
 void auth_revoked(struct server *s, uint32_t key_id)
@@ -482,17 +491,17 @@ static int identify(struct call *c)
 static int refuse_stranger(struct call *c, int status, str *ret_body, const char **ret_headers)
 {
     if (status == 429) {
-        *ret_headers = "Retry-After: 60\r\n";
+        *ret_headers = PRIVATE_HEADERS "Retry-After: 60\r\n";
         return refuse(c, 429, "too many wrong keys from this address, wait a minute", ret_body);
     }
     if (status == 503) {
-        *ret_headers = "Retry-After: 1\r\n";
+        *ret_headers = PRIVATE_HEADERS "Retry-After: 1\r\n";
         return refuse(c, 503, "out of memory", ret_body);
     }
     bool browser = c->route && (c->route->flags & ROUTE_HTML) && http_prefers_html(c->req);
-    *ret_headers = browser
-                       ? "WWW-Authenticate: Basic realm=\"fleetlog: the key is the password\"\r\n"
-                       : "WWW-Authenticate: Bearer realm=\"fleetlog\"\r\n";
+    *ret_headers = browser ? PRIVATE_HEADERS
+                       "WWW-Authenticate: Basic realm=\"fleetlog: the key is the password\"\r\n"
+                           : PRIVATE_HEADERS "WWW-Authenticate: Bearer realm=\"fleetlog\"\r\n";
     return refuse(c, 401,
                   c->shape == SHAPE_MALS
                       ? "Not authenticated"
@@ -512,7 +521,7 @@ static int check_route(struct call *c, enum route_result found, str *ret_body,
         return refuse(c, 404, c->shape == SHAPE_MALS ? "Not Found" : text, ret_body);
     }
     if (found == ROUTE_NO_METHOD && c->req->method != HTTP_OPTIONS) {
-        *ret_headers = arena_printf(c->req->arena, "Allow: %s\r\n", c->allow);
+        *ret_headers = arena_printf(c->req->arena, PRIVATE_HEADERS "Allow: %s\r\n", c->allow);
         return refuse(c, 405, "Method Not Allowed", ret_body);
     }
     const struct route *r = c->route;
@@ -532,6 +541,7 @@ int auth_check(void *ctx, struct http_req *req, str *ret_body, const char **ret_
     c->req = req;
     c->started = mono_ns();
     req->user = c;
+    *ret_headers = PRIVATE_HEADERS;
     enum route_result found =
         route_match(req->method, req->path, req->arena, &c->route, c->args, c->allow);
     c->shape = c->route ? c->route->shape : shape_of_path(req->path);

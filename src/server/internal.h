@@ -150,6 +150,8 @@ void server_storage_failed(struct server *s);
 int auth_new(struct server *s, struct err *err);
 void auth_free(struct server *s);
 bool auth_is_open(struct server *s);
+/* may who was let in be answered still? Its key is usable, or there is no key to this day */
+bool auth_still(struct server *s, const struct principal *who);
 /* net_config.check and .handle */
 int auth_check(void *ctx, struct http_req *req, str *ret_body, const char **ret_headers);
 void server_handle(void *ctx, struct http_req *req);
@@ -363,6 +365,8 @@ int tails_new(struct server *s, struct err *err);
 void tails_free(struct server *s);
 /* ends the tails of a key (0 = all) soon; any thread */
 void tails_end(struct server *s, uint32_t key_id);
+/* ends those that auth_still() denies; any thread */
+void tails_check(struct server *s);
 
 /* ---- values.c ---- */
 /* Counts a field's values over the rows that match, by falling count, then by text. Memory from

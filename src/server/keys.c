@@ -156,6 +156,8 @@ static int run_create(struct job *j, struct err *err)
     buf_putc(&j->out, '\n');
     OPENSSL_cleanse(secret, sizeof secret);
     log_info("server", "key %u was made by key %u", made.id, j->c->who->key_id);
+    if (!j->c->who->key_id)
+        tails_check(j->s); /* of those who came while the server was open */
     return 0;
 }
 

@@ -40,7 +40,8 @@ void ops_root(struct call *c)
                  "\"minimum_index_compatibility_version\":\"7.0.0\"},"
                  "\"tagline\":\"You Know, for Search\",\"fleetlog_version\":\"" FL_VERSION "\"}\n");
     metric_done(&c->s->metrics, REQ_OPS, 200, mono_ns() - c->started);
-    http_respond(c->req, 200, JSON_TYPE, "X-Elastic-Product: Elasticsearch\r\n", buf_str(&b));
+    http_respond(c->req, 200, JSON_TYPE, PRIVATE_HEADERS "X-Elastic-Product: Elasticsearch\r\n",
+                 buf_str(&b));
     buf_deinit(&b);
 }
 
@@ -109,8 +110,8 @@ void ops_metrics(struct call *c)
     buf_init(&b, (size_t)1 << 20);
     metrics_put(&b, c->s);
     metric_done(&c->s->metrics, REQ_OPS, 200, mono_ns() - c->started);
-    http_respond(c->req, buf_ok(&b) ? 200 : 503, "text/plain; version=0.0.4; charset=utf-8", NULL,
-                 buf_str(&b));
+    http_respond(c->req, buf_ok(&b) ? 200 : 503, "text/plain; version=0.0.4; charset=utf-8",
+                 PRIVATE_HEADERS, buf_str(&b));
     buf_deinit(&b);
 }
 

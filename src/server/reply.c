@@ -201,14 +201,15 @@ static void send_error(struct call *c, int status, const struct err *err)
     buf_deinit(&out);
     if (!n)
         n = (size_t)snprintf(memory, sizeof memory, "{\"error\":\"out of memory\"}\n");
-    const char *headers = NULL;
+    const char *headers = PRIVATE_HEADERS;
     if (status == 503)
-        headers = err->code == ERR_FULL || err->code == ERR_IO ? "Retry-After: 30\r\n"
-                                                               : "Retry-After: 1\r\n";
+        headers = err->code == ERR_FULL || err->code == ERR_IO
+                      ? PRIVATE_HEADERS "Retry-After: 30\r\n"
+                      : PRIVATE_HEADERS "Retry-After: 1\r\n";
     else if (status == 429)
-        headers = "Retry-After: 1\r\n";
+        headers = PRIVATE_HEADERS "Retry-After: 1\r\n";
     else if (status == 426)
-        headers = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
+        headers = PRIVATE_HEADERS "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
     count(c, status);
     http_respond(c->req, status, JSON_TYPE, headers, str_n(memory, n));
 }

@@ -129,6 +129,14 @@ void tails_end(struct server *s, uint32_t key_id)
     pthread_mutex_unlock(&s->tails->lock);
 }
 
+void tails_check(struct server *s)
+{
+    pthread_mutex_lock(&s->tails->lock);
+    for (struct tail *t = s->tails->first; t; t = t->next)
+        wake(t); /* the pump asks */
+    pthread_mutex_unlock(&s->tails->lock);
+}
+
 static void list_add(struct tail *t)
 {
     struct tails *l = t->s->tails;
@@ -328,15 +336,22 @@ static uint32_t take_max(const struct tail *t)
     return left < TAKE ? left : TAKE;
 }
 
+/* asked to end, or may not be answered any more */
+static bool unwanted(struct tail *t)
+{
+    return atomic_load_explicit(&t->end, memory_order_acquire) || !auth_still(t->s, &t->who);
+}
+
 static void hist_back(struct net_task *task)
 {
     struct tail *t = (struct tail *)((char *)task - offsetof(struct tail, hist_task));
     t->in_history = false;
-    bool over = t->gone || t->closing || (t->hist_n < 0 && t->hist_n != ERR_CANCELED);
+    bool ends = unwanted(t);
+    bool over = t->gone || t->closing || ends || (t->hist_n < 0 && t->hist_n != ERR_CANCELED);
     t->closing = false;
     if (t->hist_n == ERR_CANCELED)
         err_reset(&t->hist_err);
-    if (t->hist_n > 0 && !t->gone)
+    if (t->hist_n > 0 && !t->gone && !ends)
         deliver(t, t->hist_n);
     if (over)
         finish(t);
@@ -392,7 +407,7 @@ static void pump(struct tail *t)
 {
     if (t->closed)
         return;
-    if (t->gone || atomic_load_explicit(&t->end, memory_order_acquire)) {
+    if (t->gone || unwanted(t)) {
         finish(t);
         return;
     }
@@ -454,8 +469,6 @@ static void on_timer(void *arg)
             live_pause(t->sub);
         else
             pump(t);
-    } else if (t->who.expires && server_now(t->s) >= t->who.expires) {
-        finish(t);
     } else if (!t->gone && !t->closing) {
         if (t->spec.kind == TAIL_SSE && !t->stalled)
             send(t, STR(":\n\n"));

@@ -65,6 +65,9 @@ class TestDashboard(unittest.TestCase):
     def test_slow(self):
         self.walk("dashboard_slow")
 
+    def test_foreign(self):
+        self.walk("dashboard_foreign")
+
     def test_everywhere(self):
         self.walk("dashboard_everywhere")
 

@@ -2,18 +2,20 @@
 import base64
 import hashlib
 import http.client
+import json
 import os
 import re
 import socket
 import stat
 import subprocess
 import tempfile
+import threading
 import time
 import unittest
 import uuid
 
 from fleetlog import BIN, Server, free_port, wait_until
-from ws import HandshakeError, WebSocket
+from ws import Closed as StreamClosed, HandshakeError, WebSocket
 
 ADMIN = "admin-key-for-tests-0123456789"
 SCOPES = ["ingest", "read", "write-marks", "admin"]
@@ -411,6 +413,75 @@ class TestOpen(unittest.TestCase):
             self.assertEqual(s.get("/search", headers=bearer(made["secret"])).status, 200)
 
 
+    def test_revoking_the_last_key_opens_nothing(self):
+        with Server() as s:
+            made = s.post("/api/v1/keys", {"name": "first", "scopes": SCOPES}).json()
+            h = bearer(made["secret"])
+            self.assertEqual(s.delete("/api/v1/keys/%d" % made["id"], headers=h).status, 200)
+            for _ in range(2):
+                self.assertEqual(s.get("/search").status, 401)
+                self.assertEqual(s.get("/search", headers=h).status, 401)
+                self.assertFalse(s.get("/health").json().get("open"))
+                s.restart()
+            other = self.cli(s, "keys", "create", "--name", "other", "--scope", "read", "--json")["secret"]
+            s.restart()  # at once: a key that is not known yet is a wrong one
+            self.assertEqual(s.get("/search", headers=bearer(other)).status, 200)
+
+    def cli(self, s, *args):
+        out = subprocess.run([os.environ["FLEETLOG_BIN"], *args, "--data-dir", s.data_dir], check=True,
+                             capture_output=True, text=True).stdout
+        return json.loads(out)
+
+    def streams(self, s, **headers):
+        """one of each kind that lasts, and a function that says what they were sent"""
+        seen = []
+
+        def follow(items):
+            try:
+                for x in items:
+                    seen.append(x)
+            except (StreamClosed, OSError):
+                pass
+            seen.append("end")
+        w = WebSocket(s.port, "/api/v1/tail/ws", headers=headers)
+        e = s.sse("/api/v1/tail", headers)
+        threads = [threading.Thread(target=follow, args=(items,))
+                   for items in (iter(w.recv, None), (x for x in e if "data" in x))]
+        for t in threads:
+            t.start()
+        self.addCleanup(lambda: ([t.join(20) for t in threads], w.close(), e.close()))
+        return seen
+
+    def test_the_first_key_ends_what_was_open(self):
+        with Server() as s:
+            ticket = s.post("/api/v1/ticket").json()["ticket"]
+            seen = self.streams(s)
+            wait_until(lambda: s.get("/api/v1/status").json()["live"]["subscribers"] == 2)
+            made = s.post("/api/v1/keys", {"name": "first", "scopes": SCOPES}).json()
+            h = bearer(made["secret"])
+            s.post("/log", {"agent": "x", "content": "secret"}, headers=h)
+            wait_until(lambda: seen == ["end", "end"])
+            with self.assertRaises(HandshakeError) as e:
+                WebSocket(s.port, "/logs/ws?ticket=" + ticket)
+            self.assertEqual(e.exception.status, 401)
+            self.assertEqual(s.get("/api/v1/tail?ticket=" + ticket).status, 401)
+
+    def test_a_key_revoked_in_the_directory_ends_its_streams(self):
+        """beside a running server: nothing comes after the second in which it notices"""
+        with Server() as s:
+            admin = s.post("/api/v1/keys", {"name": "admin", "scopes": SCOPES}).json()
+            brief = s.post("/api/v1/keys", {"name": "brief", "scopes": ["read"]},
+                           headers=bearer(admin["secret"])).json()
+            h = bearer(brief["secret"])
+            ticket = s.post("/api/v1/ticket", headers=h).json()["ticket"]
+            seen = self.streams(s, **h)
+            self.cli(s, "keys", "revoke", str(brief["id"]), "--json")
+            wait_until(lambda: s.get("/search", headers=h).status == 401)
+            s.post("/log", {"agent": "x", "content": "secret"}, headers=bearer(admin["secret"]))
+            wait_until(lambda: seen == ["end", "end"])
+            self.assertEqual(s.get("/api/v1/tail?ticket=" + ticket).status, 401)
+
+
 class TestBrowsers(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -446,11 +517,38 @@ class TestBrowsers(unittest.TestCase):
             self.assertEqual(e.exception.status, 403)
 
     def test_cross_site_subresources(self):
-        h = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}
-        self.assertEqual(self.server.get("/search", headers=h).status, 403)
-        h["Sec-Fetch-Mode"] = "navigate"
-        self.assertEqual(self.server.get("/", headers=h).status, 200)
-        self.assertEqual(self.server.post("/log", {"a": 1}, headers=h).status, 403)
+        """links lead here, from other ports of this machine, too; nothing here is a part of another page"""
+        for site in ("cross-site", "same-site"):
+            h = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "script"}
+            self.assertEqual(self.server.get("/search", headers=h).status, 403)
+            h["Sec-Fetch-Mode"] = "navigate"
+            for dest in ("iframe", "embed", "object", "frame", "fencedframe"):
+                h["Sec-Fetch-Dest"] = dest
+                self.assertEqual(self.server.get("/api/v1/report", headers=h).status, 403, dest)
+            h["Sec-Fetch-Dest"] = "document"
+            self.assertEqual(self.server.get("/", headers=h).status, 200)
+            self.assertEqual(self.server.post("/log", {"a": 1}, headers=h).status, 403)
+        for site in ("same-origin", "none"):
+            h = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"}
+            self.assertEqual(self.server.get("/search", headers=h).status, 200)
+
+    def test_nothing_with_data_is_kept_by_caches_or_read_by_others(self):
+        self.server.ingest([{"agent": "a", "message": "m", "trace_id": "t", "session_id": "s"}])
+        paths = [p for p, ms in self.server.get("/openapi.json").json()["paths"].items() if "get" in ms]
+        paths += ["/api/v1/query?q=*&format=" + f for f in ("ndjson", "csv", "text")]
+        paths += ["/api/v1/report?format=md", "/nosuch", "/api/v1/query?q=("]
+        for path in paths:
+            path = path.replace("{id}", "t").replace("{name}", "a").replace("{trace_id}", "t")
+            if path in ("/logs/ws", "/stream", "/api/v1/tail/ws", "/api/v1/tail"):
+                continue
+            query = "?timeout=0" if "tail" in path else ""
+            r = self.server.get(path + query)
+            self.assertEqual(r.headers["X-Content-Type-Options"], "nosniff", path)
+            self.assertEqual(r.headers["Cross-Origin-Resource-Policy"], "same-origin", path)
+            if path != "/" or not r.headers["Content-Type"].startswith("text/html"):
+                self.assertEqual(r.headers["Cache-Control"], "no-store", path)
+            if not r.headers["Content-Type"].startswith("application/json") and path != "/metrics":
+                self.assertTrue(r.headers["Content-Security-Policy"].startswith("sandbox"), path)
 
     def test_no_cors_headers(self):
         for method in ("GET", "OPTIONS", "POST"):

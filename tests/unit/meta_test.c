@@ -93,9 +93,15 @@ static void test_expiry_and_revocation(void **state)
     assert_true(meta_key_find(f->m, str_c(secret), NOW, &got));
     assert_false(meta_key_find(f->m, str_c(secret), NOW + NS_PER_S, &got));
     assert_int_equal(meta_key_count(f->m), 1); /* an expiry never opens a server */
+    assert_true(meta_key_any(f->m));
+    assert_true(meta_key_usable(f->m, k.id, NOW));
+    assert_false(meta_key_usable(f->m, k.id, NOW + NS_PER_S));
     assert_int_equal(meta_key_revoke(f->m, k.id, &f->err), 0);
     assert_false(meta_key_find(f->m, str_c(secret), NOW, &got));
     assert_int_equal(meta_key_count(f->m), 0);
+    assert_true(meta_key_any(f->m)); /* nor does a revocation */
+    assert_false(meta_key_usable(f->m, k.id, NOW));
+    assert_false(meta_key_usable(f->m, 0, NOW));
     assert_int_equal(meta_key_revoke(f->m, 999, &f->err), ERR_NOTFOUND);
 }
 
@@ -153,6 +159,8 @@ static void test_static_keys(void **state)
     struct meta *again;
     assert_int_equal(meta_open(&again, f->path, true, &f->err), 0);
     assert_int_equal(meta_key_count(again), 0);
+    assert_false(meta_key_any(again));
+    assert_true(meta_key_any(f->m) && meta_key_usable(f->m, UINT32_MAX, NOW));
     meta_close(again);
 }
 
