@@ -348,6 +348,9 @@ bool plan_apply(struct dec *d, bool *ret_done);
 /* remembers what was done with the entry in slots[] */
 void plan_learn(struct dec *d, const struct planned *from);
 
+/* The level of an entry that names none: error when its status or its event tells of a failure. */
+enum level level_untold(str status, str event);
+
 /* Plain lines (text.c). */
 int text_decode(str body, const struct ingest_opts *o, const struct ingest_limits *lim,
                 struct batch *b, struct arena *a, struct ingest_result *ret, struct err *err);

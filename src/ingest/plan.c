@@ -85,10 +85,10 @@ static struct variant *variant_find(struct plan *p, const struct spelling *time,
     return NULL;
 }
 
-static bool same_word(const struct dec *d, int slot, str word)
+static str slot_word(const struct dec *d, int slot)
 {
-    return slot >= 0 && d->slots[slot].tok.type == JSON_STR &&
-           str_eq_ci(d->slots[slot].tok.raw, word);
+    bool text = slot >= 0 && d->slots[slot].tok.type == JSON_STR;
+    return text ? d->slots[slot].tok.raw : STR_NULL;
 }
 
 struct checked {
@@ -117,9 +117,7 @@ static bool plan_check(struct dec *d, struct plan *p, struct checked *c)
         return false;
     c->level = c->variant->parsed;
     if (p->level < 0)
-        c->level = same_word(d, p->status, STR("error")) || same_word(d, p->event, STR("error"))
-                       ? LV_ERROR
-                       : LV_INFO;
+        c->level = level_untold(slot_word(d, p->status), slot_word(d, p->event));
     if (p->agent >= 0) {
         c->agent = slot_text(d, &d->slots[p->agent].tok);
         if (d->nomem || c->agent.n > d->lim->agent_bytes ||

@@ -203,17 +203,28 @@ static bool parse_level(struct dec *d, enum level *ret, struct spelling *sp)
     return true;
 }
 
-static bool says(struct dec *d, enum field f, str word)
+static str cand_word(struct dec *d, enum field f)
 {
-    return cand_has(d, f) && d->cand[f].tok.type == JSON_STR && str_eq_ci(d->cand[f].tok.raw, word);
+    return cand_has(d, f) && d->cand[f].tok.type == JSON_STR ? d->cand[f].tok.raw : STR_NULL;
+}
+
+enum level level_untold(str status, str event)
+{
+    static const char *const failed[] = { "error", "PostToolUseFailure", "StopFailure" };
+    if (str_eq_ci(status, STR("error")))
+        return LV_ERROR;
+    for (size_t i = 0; i < sizeof failed / sizeof *failed; i++)
+        if (str_eq_ci(event, str_c(failed[i])))
+            return LV_ERROR;
+    return LV_INFO;
 }
 
 static void judge_level(struct dec *d, struct out *o)
 {
     struct spelling sp;
-    bool error = d->rules->set != SET_MALS &&
-                 (says(d, F_STATUS, STR("error")) || says(d, F_EVENT, STR("error")));
-    enum level otherwise = error ? LV_ERROR : LV_INFO;
+    enum level otherwise = d->rules->set == SET_MALS
+                               ? LV_INFO
+                               : level_untold(cand_word(d, F_STATUS), cand_word(d, F_EVENT));
     if (!cand_has(d, F_LEVEL)) {
         o->level = otherwise;
         d->filled |= 1ull << F_LEVEL;

@@ -223,6 +223,32 @@ class TestEvents(unittest.TestCase):
         got = self.server.get("/events/recent").json()
         self.assertEqual([e["payload"]["i"] for e in got], list(range(10)))
 
+    def test_what_a_hook_says_becomes_fields_and_is_given_back_as_sent(self):
+        cases = [
+            ("UserPromptSubmit", {"prompt": "fix the cart"}, {"message": "fix the cart", "level": "info"}),
+            ("PreToolUse", {"tool_name": "Bash", "tool_use_id": "c1", "tool_input": {"command": "ls"},
+                            "agent_id": "sub-1", "agent_type": "researcher"},
+             {"tool": "Bash", "call_id": "c1", "agent_id": "sub-1"}),
+            ("PostToolUseFailure", {"tool_name": "Bash", "error": "exit 1", "duration_ms": 12.5},
+             {"message": "exit 1", "level": "error", "duration_ms": 12.5}),
+            ("Notification", {"message": "needs you"}, {"message": "needs you"}),
+            ("SubagentStop", {"last_assistant_message": "found it"}, {"message": "found it"}),
+            ("StopFailure", {"error": "rate_limit"}, {"message": "rate_limit", "level": "error"}),
+            ("SessionStart", {"model": "claude-sonnet-4-5"}, {"model": "claude-sonnet-4-5"}),
+        ]
+        for i, (event, payload, want) in enumerate(cases):
+            sent = hook(hook_event_type=event, payload=payload, timestamp=1700000000000 + i,
+                        agent_instance_id="engineer-1")
+            self.post(sent)
+            entry = self.server.get("/api/v1/query?limit=1&q=event:%s" % event).json()["rows"][0]
+            for k, v in want.items():
+                self.assertEqual(entry[k], v, (event, k))
+            self.assertEqual(entry["agent_id"], want.get("agent_id", "engineer-1"))
+            got = self.server.get("/events/recent?limit=1").json()[0]
+            self.assertEqual({k: got[k] for k in sent}, sent, event)
+        got = self.server.get("/api/v1/query?q=tool_input.command:ls").json()["rows"]
+        self.assertEqual([e["event"] for e in got], ["PreToolUse"])
+
     def test_recent_returns_what_was_sent_and_omits_what_was_not(self):
         sent = hook(summary="did it", tool_use_id="tu-1", model_name="m-2",
                     payload={"deep": {"a": [1, None, {"b": "c"}]}})
