@@ -26,6 +26,33 @@ async function pixels(x0, y0, x1, y1, is) {
   }, [x0, y0, x1, y1, is]);
 }
 
+/** The strip of a lane on the canvas, right of the names: left, top, right, bottom. */
+async function strip(agent) {
+  const lane = await page.locator(`.lane[data-agent=${agent}]`).first().boundingBox(), canvas = await page.locator('.lanebox canvas').boundingBox();
+  return [lane.width + 2, lane.y - canvas.y, canvas.width, lane.y - canvas.y + lane.height];
+}
+
+/** Along a line of pixels through a lane, `down` of its height: how often it changes between paint and ground, from
+ *  where to where there is any, and the longest stretch that is wholly covered. */
+async function across(agent, down) {
+  const [left, top, , bottom] = await strip(agent);
+  return await page.locator('.lanebox canvas').evaluate((c, [x0, y]) => {
+    const k = devicePixelRatio, d = c.getContext('2d').getImageData(0, Math.round(y * k), c.width, 1).data;
+    let changes = 0, last = -1, first = -1, end = -1, run = 0, most = 0;
+    for (let x = Math.round(x0 * k); x < c.width; x++) {
+      const a = d[x * 4 + 3], on = a > 200 ? 1 : 0;
+      if (a > 20) { if (first < 0) first = x; end = x; }
+      if (on !== last) changes++;
+      last = on;
+      run = on ? run + 1 : 0;
+      most = Math.max(most, run);
+    }
+    return { changes, first, end, width: end - first, most };
+  }, [left, top + (bottom - top) * down]);
+}
+
+const lane = (agent) => page.locator(`.lane[data-agent=${agent}]`);
+
 try {
   await check('live on an empty server: how to send something, then the first entry', async () => {
     await at(page, 'live');
@@ -141,37 +168,21 @@ try {
     // the arc begins in the lane of the lead, in the colour of the worker
     await until(async () => {
       const colour = await page.locator('.lane[data-agent=worker] .dot').evaluate((e) => getComputedStyle(e).backgroundColor.match(/\d+/g).map(Number));
-      const near = `a > 150 && Math.abs(r-${colour[0]}) < 14 && Math.abs(g-${colour[1]}) < 14 && Math.abs(b-${colour[2]}) < 14`;
-      return await pixels(170, 14, 1200, 34, near) > 0;
+      const near = `a > 100 && Math.abs(r-${colour[0]}) < 14 && Math.abs(g-${colour[1]}) < 14 && Math.abs(b-${colour[2]}) < 14`;
+      return await pixels(...await strip('lead'), near) > 0;
     }, 'an arc');
   });
-  await check('a span without an end is hatched and grows', async () => {
-    const bar = async () => await page.locator('.lanebox canvas').evaluate((c) => {
-      const k = devicePixelRatio, y = Math.round((34 + 17) * k), w = c.width, d = c.getContext('2d').getImageData(0, y, w, 1).data;
-      let changes = 0, last = -1, first = -1, end = -1;
-      for (let x = Math.round(172 * k); x < w; x++) {
-        const on = d[x * 4 + 3] > 200 ? 1 : 0;
-        if (d[x * 4 + 3] > 20) { if (first < 0) first = x; end = x; }
-        if (on !== last) changes++;
-        last = on;
-      }
-      return { changes, width: end - first };
-    });
-    await until(async () => (await bar()).changes > 8, 'stripes');
-    const before = await bar();
-    await until(async () => (await bar()).width > before.width + 5, 'longer');
+  await check('a call without an end is hatched, grows, and its lane says that something runs', async () => {
+    await until(async () => (await across('worker', 0.25)).changes > 8, 'stripes');
+    const before = await across('worker', 0.25);
+    await until(async () => (await across('worker', 0.25)).width > before.width + 5, 'longer');
+    assert.match(await lane('worker').getAttribute('class'), /running/);
+    assert.doesNotMatch(await lane('other').getAttribute('class'), /running/);
   });
   await check('its end makes it a bar with a length', async () => {
     await put({ agent: 'worker', agent_id: 'w-1', kind: 'span_end', span_id: 'W1', trace_id: 'T1', tool: 'bash' });
-    await until(async () => await page.locator('.lanebox canvas').evaluate((c) => {
-      const k = devicePixelRatio, d = c.getContext('2d').getImageData(0, Math.round((34 + 10) * k), c.width, 1).data;
-      let run = 0, most = 0;
-      for (let x = Math.round(172 * k); x < c.width; x++) {
-        run = d[x * 4 + 3] > 200 ? run + 1 : 0;
-        most = Math.max(most, run);
-      }
-      return most > 6;
-    }), 'a full bar');
+    await until(async () => (await across('worker', 0.25)).most > 6, 'a full bar');
+    await until(async () => !/running/.test(await lane('worker').getAttribute('class')), 'at rest');
   });
   await check('a click on a lane leaves it and those it started; a crowd of others does not push them away', async () => {
     await page.locator('.lane[data-agent=lead] button').click();
@@ -188,14 +199,124 @@ try {
     await put({ agent: 'lead', agent_id: 'lead-1', level: 'error', message: 'a mark to click' });
     await line('a mark to click').waitFor();
     await page.locator('.lanes').evaluate((e) => { e.scrollTop = 0; });
-    const box = await page.locator('.lanebox').boundingBox();
+    const box = await page.locator('.lanebox canvas').boundingBox(), [, , right, bottom] = await strip('lead');
     await until(async () => {
-      await page.mouse.click(box.x + box.width - 12, box.y + 17);
+      await page.mouse.click(box.x + right - 6, box.y + bottom - 7);
       return await page.locator('.detail').count();
     }, 'an entry');
     await page.locator('.detail strong', { hasText: 'lead' }).waitFor();
     await page.keyboard.press('Escape');
     await pause.click();
+  });
+  await check('following an agent: its lines and those of its sub-agents, or its own alone', async () => {
+    await lane('lead').locator('button').click();
+    await until(async () => (await texts()).length && (await texts()).every((t) => /lead|worker/.test(t)), 'lines of the family');
+    await put({ agent: 'crowd-1', message: 'from somebody else' }, { agent: 'worker', agent_id: 'w-1', message: 'from below' });
+    await line('from below').waitFor();
+    assert.equal(await line('from somebody else').count(), 0);
+    await page.getByRole('button', { name: 'with sub-agents' }).click();
+    await becomes(lanes, ['lead']);
+    await until(async () => (await texts()).every((t) => !/worker/.test(t)), 'its own lines');
+    assert.equal(params(page).alone, '1');
+  });
+  await check('a sub-agent that starts meanwhile takes nothing over', async () => {
+    await put({ agent: 'upstart', agent_id: 'u-1', parent_agent_id: 'lead-1', kind: 'span_start', span_id: 'U1', parent_id: 'L1', message: 'look at me' });
+    await put({ agent: 'lead', agent_id: 'lead-1', message: 'and on' });
+    await line('and on').waitFor();
+    assert.equal(await line('look at me').count(), 0);
+    assert.deepEqual(await lanes(), ['lead']);
+    await page.getByRole('button', { name: 'with sub-agents' }).click();
+    await becomes(lanes, ['lead', 'worker', 'upstart']);
+    await page.keyboard.press('Escape');
+    await becomes(async () => params(page).lane, undefined);
+    await line('from somebody else').waitFor();
+  });
+  await check('lanes that come above do not move the one that is looked at', async () => {
+    const box = page.locator('.lanes');
+    await box.evaluate((e) => { e.scrollTop = e.scrollHeight; });
+    const name = (await lanes()).at(-2), top = async () => (await lane(name).boundingBox()).y;
+    await until(async () => await box.evaluate((e) => e.scrollTop > 100), 'scrolled');
+    const before = await top();
+    await put({ agent: 'another', agent_id: 'n-1', parent_agent_id: 'lead-1', message: 'a lane above' });
+    await lane('another').waitFor({ state: 'attached' });
+    await becomes(async () => (await lanes()).indexOf('another') < (await lanes()).indexOf(name), true);
+    assert.ok(Math.abs(await top() - before) < 2, `${before} -> ${await top()}`);
+    await box.evaluate((e) => { e.scrollTop = 0; });
+  });
+  const span = () => Number(params(page).span ?? 60);
+  const plot = async () => { const b = await page.locator('.lanebox canvas').boundingBox(); return { ...b, left: b.x + 200, right: b.x + b.width }; };
+  await check('Ctrl and the wheel zoom, so do + and -, and 0 goes back', async () => {
+    const b = await plot();
+    await page.mouse.move((b.left + b.right) / 2, b.y + 80);
+    await page.keyboard.down('Control');
+    await page.mouse.wheel(0, -100);
+    await page.keyboard.up('Control');
+    await becomes(span, 48);
+    await page.locator('main').focus();
+    await page.keyboard.press('-');
+    await becomes(span, 96);
+    await page.keyboard.press('+');
+    await page.keyboard.press('+');
+    await becomes(span, 24);
+    await page.keyboard.press('0');
+    await becomes(async () => [params(page).span, params(page).at], [undefined, undefined]);
+  });
+  await check('dragging goes back in time and stays there, while entries come', async () => {
+    const b = await plot();
+    await page.mouse.move(b.left + 100, b.y + 90);
+    await page.mouse.down();
+    await page.mouse.move(b.left + 250, b.y + 90, { steps: 4 });
+    await page.mouse.up();
+    await page.getByRole('button', { name: 'Back to now' }).waitFor();
+    await becomes(async () => Number(params(page).at) > 0, true);
+    const at0 = params(page).at, entries = await lane('lead').innerText();
+    await put({ agent: 'lead', agent_id: 'lead-1', message: 'while it looks back' });
+    await line('while it looks back').waitFor();
+    assert.equal(params(page).at, at0);
+    assert.ok(entries);
+    await page.getByRole('button', { name: 'Back to now' }).click();
+    await becomes(async () => params(page).at, undefined);
+  });
+  await check('the pulse counts what is under the pointer; dragging over it zooms to that', async () => {
+    await put(...many(30, (i) => ({ agent: 'drummer', level: i < 3 ? 'error' : 'info', message: 'beat' })));
+    const b = await plot();
+    await until(async () => {
+      for (let x = b.right - 4; x > b.left + 4; x -= 8) {
+        await page.mouse.move(x, b.y + 30);
+        const tip = page.locator('.lanes .tip');
+        if (await tip.count() && /30 drummer/.test(await tip.innerText()) && /3 failed/.test(await tip.innerText())) return true;
+      }
+      return false;
+    }, 'thirty beats, three failed');
+    await page.mouse.move(b.left + 200, b.y + 30);
+    await page.mouse.down();
+    await page.mouse.move(b.right - 100, b.y + 30, { steps: 4 });
+    await page.mouse.up();
+    await becomes(async () => Number(params(page).at) > 0 && span() < 60 && span() > 5, true);
+    await page.locator('main').focus();
+    await page.keyboard.press('0');
+    await becomes(async () => params(page).at, undefined);
+  });
+  await check('a window further back shows what was there before the page was opened', async () => {
+    const then = new Date(Date.now() - 10 * 60e3);
+    await put(...many(40, (i) => ({ agent: 'yesterday', message: `old ${i}`, timestamp: new Date(then.getTime() + i * 100).toISOString() })));
+    await put(...many(300, (i) => ({ agent: 'lead', agent_id: 'lead-1', message: `since ${i}` })));
+    await page.reload();
+    await lane('lead').waitFor();
+    assert.equal(await lane('yesterday').count(), 0);
+    await page.getByRole('tab', { name: '15 min', exact: true }).click();
+    await until(async () => /^40 /m.test(await lane('yesterday').innerText()), 'forty entries of then');
+    await page.getByRole('tab', { name: '1 min', exact: true }).click();
+    await becomes(async () => params(page).span, undefined);
+  });
+  await check('lanes by session: one for each conversation of an agent', async () => {
+    await put({ agent: 'twin', session_id: 'morning', message: 'a' }, { agent: 'twin', session_id: 'evening', message: 'b' });
+    await becomes(async () => await lane('twin').count(), 1);
+    await page.getByLabel('lanes by').selectOption('session');
+    await becomes(async () => await lane('twin').count(), 2);
+    assert.match((await lane('twin').allInnerTexts()).join(), /morning[^]*evening/);
+    await page.getByLabel('lanes by').selectOption('agent');
+    await becomes(async () => await lane('twin').count(), 1);
   });
   await check('the time shown: a minute, five, kept in the address', async () => {
     await page.getByRole('tab', { name: '5 min', exact: true }).click();
@@ -251,6 +372,10 @@ try {
     await becomes(lanes, []);
     await put({ agent: 'after', message: 'after the clearing' });
     await line('after the clearing').waitFor();
+    await page.getByRole('tab', { name: '5 min', exact: true }).click();
+    await becomes(async () => params(page).span, '300');
+    await until(async () => (await page.locator('.lane').count()) === 1 && (await lanes())[0] === 'after', 'no lane comes back with a wider window');
+    await page.getByRole('tab', { name: '1 min', exact: true }).click();
   });
   await check('after the server died and came back nothing is missing and nothing comes twice', async () => {
     await put({ agent: 'x', message: 'last before' });
@@ -279,4 +404,4 @@ try {
 } finally {
   await browser.close();
 }
-done(26);
+done(35);

@@ -59,6 +59,9 @@ class TestDashboard(unittest.TestCase):
     def test_sessions(self):
         self.walk("dashboard_sessions")
 
+    def test_senders(self):
+        self.walk("dashboard_senders")
+
     def test_work(self):
         self.walk("dashboard_work")
 

@@ -75,11 +75,11 @@ export function plain(v: Json | undefined): string {
   return visible((typeof v === 'string' ? v : JSON.stringify(v)).replace(/\s*\n\s*/g, ' ⏎ '));
 }
 
-/** A steady hue for a name. */
+/** A steady hue for a name, none of the reds: those say that something failed. */
 export function hue(name: string): number {
   let h = 7151;
   for (const c of name) h = (Math.imul(h, 33) + (c.codePointAt(0) as number)) | 0;
-  return (h >>> 0) % 360;
+  return 35 + (h >>> 0) % 270;
 }
 
 export const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'critical'] as const;

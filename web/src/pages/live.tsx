@@ -1,25 +1,31 @@
 /** Live: entries as they become durable, as lanes of agents and as lines. Scrolling away or a click pauses; what
  *  comes meanwhile is counted and waits. The server's count of what was too fast for this page is shown. */
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { ApiError, type Row, query } from '../api';
-import { clock, count, plain, visible } from '../format';
+import { ApiError, type Row, aborted, get, query, timeline } from '../api';
+import { clock, count, hue, plain, visible } from '../format';
 import { useKeys } from '../hooks';
 import { Level, Problem, Tabs } from '../parts/common';
 import { Detail } from '../parts/detail';
-import { Board, Lanes } from '../parts/lanes';
+import { Board, type By, WANTED, laneKey, slim, within } from '../parts/board';
+import { LONGEST, Lanes, SHORTEST, type View } from '../parts/lanes';
 import { QueryBar } from '../parts/querybar';
 import { summary } from '../parts/rows';
 import { term, toggle } from '../query';
-import { q } from '../state';
+import { note, q } from '../state';
+import { iso } from '../time';
 import { route, setParams } from '../url';
 import { Welcome } from './explore';
 
-const ROWS = 2000, HISTORY = 200, FAST = 300, OFTEN = 80; /* ms between two drawings of the lines */
-type View = 'both' | 'lanes' | 'lines';
+const ROWS = 2000, HISTORY = 200, MARKS = 5000, RECENT = 20000, FAST = 300, OFTEN = 80; /* ms between two drawings of the lines */
+const SPANS: [string, string][] = [['60', '1 min'], ['180', '3 min'], ['300', '5 min'], ['900', '15 min']];
+type Shown = 'both' | 'lanes' | 'lines';
 
 export function Live() {
-  const text = q.value, view = (route.value.params.view as View) || 'both';
-  const span = Number(route.value.params.span) || 60;
+  const { params } = route.value;
+  const text = q.value, shown = (params.view as Shown) || 'both', by: By = params.by === 'session' ? 'session' : 'agent';
+  const [moving, setMoving] = useState<View>(); /* until the address says so */
+  const view: View = moving ?? { span: Math.max(SHORTEST, Math.min(LONGEST, (Number(params.span) || 60) * 1000)), at: Number(params.at) || NaN };
+  const focus = params.lane ?? '', alone = params.alone === '1';
   const [rows, setRows] = useState<Row[]>([]);
   const [state, setState] = useState('connecting');
   const [error, setError] = useState<ApiError>();
@@ -30,17 +36,26 @@ export function Live() {
   const [picked, setPicked] = useState<Row>();
   const [any, setAny] = useState(false);
   const [version, setVersion] = useState(0);
-  const board = useRef(new Board());
+  const [partly, setPartly] = useState('');
+  const [started, setStarted] = useState(0); /* the connection that the lanes' past is asked for */
+  const step = Math.max(250, Math.round(view.span / 60)); /* of the pulse, ms */
+  const board = useRef(new Board(by, step));
+  const recent = useRef<Row[]>([]); /* slim; what came since the past was asked for lies behind `last` */
+  const last = useRef(0);
+  const cleared = useRef(0);
   const hold = useRef<Row[]>([]);
-  const stopped = useRef(false);
+  const stopped = useRef(NaN);
   const list = useRef<HTMLDivElement>(null);
   const reached = useRef(0);
-  stopped.current = paused;
+  const told = useRef(0);
+  if (!paused) stopped.current = NaN;
+  else if (isNaN(stopped.current)) stopped.current = Date.now();
 
   useEffect(() => {
     const control = new AbortController();
     let source: EventSource | undefined, due = 0, flushed = -OFTEN, seen = 0, came = 0, incoming: Row[] = [];
-    board.current = new Board();
+    board.current = new Board(by, step);
+    recent.current = [];
     setRows([]);
     setError(undefined);
     setState('connecting');
@@ -54,24 +69,31 @@ export function Live() {
       incoming = [];
       came = 0;
       if (n) setAny(true);
-      for (const r of batch) board.current.add(r);
       setVersion((v) => v + 1);
-      if (stopped.current) {
+      if (!isNaN(stopped.current)) {
         hold.current = [...hold.current, ...batch].slice(-ROWS);
         setWaiting((old) => old + n);
       } else setRows((old) => [...old, ...batch].slice(-ROWS));
     };
     const put = (r: Row) => {
-      seen++;
       came++;
       incoming.push(r);
       if (incoming.length > ROWS) incoming.shift();
       if (!due) due = window.setTimeout(flush, document.hidden ? 500 : Math.max(0, OFTEN - (performance.now() - flushed)));
     };
+    const tell = (r: Row) => {
+      const s = slim(r);
+      seen++;
+      last.current = Math.max(last.current, Number(r.seq));
+      recent.current.push(s);
+      if (recent.current.length > RECENT) recent.current.splice(0, RECENT / 4);
+      feed(board.current, s);
+      put(r);
+    };
     const follow = (after: number) => {
       source = new EventSource(`/api/v1/tail?q=${encodeURIComponent(text || '*')}&from=${after}`);
       source.onopen = () => setState('live');
-      source.onmessage = (e) => put(JSON.parse(e.data as string) as Row);
+      source.onmessage = (e) => tell(JSON.parse(e.data as string) as Row);
       source.addEventListener('dropped', (e) => {
         setDropped((n) => n + Number((JSON.parse((e as MessageEvent<string>).data) as { dropped: number }).dropped));
       });
@@ -83,6 +105,8 @@ export function Live() {
     const begin = () => {
       query(text || '*', { limit: HISTORY }, control.signal).then((a) => {
         for (const r of a.rows.reverse()) put(r);
+        last.current = a.watermark;
+        setStarted((n) => n + 1);
         follow(a.watermark);
       }, (e: unknown) => {
         if (control.signal.aborted) return;
@@ -103,6 +127,38 @@ export function Live() {
       clearTimeout(due);
     };
   }, [text]);
+
+  /* what the lanes show of the time before: asked again for another window, behind which the tail goes on */
+  useEffect(() => {
+    if (!started || shown === 'lines') return undefined;
+    const control = new AbortController(), until = last.current;
+    const timer = setTimeout(() => {
+      const to = isNaN(view.at) ? Date.now() : view.at, only = `${text.trim() ? `(${text}\n) ` : ''}seq>${cleared.current} seq<=${until}`;
+      const range = { start: iso(to - view.span * 1.25), end: isNaN(view.at) ? undefined : iso(to) };
+      Promise.all([
+        query(`${only} | eval short = substr(message, 1, 80) | fields ${WANTED}`, { limit: MARKS, ...range }, control.signal),
+        timeline(only, 'agent', range, `${step}ms`, control.signal),
+        timeline(`${only} level>=error`, 'agent', range, `${step}ms`, control.signal),
+      ]).then(([a, beats, bad]) => {
+        const b = new Board(by, step), since = recent.current.filter((r) => Number(r.seq) > until);
+        for (const r of a.rows.reverse()) b.add(r);
+        for (const [i, t] of beats.buckets.entries()) {
+          for (const [agent, n] of Object.entries(t.by)) b.beat(Date.parse(t.time), agent, n, 0);
+          if (bad.buckets[i]?.count) b.beat(Date.parse(t.time), '', 0, bad.buckets[i].count);
+        }
+        for (const r of since) feed(b, r);
+        board.current = b;
+        setPartly(beats.total > a.count ? `lanes show the newest ${count(a.count)} of ${count(beats.total)}` : '');
+        setVersion((v) => v + 1);
+      }, (e: unknown) => {
+        if (!aborted(e)) setPartly(e instanceof Error ? e.message : String(e));
+      });
+    }, 120);
+    return () => {
+      clearTimeout(timer);
+      control.abort();
+    };
+  }, [started, by, view.span, view.at, shown === 'lines']);
   useEffect(() => {
     const e = list.current;
     if (!e || paused) return;
@@ -119,13 +175,41 @@ export function Live() {
     setPicked(r);
     setPaused(true);
   };
-  const step = (by: number) => {
-    const i = picked ? rows.findIndex((r) => r.seq === picked.seq) : rows.length, next = rows[i + by];
+  const go = (by: number) => {
+    const i = picked ? lines.findIndex((r) => r.seq === picked.seq) : lines.length, next = lines[i + by];
     if (next) open(next);
   };
+  const pick = (id: string) => {
+    const r = rows.find((one) => one.id === id);
+    if (r) open(r);
+    else get<Row>(`/api/v1/entries/${encodeURIComponent(id)}`).then(open, (e: unknown) => note(e instanceof Error ? e.message : String(e), true));
+  };
+  const look = (v: View) => {
+    setMoving(v);
+    clearTimeout(told.current);
+    told.current = window.setTimeout(() => {
+      setParams({ span: v.span === 60e3 ? undefined : String(Math.round(v.span) / 1000), at: isNaN(v.at) ? undefined : String(Math.round(v.at)) }, true);
+      setMoving(undefined);
+    }, 200);
+  };
+  const clear = () => {
+    cleared.current = last.current;
+    recent.current = [];
+    hold.current = [];
+    board.current = new Board(by, step);
+    setRows([]);
+    setWaiting(0);
+    setPartly('');
+    setVersion((v) => v + 1);
+  };
+  const chosen = focus ? board.current.lanes.get(focus) : undefined;
+  const lines = chosen ? rows.filter((r) => {
+    const l = board.current.lanes.get(laneKey(r, by));
+    return l === chosen || (!alone && l && within(l, chosen));
+  }) : rows;
   useKeys({
-    ' ': () => (paused ? resume() : setPaused(true)), Escape: () => setPicked(undefined),
-    j: () => step(1), k: () => step(-1),
+    ' ': () => (paused ? resume() : setPaused(true)), Escape: () => (picked ? setPicked(undefined) : setParams({ lane: undefined, alone: undefined }, true)),
+    j: () => go(1), k: () => go(-1),
   });
   return (
     <div class="page live">
@@ -136,41 +220,61 @@ export function Live() {
         <span class={`state ${state}`} role="status">{state}</span>
         <span class={rate > FAST ? 'badnumber' : 'dim'}>{count(rate)} entries/s{rate > FAST ? ': only the latest are kept on the page' : ''}</span>
         {dropped > 0 && <span class="badnumber">{count(dropped)} skipped: this page was too slow</span>}
+        {partly && shown !== 'lines' && <span class="dim">{visible(partly)}</span>}
+        {chosen && (
+          <span class="following">following <b>{chosen.agent}</b> {chosen.detail && <span class="dim">{chosen.detail}</span>}
+            <button type="button" aria-pressed={!alone} onClick={() => setParams({ alone: alone ? undefined : '1' }, true)}>with sub-agents</button>
+            <button type="button" aria-label="All agents" title="All agents (Esc)" onClick={() => setParams({ lane: undefined, alone: undefined }, true)}>×</button>
+          </span>
+        )}
         <span class="fill" />
-        <Tabs<View> label="Views" value={view} onPick={(v) => setParams({ view: v === 'both' ? undefined : v }, true)}
-                    options={[['both', 'Both'], ['lanes', 'Lanes'], ['lines', 'Lines']]} />
-        <Tabs<string> label="Time shown" value={String(span)} onPick={(v) => setParams({ span: v === '60' ? undefined : v }, true)}
-                      options={[['60', '1 min'], ['180', '3 min'], ['300', '5 min'], ['900', '15 min']]} />
+        {!isNaN(view.at) && <button type="button" class="now" title="Back to the present (0)" onClick={() => look({ span: view.span, at: NaN })}>Back to now</button>}
+        <Tabs<Shown> label="Views" value={shown} onPick={(v) => setParams({ view: v === 'both' ? undefined : v }, true)}
+                     options={[['both', 'Both'], ['lanes', 'Lanes'], ['lines', 'Lines']]} />
+        {shown !== 'lines' && <>
+          <Tabs<string> label="Time shown" value={String(view.span / 1000)} onPick={(v) => look({ span: Number(v) * 1000, at: view.at })} options={SPANS} />
+          <label class="small">lanes by <select value={by} onChange={(e) => setParams({ by: e.currentTarget.value === 'session' ? 'session' : undefined, lane: undefined }, true)}>
+            <option value="agent">agent</option><option value="session">session</option>
+          </select></label>
+        </>}
         <button type="button" aria-pressed={paused} onClick={() => (paused ? resume() : setPaused(true))}>{paused ? 'Resume' : 'Pause'}</button>
-        <button type="button" onClick={() => { setRows([]); hold.current = []; setWaiting(0); board.current = new Board(); setVersion((v) => v + 1); }}>Clear</button>
+        <button type="button" onClick={clear}>Clear</button>
       </div>
       <Problem error={error} />
       {state === 'live' && !any && !text ? <Welcome /> : (
         <div class="below column">
-          {view !== 'lines' && <Lanes board={board.current} version={version} span={span * 1000} paused={paused} onPick={open} />}
-          <div class="across">
-            {view !== 'lanes' && (
+          {shown !== 'lines' && <Lanes board={board.current} version={version} view={view} still={stopped.current} focus={focus} alone={alone} rate={rate} whole={shown === 'lanes'}
+                                       onView={look} onPick={pick} onFocus={(key) => setParams({ lane: key || undefined, alone: undefined }, true)} />}
+          {(shown !== 'lanes' || picked) && <div class="across">
+            {shown !== 'lanes' && (
               <div class="tail" ref={list} tabIndex={0} aria-label="Entries" role="log" aria-live="off" onScroll={(e) => {
                 const el = e.currentTarget as HTMLElement;
                 const up = el.scrollTop < reached.current; /* new lines move the end away, only a person goes up */
                 reached.current = el.scrollTop;
                 if (!paused && up && el.scrollHeight - el.scrollTop - el.clientHeight > 120) setPaused(true);
               }}>
-                {rows.slice(-500).map((r) => (
+                {lines.slice(-500).map((r) => (
                   <div key={String(r.seq)} class={`line ${String(r.level)} ${picked?.seq === r.seq ? 'on' : ''}`} onClick={() => open(r)}>
-                    <time>{clock(String(r.timestamp))}</time> <Level level={String(r.level)} /> <b>{plain(r.agent)}</b> {summary(r).slice(0, 500)}
+                    <time>{clock(String(r.timestamp))}</time> <Level level={String(r.level)} /> <b style={{ color: `hsl(${hue(String(r.agent ?? 'unknown'))} 50% var(--name-light))` }}>{plain(r.agent)}</b> {summary(r).slice(0, 500)}
                   </div>
                 ))}
               </div>
             )}
-            {picked && <Detail row={picked} onClose={() => setPicked(undefined)} onStep={(by) => step(-by)} actions={{
+            {picked && <Detail row={picked} onClose={() => setPicked(undefined)} onStep={(n) => go(-n)} actions={{
               include: (path, value) => setParams({ q: toggle(text, term(path, value)) }),
               exclude: (path, value) => setParams({ q: toggle(text, term(path, value), true) }),
             }} />}
-          </div>
+          </div>}
           {waiting > 0 && <button type="button" class="pill" onClick={resume}>+{count(waiting)} new {visible('↓')}</button>}
         </div>
       )}
     </div>
   );
+}
+
+function feed(board: Board, r: Row): void {
+  const t = Date.parse(String(r.timestamp));
+  if (isNaN(t)) return;
+  board.add(r);
+  board.beat(t, plain(r.agent) || 'unknown', 1, r.level === 'error' || r.level === 'critical' ? 1 : 0);
 }

@@ -1,259 +1,203 @@
-/** A lane for each agent: its entries as marks on a moving strip of time, spans as bars, running ones hatched,
- *  and an arc where one agent starts another. Drawn on one canvas, once a frame and only when something moved. */
-import { useEffect, useRef, useState } from 'preact/hooks';
-import type { Row } from '../api';
-import { hue, plain, visible } from '../format';
-import { useSize } from '../hooks';
-import { hatch } from './waterfall';
+/** A lane for each agent under the pulse of all: calls as bars, running ones hatched, entries as marks, arcs where one
+ *  agent gives work to another and gets it back. Follows the present until somebody drags, zooms or pauses. */
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
+import { clock, count, duration, hue, visible } from '../format';
+import { useKeys, useSize } from '../hooks';
+import { colours } from '../state';
+import type { Board, Lane } from './board';
+import { within } from './board';
+import { HEAD, HIGH, type Hit, LOW, NAMES, paint } from './lanepaint';
 
-const LANE = 34, NAMES = 170, BOTTOM = 18, KEPT = 20000, LANES = 200;
+export const SHORTEST = 5e3, LONGEST = 6 * 3600e3;
+const QUIET = 5 * 60e3, FEW = 8;
+const PART = 0.42; /* of the window, above lines */
 
-export interface Lane {
-  key: string;
-  name: string;
-  detail: string; /* session or instance, when one name has several */
-  parent: string;
-  depth: number;
-  first: number;
-  last: number;
-  count: number;
-  errors: number;
-  tools: number;
-  model: string;
+export interface View {
+  span: number; /* ms shown */
+  at: number; /* where it ends; NaN: the present */
 }
 
-interface Mark {
-  t: number;
-  end: number; /* of a span; NaN: running */
-  lane: string;
-  span: string;
-  level: number;
-  kind: 'entry' | 'span' | 'tool' | 'user';
-  text: string;
-  row: Row;
-}
-
-const RANK: Record<string, number> = { trace: 0, debug: 0, info: 0, warn: 1, error: 2, critical: 3 };
-
-/** What lanes are made of; kept apart from drawing so that it can be fed faster than it is drawn. */
-export class Board {
-  lanes = new Map<string, Lane>();
-  marks: Mark[] = [];
-  order: string[] = [];
-  private spans = new Map<string, Mark>();
-  private owner = new Map<string, string>(); /* span -> lane */
-
-  add(row: Row): void {
-    const key = laneKey(row), t = Date.parse(String(row.timestamp));
-    if (isNaN(t)) return;
-    let lane = this.lanes.get(key);
-    if (!lane) {
-      if (this.lanes.size >= LANES) return;
-      lane = {
-        key, name: plain(row.agent) || 'unknown', detail: key.includes('\u0001') ? visible(key.split('\u0001')[1] ?? '').slice(0, 8) : '',
-        parent: '', depth: 0, first: t, last: t, count: 0, errors: 0, tools: 0, model: '',
-      };
-      this.lanes.set(key, lane);
-      this.order = [];
-    }
-    lane.count++;
-    lane.last = Math.max(lane.last, t);
-    lane.first = Math.min(lane.first, t);
-    const level = RANK[String(row.level)] ?? 0;
-    if (level >= 2) lane.errors++;
-    if (row.tool) lane.tools++;
-    if (typeof row.model === 'string') lane.model = row.model;
-    this.lineage(lane, row);
-    const span = typeof row.span_id === 'string' ? row.span_id : typeof row.call_id === 'string' ? row.call_id : '';
-    const ms = typeof row.duration_ms === 'number' ? row.duration_ms : 0;
-    if (span) this.owner.set(span, key);
-    const open = span ? this.spans.get(span) : undefined;
-    if (open && row.kind !== 'span_start') {
-      open.end = Math.max(t, open.t + ms);
-      open.level = Math.max(open.level, level);
-      return;
-    }
-    const mark: Mark = {
-      t, end: row.kind === 'span_start' ? NaN : t + ms, lane: key, span, level, row,
-      kind: row.tool ? 'tool' : ms || row.kind === 'span_start' ? 'span'
-        : /user/i.test(String(row.event ?? '')) ? 'user' : 'entry',
-      text: plain(row.tool ?? row.operation ?? row.event ?? row.message).slice(0, 40),
-    };
-    if (row.kind === 'span_start' && span) this.spans.set(span, mark);
-    this.marks.push(mark);
-    if (this.marks.length > KEPT) this.marks.splice(0, KEPT / 4);
-  }
-
-  private lineage(lane: Lane, row: Row): void {
-    if (lane.parent) return;
-    let parent = '';
-    if (typeof row.parent_agent_id === 'string')
-      for (const l of this.lanes.values()) if (l.key.endsWith('\u0001' + row.parent_agent_id) || l.name === row.parent_agent_id) parent = l.key;
-    if (!parent && typeof row.parent_id === 'string') {
-      const of = this.owner.get(row.parent_id);
-      if (of && of !== lane.key) parent = of;
-    }
-    for (let at = parent, i = 0; at; at = this.lanes.get(at)?.parent ?? '')
-      if (at === lane.key || ++i > 50) return;
-    if (!parent) return;
-    lane.parent = parent;
-    lane.depth = Math.min(6, (this.lanes.get(parent)?.depth ?? 0) + 1);
-    this.order = [];
-  }
-
-  /** Lanes under those that started them, otherwise as they came: a busy one does not push others away. */
-  sorted(): Lane[] {
-    if (!this.order.length) {
-      const out: string[] = [], put = (parent: string) => {
-        for (const l of this.lanes.values())
-          if (l.parent === parent && !out.includes(l.key)) {
-            out.push(l.key);
-            put(l.key);
-          }
-      };
-      put('');
-      for (const k of this.lanes.keys()) if (!out.includes(k)) out.push(k);
-      this.order = out;
-    }
-    return this.order.map((k) => this.lanes.get(k) as Lane);
-  }
-}
-
-/** Who an entry belongs to: the agent, told apart by its instance where it has one. */
-function laneKey(row: Row): string {
-  const agent = String(row.agent ?? 'unknown');
-  return typeof row.agent_id === 'string' && row.agent_id !== agent ? `${agent}\u0001${row.agent_id}` : agent;
-}
-
-export function Lanes({ board, version, span, paused, onPick }: {
-  board: Board; version: number; span: number; paused: boolean; onPick: (row: Row) => void;
+export function Lanes({ board, version, view, still, focus, alone, rate, whole, onView, onFocus, onPick }: {
+  board: Board; version: number; view: View; still: number; /* paused since, or NaN */
+  focus: string; alone: boolean; rate: number; whole: boolean; onView: (v: View) => void; onFocus: (key: string) => void; onPick: (id: string) => void;
 }) {
   const [box, size] = useSize<HTMLDivElement>();
   const canvas = useRef<HTMLCanvasElement>(null);
-  const [focus, setFocus] = useState('');
-  const held = useRef(Date.now());
-  if (!paused) held.current = Date.now();
-  const all = board.sorted();
-  const lanes = focus ? all.filter((l) => l.key === focus || l.parent === focus) : all;
-  const height = lanes.length * LANE + BOTTOM;
-  const state = useRef({ lanes, span, paused });
-  state.current = { lanes, span, paused };
+  const hits = useRef<Hit[]>([]);
+  const [quiet, setQuiet] = useState(false);
+  const [tip, setTip] = useState<{ x: number; y: number; lines: string[] }>();
+  const drag = useRef<{ x: number; view: View; pulse: boolean; far: boolean } | null>(null);
+  const pointer = useRef({ x: -1, selected: null as [number, number] | null });
+  void version;
+  void colours.value;
+  const end = () => (!isNaN(view.at) ? view.at : !isNaN(still) ? still : Date.now());
+  const all = board.sorted(), to = end(), from = to - view.span;
+  const chosen = focus ? board.lanes.get(focus) : undefined;
+  const family = chosen ? all.filter((l) => (alone ? l === chosen : within(l, chosen))) : all;
+  const asleep = chosen || family.length <= FEW ? [] : family.filter((l) => !l.running && l.last < Math.min(from, to - QUIET));
+  const lanes = quiet || !asleep.length ? family : family.filter((l) => !asleep.includes(l));
+  const room = whole ? size.height : innerHeight * PART;
+  const LANE = Math.max(LOW, Math.min(HIGH, Math.floor((room - HEAD) / Math.max(1, lanes.length))));
+  const height = HEAD + lanes.length * LANE, seen = Math.max(HEAD, Math.min(size.height, height));
+  const scene = useRef({ lanes, lane: LANE, view, end });
+  scene.current = { lanes, lane: LANE, view, end };
 
   useEffect(() => {
-    let frame = 0, drawn = 0;
-    const still = matchMedia('(prefers-reduced-motion: reduce)').matches;
+    let frame = 0, drawn = -Infinity;
+    const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
     const draw = (at: number) => {
       frame = requestAnimationFrame(draw);
-      if (document.hidden || at - drawn < (still ? 1000 : 50)) return;
+      const c = canvas.current, e = box.current;
+      if (!c || !e || !size.width || document.hidden || at - drawn < (calm ? 1000 : 50)) return;
       drawn = at;
-      paint(canvas.current, size.width, board, state.current, state.current.paused ? held.current : Date.now());
+      const s = scene.current, until = s.end();
+      board.settle(Date.now());
+      hits.current = paint(c, {
+        board, lanes: s.lanes, lane: s.lane, from: until - s.view.span, to: until, now: Math.min(until, Date.now()), width: size.width,
+        height: Math.max(HEAD, Math.min(size.height, HEAD + s.lanes.length * s.lane)), top: e.scrollTop, pointer: pointer.current.x, selected: pointer.current.selected,
+      });
     };
     frame = requestAnimationFrame(draw);
     return () => cancelAnimationFrame(frame);
-  }, [size.width, board]);
-  const pick = (e: MouseEvent) => {
-    const r = (e.currentTarget as HTMLElement).getBoundingClientRect();
-    const end = paused ? held.current : Date.now();
-    const t = end - span + ((e.clientX - r.left - NAMES) / (size.width - NAMES)) * span;
-    const lane = lanes[Math.floor((e.clientY - r.top) / LANE)];
-    if (!lane || e.clientX - r.left < NAMES) return;
-    let best: Mark | undefined;
-    for (const m of board.marks)
-      if (m.lane === lane.key && (!best || Math.abs(m.t - t) < Math.abs(best.t - t))) best = m;
-    if (best && Math.abs(best.t - t) < span / 40) onPick(best.row);
+  }, [size.width, size.height, board]);
+
+  /* what is looked at stays where it is when lanes come above it */
+  const anchor = useRef<{ lane: Lane; off: number } | null>(null);
+  useLayoutEffect(() => {
+    const e = box.current, a = anchor.current, i = a ? lanes.indexOf(a.lane) : -1;
+    if (e && a && i >= 0 && e.scrollTop > 0) e.scrollTop = i * LANE - a.off;
+  }, [lanes.map((l) => l.key).join('\u0002')]);
+  const scrolled = () => {
+    const e = box.current, lane = e && lanes[Math.floor(e.scrollTop / LANE)];
+    anchor.current = e && lane ? { lane, off: lanes.indexOf(lane) * LANE - e.scrollTop } : null;
   };
-  void version;
+
+  const width = Math.max(1, size.width - NAMES);
+  const timeAt = (x: number) => end() - view.span + ((x - NAMES) / width) * view.span;
+  const place = (e: MouseEvent): [number, number] => {
+    const r = (box.current as HTMLElement).getBoundingClientRect();
+    return [e.clientX - r.left, e.clientY - r.top];
+  };
+  const zoom = (by: number, at = end()) => {
+    const span = Math.max(SHORTEST, Math.min(LONGEST, view.span * by)), share = (end() - at) / view.span;
+    const to = at + share * span;
+    onView({ span, at: isNaN(view.at) && (share < 0.02 || by > 1) ? NaN : to > Date.now() ? NaN : to });
+  };
+  const pan = (ms: number) => {
+    const to = end() + ms;
+    onView({ span: view.span, at: to >= Date.now() ? NaN : to });
+  };
+  const find = (x: number, y: number) => {
+    let best: Hit | undefined;
+    for (const h of hits.current)
+      if (x >= h.x - 4 && x <= h.x + h.w + 4 && y >= h.y - 2 && y <= h.y + h.h + 2 && (!best || best.mark.kind === 'work' || h.w < best.w)) best = h;
+    return best;
+  };
+  const hover = (x: number, y: number) => {
+    if (x < NAMES) return setTip(undefined);
+    const t = timeAt(x);
+    if (y < HEAD) {
+      const slot = Math.floor(t / board.step) * board.step, b = board.beats.get(slot);
+      return setTip(b && {
+        x, y: HEAD, lines: [`${clock(new Date(slot).toISOString()).slice(0, 8)} · ${count(b.count)} entries${b.bad ? `, ${count(b.bad)} failed` : ''}`,
+          ...[...b.by].sort((p, q) => q[1] - p[1]).slice(0, 6).map(([a, n]) => `${count(n)} ${visible(a)}`)],
+      });
+    }
+    const h = find(x, y);
+    return setTip(h && {
+      x, y: y + 16, lines: [`${h.lane.agent}${h.lane.detail ? ' ' + h.lane.detail : ''} · ${h.mark.text}`,
+        `${clock(new Date(h.mark.t).toISOString())}${isNaN(h.mark.end) ? ' · running' : h.mark.end > h.mark.t ? ' · ' + duration(h.mark.end - h.mark.t) : ''}${h.mark.level >= 2 ? ' · failed' : ''}`],
+    });
+  };
+  const down = (e: PointerEvent) => {
+    const [x, y] = place(e);
+    if (x < NAMES || e.button !== 0) return;
+    (e.currentTarget as HTMLElement).setPointerCapture(e.pointerId);
+    drag.current = { x, view: { span: view.span, at: end() }, pulse: y < HEAD, far: false };
+  };
+  const move = (e: PointerEvent) => {
+    const [x, y] = place(e), d = drag.current;
+    pointer.current.x = x;
+    if (d && Math.abs(x - d.x) > 4) d.far = true;
+    if (!d?.far) return hover(x, y);
+    setTip(undefined);
+    if (d.pulse) pointer.current.selected = [d.x, Math.max(NAMES, Math.min(size.width, x))];
+    else {
+      const to = d.view.at - ((x - d.x) / width) * d.view.span;
+      onView({ span: d.view.span, at: to >= Date.now() ? NaN : to });
+    }
+  };
+  const up = (e: PointerEvent) => {
+    const d = drag.current, [x, y] = place(e), s = pointer.current.selected;
+    drag.current = null;
+    pointer.current.selected = null;
+    if (!d) return;
+    if (d.far && s) {
+      const a = timeAt(Math.min(...s)), b = timeAt(Math.max(...s));
+      onView({ span: Math.max(SHORTEST, b - a), at: Math.max(b, a + SHORTEST) });
+    } else if (!d.far) {
+      const h = y >= HEAD ? find(x, y) : undefined;
+      if (h) onPick(h.mark.id);
+    }
+  };
+  const wheel = (e: WheelEvent) => {
+    const [x] = place(e);
+    if (e.ctrlKey || e.altKey) {
+      e.preventDefault();
+      zoom(e.deltaY > 0 ? 1.25 : 0.8, Math.max(end() - view.span, Math.min(end(), timeAt(x))));
+    } else if (e.deltaX || e.shiftKey) {
+      e.preventDefault();
+      pan(((e.deltaX || e.deltaY) / width) * view.span);
+    }
+  };
+  useEffect(() => { /* only a listener that is not passive may keep the browser from zooming the page */
+    const e = box.current;
+    e?.addEventListener('wheel', wheel, { passive: false });
+    return () => e?.removeEventListener('wheel', wheel);
+  });
+  useKeys({
+    '+': () => zoom(0.5), '=': () => zoom(0.5), '-': () => zoom(2), 0: () => onView({ span: 60e3, at: NaN }),
+    ArrowLeft: () => pan(-view.span / 4), ArrowRight: () => pan(view.span / 4),
+  });
+  const active = family.filter((l) => l.last >= from).length;
   return (
-    <div class="lanes" ref={box}>
-      <div class="lanebox" style={{ height: `${height}px` }} onClick={pick}>
-        <canvas ref={canvas} style={{ height: `${height}px` }} role="img" aria-label={`${lanes.length} agents`} />
+    <div class={whole ? 'lanes whole' : 'lanes'} ref={box} onScroll={scrolled} onPointerDown={down} onPointerMove={move} onPointerUp={up}
+         onPointerLeave={() => { pointer.current.x = -1; setTip(undefined); }} onDblClick={(e) => { if (place(e)[0] > NAMES) onView({ span: 60e3, at: NaN }); }}>
+      <div class="lanebox" style={{ height: `${height}px` }}>
+        <canvas ref={canvas} style={{ height: `${seen}px`, marginBottom: `-${seen}px` }} role="img"
+                aria-label={`${lanes.length} agents, ${duration(view.span)} ${isNaN(view.at) ? 'until now' : `until ${clock(new Date(view.at).toISOString())}`}`} />
+        <div class="pulsehead" style={{ width: `${NAMES}px`, height: `${HEAD}px` }}>
+          <b>{count(active)} {active === 1 ? 'agent' : 'agents'}</b> <span class="dim">{count(rate)}/s</span>
+          <small>{count(sum(family, 'tools'))} tools · <span class={sum(family, 'errors') ? 'badnumber' : ''}>{count(sum(family, 'errors'))} errors</span></small>
+          {asleep.length > 0 && <button type="button" class="link" aria-pressed={quiet} onClick={() => setQuiet(!quiet)}>{quiet ? 'hide' : 'show'} {asleep.length} quiet</button>}
+          {board.more > 0 && <span class="dim" title={`No more than ${board.lanes.size} lanes are kept; the ones quiet for longest went`}>{count(board.more)} more</span>}
+        </div>
         {lanes.map((l, i) => (
-          <div key={l.key} class="lane" data-agent={l.name} style={{ transform: `translateY(${i * LANE}px)`, height: `${LANE}px`, width: `${NAMES}px` }}>
-            <button type="button" style={{ paddingLeft: `${4 + l.depth * 10}px` }} aria-pressed={focus === l.key}
-                    title={focus === l.key ? 'All agents' : 'Only this one and those it started'}
-                    onClick={(e) => { e.stopPropagation(); setFocus(focus === l.key ? '' : l.key); }}>
-              <span class="dot" style={{ background: `hsl(${hue(l.name)} 55% var(--chart-light))` }} />
-              <b>{l.name}</b> {l.detail && <span class="dim">{l.detail}</span>}
-              <small>{l.count} · {l.tools} tools{l.errors ? <span class="badnumber"> · {l.errors} err</span> : null}</small>
+          <div key={l.key} class={`lane ${l.running ? 'running' : ''}`} data-agent={l.agent} style={{ transform: `translateY(${HEAD + i * LANE}px)`, height: `${LANE}px`, width: `${NAMES}px` }}>
+            <button type="button" style={{ paddingLeft: `${6 + l.depth * 12}px` }} aria-pressed={focus === l.key} title={about(l, focus === l.key)}
+                    onClick={() => onFocus(focus === l.key ? '' : l.key)}>
+              <span class="dot" style={{ background: `hsl(${hue(l.agent)} 55% var(--chart-light))` }} />
+              <b>{l.agent}</b> {l.detail && <span class="dim">{l.detail}</span>}
+              <small>{count(l.count)} · {count(l.tools)} {l.tools === 1 ? 'tool' : 'tools'}{l.errors ? <span class="badnumber"> · {count(l.errors)} err</span> : null}</small>
             </button>
           </div>
         ))}
       </div>
+      {tip && (
+        <div class="tip" style={{ left: `${Math.min(size.width - 240, tip.x + 12)}px`, top: `${tip.y + (box.current?.scrollTop ?? 0)}px` }}>
+          {tip.lines.map((t, i) => (i ? <div key={i}>{t}</div> : <strong key={i}>{t}</strong>))}
+        </div>
+      )}
     </div>
   );
 }
 
-function paint(c: HTMLCanvasElement | null, width: number, board: Board,
-               at: { lanes: Lane[]; span: number }, now: number): void {
-  const g = c?.getContext('2d');
-  if (!c || !g || !width) return;
-  const dpr = devicePixelRatio || 1, height = at.lanes.length * LANE + BOTTOM, style = getComputedStyle(c);
-  if (c.width !== Math.round(width * dpr) || c.height !== Math.round(height * dpr)) {
-    c.width = Math.round(width * dpr);
-    c.height = Math.round(height * dpr);
-  }
-  g.setTransform(dpr, 0, 0, dpr, 0, 0);
-  g.clearRect(0, 0, width, height);
-  const index = new Map(at.lanes.map((l, i) => [l.key, i]));
-  const from = now - at.span, x = (t: number) => NAMES + ((t - from) / at.span) * (width - NAMES);
-  const line = style.getPropertyValue('--line'), light = style.getPropertyValue('--chart-light').trim();
-  g.strokeStyle = line;
-  for (let i = 1; i <= at.lanes.length; i++) {
-    g.beginPath();
-    g.moveTo(0, i * LANE + 0.5);
-    g.lineTo(width, i * LANE + 0.5);
-    g.stroke();
-  }
-  g.font = `10px ${style.fontFamily}`;
-  g.fillStyle = style.getPropertyValue('--dim');
-  g.textAlign = 'center';
-  const step = at.span / 6;
-  for (let t = Math.ceil(from / step) * step; t < now; t += step)
-    g.fillText(`-${Math.round((now - t) / 1000)} s`, x(t), height - 5);
-  const seen: { m: Mark; i: number; a: number; b: number }[] = [];
-  for (const m of board.marks) {
-    const i = index.get(m.lane), end = isNaN(m.end) ? now : m.end;
-    if (i === undefined || end < from || m.t > now) continue;
-    const a = Math.max(NAMES, x(m.t)), b = Math.max(a + 3, x(end));
-    if (b > NAMES && a < width) seen.push({ m, i, a, b });
-  }
-  /* long ones below short ones: a call lies on the span of the agent that makes it */
-  seen.sort((p, q) => (q.b - q.a) - (p.b - p.a));
-  const written = at.lanes.map(() => [] as [number, number][]);
-  for (const { m, i, a, b } of seen) {
-    const lane = at.lanes[i] as Lane, y = i * LANE, wide = m.kind === 'span' && b - a > 24;
-    g.fillStyle = m.level >= 2 ? style.getPropertyValue('--level-error') : m.level === 1 ? style.getPropertyValue('--level-warn')
-      : `hsl(${hue(lane.name)} 55% ${light})`;
-    if (m.kind === 'entry') g.fillRect(a, y + 12, 2, LANE - 22);
-    else if (m.kind === 'user') {
-      g.beginPath();
-      g.arc(a, y + LANE / 2, 4, 0, 7);
-      g.fill();
-    } else {
-      const top = y + (wide ? 6 : 10), h = LANE - (wide ? 12 : 20);
-      if (isNaN(m.end)) hatch(g, a, top, b - a, h, String(g.fillStyle));
-      else {
-        g.globalAlpha = wide ? 0.3 : 0.95;
-        g.fillRect(a, top, b - a, h);
-        g.globalAlpha = 1;
-      }
-    }
-    if (seen.length > 600 || b - a < 44 || written[i]?.some(([p, q]) => a < q && b > p)) continue;
-    if (!wide) written[i]?.push([a, b]);
-    else if (seen.some((o) => o.i === i && o.m !== m && o.b - o.a < b - a && o.a < b && o.b > a)) continue;
-    g.fillStyle = wide || isNaN(m.end) ? style.getPropertyValue('--ink') : style.getPropertyValue('--bg');
-    g.textAlign = 'left';
-    g.fillText(m.text.slice(0, Math.floor((b - a) / 6)), a + 4, y + LANE / 2 + 3);
-    g.textAlign = 'center';
-  }
-  g.lineWidth = 1.5;
-  for (const l of at.lanes) {
-    const a = index.get(l.parent), b = index.get(l.key);
-    if (a === undefined || b === undefined || l.first < from) continue;
-    g.strokeStyle = `hsl(${hue(l.name)} 55% ${light})`;
-    g.beginPath();
-    g.moveTo(x(l.first) - 10, a * LANE + LANE / 2);
-    g.quadraticCurveTo(x(l.first), a * LANE + LANE / 2, x(l.first), b * LANE + 8);
-    g.stroke();
-  }
+function sum(lanes: Lane[], what: 'tools' | 'errors'): number {
+  return lanes.reduce((n, l) => n + l[what], 0);
+}
+
+function about(l: Lane, on: boolean): string {
+  const gap = l.count > 1 ? (l.last - l.first) / (l.count - 1) : 0;
+  return `${on ? 'Back to all agents' : 'Follow this one and those it started'}\n${l.agent}${l.detail ? ' ' + l.detail : ''}: ${count(l.count)} entries`
+    + `${gap ? `, one each ${duration(gap)}` : ''}${l.model ? `, ${visible(l.model)}` : ''}${l.parent ? `\nstarted by ${l.parent.agent}` : ''}`;
 }

@@ -2,6 +2,7 @@
  *  sight and forgotten when there are too many; the newest first page is asked for first. */
 import { useEffect, useLayoutEffect, useMemo, useState } from 'preact/hooks';
 import { ApiError, type Range, type Row, aborted, query } from '../api';
+import { inputOf, outputOf } from '../events';
 import { clock, own, plain, visible } from '../format';
 import { useSize } from '../hooks';
 import { nameSteps } from '../query';
@@ -10,6 +11,7 @@ import { type Column, Header, columnsText, gridOf, leftOf } from './columns';
 import { Level } from './common';
 import { Heights } from './heights';
 import { Icon } from './icon';
+import { essence } from './said';
 
 const PAGE = 200, PAGES_KEPT = 60, TALLEST = 30e6, HEAD = 28, SHOWN = 1500;
 
@@ -87,11 +89,13 @@ function inside(at: unknown, keys: string[], dotted: boolean): unknown {
   return undefined;
 }
 
-/** What a line says when an entry has no message. Of a long one no line shows all. */
+/** A line for an entry: its message, else what happened, with which tool, on what, and what came of it. Of a long
+ *  one no line shows all. */
 export function summary(row: Row, wrapped = false): string {
   if (typeof row.message === 'string' && row.message) return (wrapped ? visible : plain)(row.message.slice(0, SHOWN));
-  return ['event', 'operation', 'tool', 'status', 'input', 'output'].filter((k) => row[k] !== undefined && row[k] !== null)
-    .map((k) => `${k}=${plain(row[k]).slice(0, 300)}`).join('  ');
+  const output = outputOf(row) ?? null;
+  return [[row.event ?? row.operation, row.tool, row.status].map(plain).filter(Boolean).join(' · '), plain(essence(inputOf(row))).slice(0, 300),
+    output !== null && '→ ' + plain(output).slice(0, 300)].filter(Boolean).join('  ');
 }
 
 /** A text with what was searched for marked in it. */

@@ -325,9 +325,10 @@ function torn(g: CanvasRenderingContext2D, a: number, b: number, from: number, h
 /** A bar without an end yet. */
 export function hatch(g: CanvasRenderingContext2D, x: number, y: number, w: number, h: number, colour: string): void {
   g.save();
-  g.globalAlpha = 0.25;
+  const alpha = g.globalAlpha;
+  g.globalAlpha = alpha / 4;
   g.fillRect(x, y, w, h);
-  g.globalAlpha = 1;
+  g.globalAlpha = alpha;
   g.beginPath();
   g.rect(x, y, w, h);
   g.clip();
