@@ -364,6 +364,8 @@ try {
     await page.locator('.tools', { hasText: 'only the latest are kept' }).waitFor();
     stop = true;
     await flood;
+    await put({ agent: 'bulk', message: 'the flood is over' });
+    await line('the flood is over').waitFor();
     await until(async () => /^0 entries\/s/m.test(await page.locator('.tools').innerText()), 'quiet again');
   });
   await check('Clear empties lines and lanes', async () => {
@@ -374,7 +376,7 @@ try {
     await line('after the clearing').waitFor();
     await page.getByRole('tab', { name: '5 min', exact: true }).click();
     await becomes(async () => params(page).span, '300');
-    await until(async () => (await page.locator('.lane').count()) === 1 && (await lanes())[0] === 'after', 'no lane comes back with a wider window');
+    await until(async () => (await page.locator('.lane').count()) === 1 && (await lanes())[0] === 'after' || Promise.reject(new Error((await lanes()).join())), 'no lane comes back with a wider window');
     await page.getByRole('tab', { name: '1 min', exact: true }).click();
   });
   await check('after the server died and came back nothing is missing and nothing comes twice', async () => {

@@ -1,6 +1,7 @@
 /** Entries as a conversation: what was said, tool calls with their results, agents that start others, and the rest.
  *  And two conversations beside each other. */
 import type { Json, Row } from './api';
+import { ANSWER, CALL, RESULT, SYSTEM, THINKING, USER, inputOf as given, outputOf as got } from './events';
 
 interface Any {
   key: string;
@@ -17,12 +18,6 @@ export type Hand = Any & { kind: 'hand'; way: 'start' | 'return' | 'run'; text: 
 export type Note = Any & { kind: 'note'; text: string; event: string; times: number };
 export type Turn = Said | Call | Hand | Note;
 
-const USER = new Set(['user_message', 'user_prompt', 'user_input', 'UserPromptSubmit', 'user']);
-const ANSWER = new Set(['agent_response', 'assistant', 'assistant_message', 'llm_response', 'Stop']);
-const SYSTEM = new Set(['system_prompt', 'system']);
-const THINKING = new Set(['thinking', 'reasoning']);
-const CALL = new Set(['tool_invocation', 'tool_call', 'PreToolUse', 'tool_use']);
-const RESULT = new Set(['tool_result', 'PostToolUse', 'PostToolUseFailure']);
 const REPEATS_MS = 120e3;
 
 const text = (v: Json | undefined): string => (typeof v === 'string' ? v : v === null || v === undefined ? '' : JSON.stringify(v));
@@ -39,13 +34,12 @@ export function wrong(t: Turn): boolean {
 
 /** All of a turn that can be searched. */
 export function wordsOf(t: Turn): string {
-  if (t.kind === 'call') return [t.name, t.call?.input, t.result?.input, t.result?.output, t.result?.message].map(text).join('\n');
+  if (t.kind === 'call') return [t.name, given(t.call), given(t.result), got(t.result), t.result?.message].map(text).join('\n');
   return [t.who, t.text, t.kind === 'note' ? t.event : ''].join('\n');
 }
 
-export const inputOf = (t: Call): Json | undefined => t.call?.input ?? t.result?.input ?? (saysNothing(t.call, t.name) ? undefined
-  : t.call?.message);
-export const outputOf = (t: Call): Json | undefined => t.result?.output ?? (t.result ? t.result.message : undefined);
+export const inputOf = (t: Call): Json | undefined => given(t.call) ?? given(t.result) ?? (saysNothing(t.call, t.name) ? undefined : t.call?.message);
+export const outputOf = (t: Call): Json | undefined => got(t.result) ?? (t.result ? t.result.message : undefined);
 
 /** "calls grep" beside a tool that is called grep. */
 function saysNothing(row: Row | undefined, name: string): boolean {

@@ -16,7 +16,8 @@ import { iso } from '../time';
 import { route, setParams } from '../url';
 import { Welcome } from './explore';
 
-const ROWS = 2000, HISTORY = 200, MARKS = 5000, RECENT = 20000, FAST = 300, OFTEN = 80; /* ms between two drawings of the lines */
+const ROWS = 2000, HISTORY = 200, MARKS = 5000, RECENT = 20000, FAST = 300;
+const OFTEN = 80, CALM = 700; /* ms between two drawings of the lines; without a word of skipped ones */
 const SPANS: [string, string][] = [['60', '1 min'], ['180', '3 min'], ['300', '5 min'], ['900', '15 min']];
 type Shown = 'both' | 'lanes' | 'lines';
 
@@ -53,7 +54,7 @@ export function Live() {
 
   useEffect(() => {
     const control = new AbortController();
-    let source: EventSource | undefined, due = 0, flushed = -OFTEN, seen = 0, came = 0, incoming: Row[] = [];
+    let source: EventSource | undefined, due = 0, behind = 0, flushed = -OFTEN, seen = 0, came = 0, incoming: Row[] = [];
     board.current = new Board(by, step);
     recent.current = [];
     setRows([]);
@@ -73,7 +74,7 @@ export function Live() {
       if (!isNaN(stopped.current)) {
         hold.current = [...hold.current, ...batch].slice(-ROWS);
         setWaiting((old) => old + n);
-      } else setRows((old) => [...old, ...batch].slice(-ROWS));
+      } else setRows((old) => joined(old, batch));
     };
     const put = (r: Row) => {
       came++;
@@ -87,7 +88,8 @@ export function Live() {
       last.current = Math.max(last.current, Number(r.seq));
       recent.current.push(s);
       if (recent.current.length > RECENT) recent.current.splice(0, RECENT / 4);
-      feed(board.current, s);
+      board.current.add(s);
+      beat(board.current, s);
       put(r);
     };
     const follow = (after: number) => {
@@ -96,11 +98,21 @@ export function Live() {
       source.onmessage = (e) => tell(JSON.parse(e.data as string) as Row);
       source.addEventListener('dropped', (e) => {
         setDropped((n) => n + Number((JSON.parse((e as MessageEvent<string>).data) as { dropped: number }).dropped));
+        clearTimeout(behind);
+        behind = window.setTimeout(catchUp, CALM);
       });
       source.onerror = () => {
         setState('reconnecting');
         if (source?.readyState === EventSource.CLOSED) window.setTimeout(() => { if (!control.signal.aborted) begin(); }, 2000);
       };
+    };
+    /* what was skipped last is what a person looks for when it is calm again */
+    const catchUp = () => {
+      query(text || '*', { limit: HISTORY }, control.signal).then((a) => {
+        last.current = Math.max(last.current, a.watermark);
+        setRows((old) => (isNaN(stopped.current) ? joined(old, a.rows.reverse()) : old));
+        setStarted((n) => n + 1);
+      }, () => undefined); /* the tail goes on as it is */
     };
     const begin = () => {
       query(text || '*', { limit: HISTORY }, control.signal).then((a) => {
@@ -125,6 +137,7 @@ export function Live() {
       source?.close();
       clearInterval(timer);
       clearTimeout(due);
+      clearTimeout(behind);
     };
   }, [text]);
 
@@ -140,13 +153,14 @@ export function Live() {
         timeline(only, 'agent', range, `${step}ms`, control.signal),
         timeline(`${only} level>=error`, 'agent', range, `${step}ms`, control.signal),
       ]).then(([a, beats, bad]) => {
-        const b = new Board(by, step), since = recent.current.filter((r) => Number(r.seq) > until);
-        for (const r of a.rows.reverse()) b.add(r);
+        const b = new Board(by, step), had = new Set(a.rows.map((r) => r.seq));
+        const rest = recent.current.filter((r) => !had.has(r.seq ?? 0)); /* lanes stay while one looks back */
+        for (const r of [...a.rows, ...rest].sort((x, y) => Number(x.seq) - Number(y.seq))) b.add(r);
         for (const [i, t] of beats.buckets.entries()) {
           for (const [agent, n] of Object.entries(t.by)) b.beat(Date.parse(t.time), agent, n, 0);
           if (bad.buckets[i]?.count) b.beat(Date.parse(t.time), '', 0, bad.buckets[i].count);
         }
-        for (const r of since) feed(b, r);
+        for (const r of rest) if (Number(r.seq) > until) beat(b, r);
         board.current = b;
         setPartly(beats.total > a.count ? `lanes show the newest ${count(a.count)} of ${count(beats.total)}` : '');
         setVersion((v) => v + 1);
@@ -159,14 +173,21 @@ export function Live() {
       control.abort();
     };
   }, [started, by, view.span, view.at, shown === 'lines']);
-  useEffect(() => {
+  const newest = () => {
     const e = list.current;
-    if (!e || paused) return;
+    if (!e || !isNaN(stopped.current)) return;
     e.scrollTop = e.scrollHeight;
     reached.current = e.scrollTop;
-  }, [rows, paused]);
+  };
+  useEffect(newest, [rows, paused]);
+  useEffect(() => { /* lanes come and go above it */
+    const watch = new ResizeObserver(newest);
+    if (list.current) watch.observe(list.current);
+    return () => watch.disconnect();
+  }, [shown, any]);
   const resume = () => {
-    setRows((old) => [...old, ...hold.current].slice(-ROWS));
+    const held = hold.current;
+    setRows((old) => joined(old, held));
     hold.current = [];
     setWaiting(0);
     setPaused(false);
@@ -272,9 +293,13 @@ export function Live() {
   );
 }
 
-function feed(board: Board, r: Row): void {
+/** In the order they were stored, each once, the latest ones. */
+function joined(old: Row[], more: Row[]): Row[] {
+  if (!old.length || !more.length || Number(more[0]?.seq) > Number(old[old.length - 1]?.seq)) return [...old, ...more].slice(-ROWS);
+  return [...new Map([...old, ...more].map((r) => [Number(r.seq), r])).values()].sort((a, b) => Number(a.seq) - Number(b.seq)).slice(-ROWS);
+}
+
+function beat(board: Board, r: Row): void {
   const t = Date.parse(String(r.timestamp));
-  if (isNaN(t)) return;
-  board.add(r);
-  board.beat(t, plain(r.agent) || 'unknown', 1, r.level === 'error' || r.level === 'critical' ? 1 : 0);
+  if (!isNaN(t)) board.beat(t, plain(r.agent) || 'unknown', 1, r.level === 'error' || r.level === 'critical' ? 1 : 0);
 }

@@ -1,6 +1,7 @@
 /** Who works when: entries as marks on lanes of agents, and how many there were. Kept apart from what draws them, so
  *  that it can be fed faster than it is drawn. */
 import type { Row } from '../api';
+import { CALL, RESULT } from '../events';
 import { plain } from '../format';
 
 export type By = 'agent' | 'session';
@@ -43,8 +44,6 @@ export interface Beat {
 export const TRACKS = 4;
 const KEPT = 4000, LANES = 200, SPANS = 50000, STALE = 5 * 60e3;
 const RANK: Record<string, number> = { warn: 1, error: 2, critical: 2 };
-const CALL = new Set(['PreToolUse', 'tool_call', 'tool_invocation', 'tool_use']);
-const RESULT = new Set(['PostToolUse', 'PostToolUseFailure', 'tool_result']);
 const TURN_END = new Set(['Stop', 'StopFailure', 'SessionEnd']);
 
 /** What is asked of an entry; the marks keep no more than this says. */

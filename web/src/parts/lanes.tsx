@@ -62,14 +62,14 @@ export function Lanes({ board, version, view, still, focus, alone, rate, whole, 
   }, [size.width, size.height, board]);
 
   /* what is looked at stays where it is when lanes come above it */
-  const anchor = useRef<{ lane: Lane; off: number } | null>(null);
+  const anchor = useRef<{ key: string; off: number } | null>(null);
   useLayoutEffect(() => {
-    const e = box.current, a = anchor.current, i = a ? lanes.indexOf(a.lane) : -1;
+    const e = box.current, a = anchor.current, i = a ? lanes.findIndex((l) => l.key === a.key) : -1;
     if (e && a && i >= 0 && e.scrollTop > 0) e.scrollTop = i * LANE - a.off;
   }, [lanes.map((l) => l.key).join('\u0002')]);
   const scrolled = () => {
-    const e = box.current, lane = e && lanes[Math.floor(e.scrollTop / LANE)];
-    anchor.current = e && lane ? { lane, off: lanes.indexOf(lane) * LANE - e.scrollTop } : null;
+    const e = box.current, i = e ? Math.floor(e.scrollTop / LANE) : 0, lane = lanes[i];
+    anchor.current = e && lane ? { key: lane.key, off: i * LANE - e.scrollTop } : null;
   };
 
   const width = Math.max(1, size.width - NAMES);
