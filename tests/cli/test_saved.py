@@ -97,7 +97,7 @@ class Dashboards(SavedTest):
     def test_list_and_show(self):
         lines = self.run_on("dashboards").lines()
         self.assertEqual(lines[0].split(), ["name", "title", "panels", "window", "changed", "changed_by"])
-        self.assertRegex(lines[1], r"^overview +Overview +\d+ +now-24h +- +\(built in\)$")
+        self.assertRegex(lines[1], r"^overview +Overview +\d+ +- +- +\(built in\)$")
         self.assertEqual(len(lines), 7)
         show = self.run_on("dashboards", "show", "overview").out
         self.assertRegex(show, r"(?m)^source +comes with the server$")

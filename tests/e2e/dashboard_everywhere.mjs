@@ -55,7 +55,7 @@ const PAGES = [
   ['session', 'sessions/s-talk', {}, '.said'],
   ['compare', 'sessions/s-talk', { with: 's-talk-2' }, '.beside .said'],
   ['agents', 'agents', {}, 'td'],
-  ['models', 'agents', { kind: 'model' }, 'td'],
+  ['models', 'models', {}, 'td'],
   ['agent', 'agents/coder', {}, 'td'],
   ['issues', 'issues', {}, '.issues li'],
   ['issue', `issues/${issue.id}`, {}, '.plainlist li'],
@@ -138,6 +138,22 @@ try {
     await page.keyboard.type('timed out');
     await page.keyboard.press('Enter');
     await becomes(async () => [where(page), params(page).q], ['explore', 'timed out']);
+  });
+  await check('Ctrl-K knows agents, tools, boards, issues and sessions by their names', async () => {
+    for (const [typed, kind, to] of [['coder', 'agent', /^agents\/coder$/], ['grep', 'tool', /^tools\/grep$/], ['performance', 'board', /^dashboards\/performance$/],
+      ['timed out', 'issue', /^issues\/[0-9a-f]{16}$/], ['s-talk-2', 'session', /^sessions\/s-talk-2$/], ['retention', 'page', /^retention$/]]) {
+      await page.keyboard.press('Control+k');
+      await page.keyboard.type(typed);
+      await page.locator('.palette li', { has: page.locator('.kind', { hasText: kind }) }).first().click();
+      await until(async () => to.test(where(page)), `${typed}: ${to}`);
+    }
+  });
+  await check('Ctrl-K offers what was looked at before', async () => {
+    await at(page, 'explore');
+    await page.keyboard.press('Control+k');
+    await page.locator('.palette li', { hasText: 's-talk-2' }).click();
+    await becomes(async () => where(page), 'sessions/s-talk-2');
+    await at(page, 'explore');
   });
   await check('keys do nothing to the page behind a dialog', async () => {
     await page.locator('.row').first().waitFor();
@@ -288,8 +304,8 @@ try {
     ['sessions', 'sessions', {}, 'td', 'onerror'],
     ['a session', `sessions/${e(id)}`, {}, '.said', 'onerror'],
     ['agents', 'agents', {}, 'td', 'onerror'],
-    ['tools', 'agents', { kind: 'tool' }, 'td', 'onerror'],
-    ['models', 'agents', { kind: 'model' }, 'td', 'onerror'],
+    ['tools', 'tools', {}, 'td', 'onerror'],
+    ['models', 'models', {}, 'td', 'onerror'],
     ['an agent', `agents/${e(EVIL[1])}`, {}, 'td', 'onerror'],
     ['issues', 'issues', {}, '.issues li', 'onerror'],
     ['an issue', `issues/${evilIssue?.id}`, {}, '.plainlist li', ''],
@@ -316,12 +332,13 @@ try {
   await check('hostile titles of saved views stay text and lead to pages only', async () => {
     await at(page, 'dashboards');
     await page.getByRole('tab', { name: 'Saved views' }).click();
-    await until(async () => await page.locator('.cards a').count() === 2, 'both');
-    for (const link of await page.locator('.cards a').all()) assert.match(await link.getAttribute('href'), /^#\//);
+    const titles = page.getByRole('table', { name: 'Saved views' }).locator('a');
+    await until(async () => await titles.count() === 2, 'both');
+    for (const link of await titles.all()) assert.match(await link.getAttribute('href'), /^#\//);
     for (let i = 0; i < 2; i++) {
       await at(page, 'dashboards');
       await page.getByRole('tab', { name: 'Saved views' }).click();
-      await page.locator('.cards a').nth(i).click();
+      await titles.nth(i).click();
       await page.locator('#q').waitFor();
       assert.equal(await page.evaluate(() => globalThis.owned), undefined);
     }
@@ -354,4 +371,4 @@ try {
 } finally {
   await browser.close();
 }
-done(14 + 2 * PAGES.length + 1 + PAGES.length + 1 + 24 + 4);
+done(14 + 2 * PAGES.length + 1 + PAGES.length + 1 + 26 + 4);

@@ -38,25 +38,25 @@ try {
     await at(page, 'agents');
     await row('researcher').waitFor();
     const truth = await call('POST', '/api/v1/query', { q: 'agent=coder | stats count() as n, count() if (level:error) as e, sum(cost_usd) as cost', start: 'now-24h' });
-    await becomes(async () => (await column('entries'))[(await column('agent')).indexOf('coder')], truth.rows[0].n.toLocaleString('en-US'));
-    const i = (await column('agent')).indexOf('coder');
-    assert.equal((await column('errors'))[i], String(truth.rows[0].e));
-    await until(async () => /^\$/.test((await column('cost_usd'))[i]), 'cost');
+    await becomes(async () => (await column('Entries'))[(await column('Agent')).indexOf('coder')], truth.rows[0].n.toLocaleString('en-US'));
+    const i = (await column('Agent')).indexOf('coder');
+    assert.equal((await column('Errors'))[i], String(truth.rows[0].e));
+    await until(async () => /^\$/.test((await column('Cost'))[i]), 'cost');
     for (const p of ['p50', 'p95', 'p99']) assert.match((await column(p))[i], /\d (ms|s)$/);
     assert.ok(await row('coder').locator('svg.spark rect').count() > 3, 'a trend');
   });
   await check('a click on a header sorts', async () => {
-    await page.getByRole('columnheader', { name: 'errors' }).getByRole('button').click();
-    const e = (await column('errors')).map(Number);
+    await page.getByRole('columnheader', { name: 'Errors' }).getByRole('button').click();
+    const e = (await column('Errors')).map(Number);
     assert.deepEqual(e, [...e].sort((a, b) => b - a));
   });
   await check('tools and models', async () => {
     await page.getByRole('tab', { name: 'Tools' }).click();
     await row('read_file').waitFor();
-    assert.equal(params(page).kind, 'tool');
+    assert.equal(where(page), 'tools');
     await page.getByRole('tab', { name: 'Models' }).click();
     await row('gpt-5-mini').waitFor();
-    await until(async () => (await column('cost_usd')).every((x) => /^\$/.test(x)), 'cost of each model');
+    await until(async () => (await column('Cost')).every((x) => /^\$/.test(x)), 'cost of each model');
   });
   await check('an agent: its tools, models, slowest calls, ways on', async () => {
     await page.getByRole('tab', { name: 'Agents' }).click();
@@ -70,6 +70,42 @@ try {
     await page.goBack();
     await page.getByRole('link', { name: 'Live', exact: true }).last().click();
     await page.locator('.state.live').waitFor();
+  });
+
+  await check('an agent: figures over time, what it did last, its issues, where it comes from', async () => {
+    await at(page, 'agents/coder', { from: 'now-24h' });
+    await page.getByRole('img', { name: 'Entries over time' }).waitFor();
+    await page.getByRole('img', { name: 'Durations over time' }).waitFor();
+    const section = (name) => page.locator('section', { has: page.getByRole('heading', { name, exact: true }) });
+    const newest = (await call('POST', '/api/v1/query', { q: 'agent=coder -kind:span_start', limit: 1 })).rows[0];
+    await section('Now').locator(`a[href="#/entry/${newest.id}"]`).waitFor();
+    await section('Open issues').locator('li', { hasText: 'timed out' }).waitFor();
+    await section('Lineage').getByRole('link', { name: 'planner' }).waitFor();
+    await section('Newest sessions').locator('a[href="#/sessions/s-talk-2"]').waitFor();
+  });
+  await check('an agent: what has begun and not ended is shown as running', async () => {
+    await at(page, 'agents/mailer', { from: 'now-24h' });
+    await page.locator('.briefly .pulse', { hasText: 'send the digest' }).waitFor();
+  });
+  await check('a tool and a model have a page of their own, with who calls them', async () => {
+    await at(page, 'tools');
+    await row('grep').click();
+    await becomes(async () => where(page), 'tools/grep');
+    const truth = await call('POST', '/api/v1/query', { q: 'tool=grep agent=researcher | stats count() as n', start: 'now-24h' });
+    await becomes(async () => (await column('Entries', page.getByRole('table', { name: 'Agents' })))[(await column('Agent', page.getByRole('table', { name: 'Agents' }))).indexOf('researcher')], String(truth.rows[0].n));
+    await page.getByRole('table', { name: 'Agents' }).locator('tr', { hasText: 'researcher' }).click();
+    await becomes(async () => where(page), 'agents/researcher');
+    await at(page, 'models/gpt-5-mini');
+    await page.getByRole('heading', { name: 'Who uses it' }).waitFor();
+  });
+  await check('the sum of what is listed, and finding by a part of the name', async () => {
+    await at(page, 'agents', { from: 'now-24h' });
+    const truth = await call('POST', '/api/v1/query', { q: 'agent:* | stats count() as n, count_distinct(agent) as agents', start: 'now-24h' });
+    await page.locator('.total', { hasText: `${truth.rows[0].agents} agents · ${truth.rows[0].n.toLocaleString('en-US')} entries` }).waitFor();
+    await page.keyboard.press('/');
+    await page.keyboard.type('RESEARCH');
+    await becomes(async () => await column('Agent'), ['researcher']);
+    await page.locator('.total', { hasText: '1 agent ·' }).waitFor();
   });
 
   // ---- issues ----
@@ -238,6 +274,97 @@ try {
     await page.locator('.panel', { hasText: 'Entries of each agent' }).locator('.shown', { hasText: 'researcher' }).waitFor();
   });
 
+  await check('a panel that is empty says why', async () => {
+    await at(page, 'dashboards/security-audit');
+    await page.locator('.panel', { hasText: 'Access patterns by user' }).locator('.nothing', { hasText: 'audit.user_id' }).waitFor();
+  });
+  await check('a step of time that does not suit the range is changed, and the panel says so', async () => {
+    const panel = page.locator('.panel', { hasText: 'Durations over time' });
+    await at(page, 'dashboards/performance', { from: 'now-24h' });
+    await panel.locator('header', { hasText: 'per 30m' }).waitFor();
+    await at(page, 'dashboards/performance', { from: 'now-1h' });
+    await panel.locator('header', { hasText: 'per 1m' }).waitFor();
+  });
+  await check('a chart: values by pointer and keys, a legend that hides, dragging zooms the board', async () => {
+    const panel = page.locator('.panel', { hasText: 'Durations over time' });
+    await at(page, 'dashboards/performance', { from: 'now-6h' });
+    const plot = panel.locator('.plot');
+    await plot.waitFor();
+    const box = await plot.boundingBox();
+    await page.mouse.move(box.x + box.width / 2, box.y + 40);
+    await panel.locator('.tip', { hasText: 'p95' }).waitFor();
+    await panel.getByRole('button', { name: 'p99' }).click();
+    await page.mouse.move(box.x + box.width / 2, box.y + 40);
+    await until(async () => !/p99/.test(await panel.locator('.tip').innerText()), 'p99 is hidden');
+    await plot.focus();
+    await page.keyboard.press('ArrowLeft');
+    await panel.locator('.tip', { hasText: 'p50' }).waitFor();
+    await page.mouse.move(box.x + box.width * 0.4, box.y + 60);
+    await page.mouse.down();
+    await page.mouse.move(box.x + box.width * 0.6, box.y + 60, { steps: 4 });
+    await page.mouse.up();
+    await until(async () => params(page).to && Date.parse(params(page).to) - Date.parse(params(page).from) < 2 * 3600e3, 'a shorter range');
+  });
+  await check('zoom to data: only the time that has entries', async () => {
+    await at(page, 'dashboards/performance', { from: 'now-7d' });
+    await page.getByRole('button', { name: 'Zoom to data' }).waitFor();
+    await page.locator('main').focus();
+    await page.keyboard.press('z');
+    await until(async () => params(page).to && Date.parse(params(page).to) - Date.parse(params(page).from) < 7 * 3600e3, 'the six hours');
+  });
+  await check('panels are duplicated, moved and sized by keys, and taken away; leaving undoes it', async () => {
+    await at(page, 'dashboards/mine');
+    await page.getByRole('button', { name: 'Edit', exact: true }).click();
+    const panels = page.locator('.panel'), grip = (i) => panels.nth(i).locator('.grip');
+    await panels.nth(0).getByRole('button', { name: 'Duplicate' }).click();
+    await becomes(async () => await panels.count(), 2);
+    await page.getByLabel('Title', { exact: true }).fill('Another');
+    await becomes(async () => await grip(1).innerText(), 'Another');
+    await grip(1).focus();
+    await page.keyboard.press('ArrowLeft');
+    await becomes(async () => await grip(0).innerText(), 'Another');
+    const width = (await panels.nth(0).boundingBox()).width;
+    await grip(0).focus();
+    await page.keyboard.press('Shift+ArrowRight');
+    await until(async () => (await panels.nth(0).boundingBox()).width > width + 20, 'wider');
+    await panels.nth(1).getByRole('button', { name: 'Remove' }).click();
+    await becomes(async () => await panels.count(), 1);
+    await page.getByRole('button', { name: 'Cancel' }).click();
+    await page.getByRole('heading', { name: 'Entries of each agent' }).waitFor();
+    assert.equal((await call('GET', '/api/v1/dashboards/mine')).panels.length, 1);
+  });
+  await check('a panel is dragged to another place and its corner makes it larger', async () => {
+    await call('PUT', '/api/v1/dashboards/mine', { title: 'mine', panels: ['a', 'b'].map((title) => ({ title, type: 'number', q: '* | stats count() as n', w: 4, h: 3 })) });
+    await page.reload();
+    await page.getByRole('button', { name: 'Edit', exact: true }).click();
+    const panels = page.locator('.panel');
+    const to = await panels.nth(1).boundingBox();
+    await panels.nth(0).locator('.grip').hover();
+    await page.mouse.down();
+    await page.mouse.move(to.x + 60, to.y + 60, { steps: 5 });
+    await page.mouse.up();
+    await becomes(async () => await page.locator('.grip').allInnerTexts(), ['b', 'a']);
+    const was = await panels.nth(0).boundingBox(), corner = await panels.nth(0).locator('.corner').boundingBox();
+    await page.mouse.move(corner.x + 8, corner.y + 8);
+    await page.mouse.down();
+    await page.mouse.move(corner.x + 8 + was.width / 2, corner.y + 8 + 75, { steps: 5 });
+    await page.mouse.up();
+    await page.locator('.tools').getByRole('button', { name: 'Save' }).click();
+    await until(async () => {
+      const [p] = (await call('GET', '/api/v1/dashboards/mine')).panels;
+      return p.title === 'b' && p.w === 6 && p.h === 4;
+    }, 'six wide, four high, the first');
+  });
+  await check('a saved view gets another title where it stands', async () => {
+    await call('POST', '/api/v1/saved', { title: 'old title', params: { q: 'level:error' } });
+    await at(page, 'saved');
+    await page.getByRole('button', { name: 'Rename old title' }).click();
+    await page.getByLabel('New title').fill('new title');
+    await page.keyboard.press('Enter');
+    await page.getByRole('table', { name: 'Saved views' }).getByRole('link', { name: 'new title' }).waitFor();
+    await call('DELETE', '/api/v1/saved/old-title');
+  });
+
   // ---- health, retention, keys ----
   await check('health: what came in, what was refused, where it lies, from whom', async () => {
     const answer = await fetch(`${base}/api/v1/ingest`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify([{ agent: 'x', timestamp: 'no time at all' }]) });
@@ -291,4 +418,4 @@ try {
   await browser.close();
   rmSync(dir, { recursive: true, force: true });
 }
-done(25);
+done(36);

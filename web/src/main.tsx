@@ -1,6 +1,7 @@
 import { render } from 'preact';
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { typing, useKeys } from './hooks';
+import { Palette, place, visited } from './palette';
 import { Icon } from './parts/icon';
 import { Agents } from './pages/agents';
 import { Alerts } from './pages/alerts';
@@ -34,8 +35,16 @@ const PAGES: Page[] = [
   { name: 'dashboards', title: 'Boards', key: 'd', view: Dashboards },
   { name: 'health', title: 'Health', key: 'h', view: Health },
 ];
+/* parts of those, with an address of their own */
+const PARTS: (Page & { of: string })[] = [
+  { name: 'tools', title: 'Tools', key: 'o', view: Agents, of: 'agents' },
+  { name: 'models', title: 'Models', key: 'm', view: Agents, of: 'agents' },
+  { name: 'saved', title: 'Saved views', key: 'v', view: Dashboards, of: 'dashboards' },
+  { name: 'retention', title: 'Retention', key: 'r', view: Health, of: 'health' },
+  { name: 'keys', title: 'Keys', key: 'k', view: Health, of: 'health' },
+];
 /* reached by links alone */
-const OTHERS: Page[] = [{ name: 'entry', title: 'Entry', key: '', view: Entry }];
+const ENTRY: Page = { name: 'entry', title: 'Entry', key: '', view: Entry };
 
 function Shell() {
   const [help, setHelp] = useState(false);
@@ -47,7 +56,7 @@ function Shell() {
   useEffect(() => {
     let jump = -Infinity; /* when g was pressed: the key after it is no page's own */
     const on = (e: KeyboardEvent) => {
-      const page = e.timeStamp - jump < 1500 ? PAGES.find((p) => p.key === e.key) : undefined;
+      const page = e.timeStamp - jump < 1500 ? [...PAGES, ...PARTS].find((p) => p.key === e.key) : undefined;
       jump = -Infinity;
       if (!e.ctrlKey && !e.metaKey && !e.altKey && !typing(e.target) && !document.querySelector('dialog[open]')) {
         if (page) {
@@ -69,8 +78,12 @@ function Shell() {
     addEventListener('keydown', on, true);
     return () => removeEventListener('keydown', on, true);
   }, []);
-  const page = [...PAGES, ...OTHERS].find((p) => p.name === route.value.page) ?? (PAGES[1] as Page);
-  useEffect(() => { document.title = `${page.title} · fleetlog`; }, [page]);
+  const { page: wanted, id } = route.value, part = PARTS.find((p) => p.name === wanted);
+  const page = part ?? [...PAGES, ENTRY].find((p) => p.name === wanted) ?? (PAGES[1] as Page);
+  useEffect(() => {
+    document.title = `${id ? `${visible(id)} · ` : ''}${page.title} · fleetlog`;
+    if (page !== ENTRY) visited(id || page.title, id ? page.title : 'page');
+  }, [page, id]);
   const View = page.view;
   return (
     <>
@@ -81,7 +94,8 @@ function Shell() {
       <nav class="rail" aria-label="Pages">
         <a class="brand" href={href('explore')} aria-label="fl: fleetlog">fl</a>
         {PAGES.map((p) => (
-          <a key={p.name} href={href(p.name)} class={p === page ? 'on' : ''} aria-current={p === page ? 'page' : undefined}
+          <a key={p.name} href={href(p.name)} class={p === page || p.name === part?.of ? 'on' : ''}
+             aria-current={p === page ? 'page' : undefined}
              title={`${p.title} (g ${p.key})`}>
             <Icon name={p.name} /><span class="label">{p.title}</span>
           </a>
@@ -92,9 +106,15 @@ function Shell() {
         }}><Icon name={theme.value} /></button>
         <button type="button" title="Keys (?)" aria-label="Keys" onClick={() => setHelp(true)}>?</button>
       </nav>
-      <main id="main" tabIndex={-1}><View key={page.name + route.value.id} /></main>
+      <main id="main" tabIndex={-1}><View key={(part?.of ?? page.name) + id} /></main>
       {help && <Help onClose={() => setHelp(false)} />}
-      {palette && <Palette onClose={() => setPalette(false)} />}
+      {palette && (
+        <Dialog title="Go to" onClose={() => setPalette(false)}>
+          <Palette pages={[...PAGES, ...PARTS].map((p) => place(p.name, p.title)).concat(
+            ['entry', 'dashboards', 'saved'].includes(wanted) ? [] : [{ kind: 'command', name: 'Save this view', run: () => void saveView() }])}
+                   onClose={() => setPalette(false)} />
+        </Dialog>
+      )}
       <div class="notes" role="status">
         {notes.value.map((n) => <div key={n.id} class={n.bad ? 'bad' : ''}>{visible(n.text)}</div>)}
       </div>
@@ -103,13 +123,14 @@ function Shell() {
 }
 
 const KEYS: [string, string][] = [
-  ['/', 'write a query'], ['Enter', 'run it; in a list: open the row'], ['Tab', 'take the suggestion'],
+  ['/', 'write a query, search the list'], ['Enter', 'run it; in a list: open the row'], ['Tab', 'take the suggestion'],
   ['Ctrl Space', 'suggest'], ['↑', 'in a query: the one before it'], ['j k', 'next and previous row'],
   ['e E', 'in a session: next and previous error'], ['d D', 'of two sessions: next and previous difference'],
   ['+ - 0', 'in a trace: closer, further, all of it'],
   ['Esc', 'close'], ['[ ]', 'previous, next trace, session, issue'], ['f', 'fields'], ['t', 'time range'],
   ['z', 'zoom to the data'], ['Z', 'zoom out'],
-  ['r', 'refresh'], ['w', 'wrap lines'], ['d', 'lines closer together'],
+  ['x', 'pick an issue'], ['e i o', 'resolve, ignore, reopen issues'],
+  ['e', 'in a board: edit it'], ['r', 'refresh'], ['w', 'wrap lines'], ['d', 'lines closer together'],
   ['c', 'copy the entry'], ['Ctrl K', 'go anywhere'], ['?', 'these keys'],
 ];
 
@@ -117,48 +138,10 @@ function Help({ onClose }: { onClose: () => void }) {
   return (
     <Dialog title="Keys" onClose={onClose}>
       <dl class="keys">
-        {[...KEYS, ...PAGES.map((p) => [`g ${p.key}`, p.title] as [string, string])].map(([k, what]) => (
+        {[...KEYS, ...[...PAGES, ...PARTS].map((p) => [`g ${p.key}`, p.title] as [string, string])].map(([k, what]) => (
           <div key={k}><dt>{k.split(' ').map((x) => <kbd key={x}>{x}</kbd>)}</dt><dd>{what}</dd></div>
         ))}
       </dl>
-    </Dialog>
-  );
-}
-
-function Palette({ onClose }: { onClose: () => void }) {
-  const [find, setFind] = useState('');
-  const [at, setAt] = useState(0);
-  const all: [string, () => void][] = [
-    ...PAGES.map((p) => [p.title, () => go(p.name)] as [string, () => void]),
-    ...(['entry', 'dashboards'].includes(route.value.page) ? [] : [['Save this view', () => void saveView()] as [string, () => void]]),
-    ['Theme: dark', () => { theme.value = 'dark'; }],
-    ['Theme: light', () => { theme.value = 'light'; }],
-    ['Theme: as the system', () => { theme.value = 'system'; }],
-    ['Errors of the last hour', () => go('explore', '', { q: 'level:error', from: 'now-1h' })],
-  ];
-  const words = find.toLowerCase().split(/\s+/).filter(Boolean);
-  const shown = all.filter(([name]) => words.every((w) => name.toLowerCase().includes(w)));
-  if (find.trim()) shown.push([`Search for ${find.trim()}`, () => go('explore', '', { q: find.trim() })]);
-  const run = (i: number) => {
-    onClose();
-    shown[i]?.[1]();
-  };
-  return (
-    <Dialog title="Go to" onClose={onClose}>
-      <input class="find" type="search" value={find} placeholder="A page, or something to search for" aria-label="Go to"
-             onInput={(e) => { setFind((e.currentTarget as HTMLInputElement).value); setAt(0); }}
-             onKeyDown={(e) => {
-               if (e.key === 'ArrowDown') setAt((at + 1) % Math.max(1, shown.length));
-               else if (e.key === 'ArrowUp') setAt((at + shown.length - 1) % Math.max(1, shown.length));
-               else if (e.key === 'Enter') run(at);
-               else return;
-               e.preventDefault();
-             }} />
-      <ul class="palette">
-        {shown.map(([name], i) => (
-          <li key={name}><button type="button" class={i === at ? 'on' : ''} onClick={() => run(i)}>{visible(name)}</button></li>
-        ))}
-      </ul>
     </Dialog>
   );
 }

@@ -1,6 +1,6 @@
 /** What several parts of a page look at; all of it comes out of the address. */
 import { computed, effect, signal } from '@preact/signals';
-import { type Range, query } from './api';
+import { ApiError, type Range, query } from './api';
 import { PRESETS, instant } from './time';
 import { route } from './url';
 
@@ -98,6 +98,11 @@ export function note(text: string, bad = false): void {
   const id = ++noteId;
   notes.value = [...notes.value.slice(-3), { id, text, bad }];
   setTimeout(() => { notes.value = notes.value.filter((n) => n.id !== id); }, bad ? 8000 : 3000);
+}
+
+/** What a change was answered with. */
+export function failed(e: unknown): void {
+  note(e instanceof ApiError ? `${e.message} ${e.hint}`.trim() : String(e), true);
 }
 
 export async function copy(text: string, what = 'copied'): Promise<void> {

@@ -1,46 +1,31 @@
-/** Dashboards of panels, each a query shown as lines, bars, a table, a number, a heat map or entries; and views
- *  that were saved. */
-import { useEffect, useState } from 'preact/hooks';
-import { type Answer, ApiError, type Row, change, get, query } from '../api';
-import { bytes, clock, count, duration, money, plain, short, visible } from '../format';
-import { useEvery, useLoad } from '../hooks';
-import { Bars, Chart, Heat } from '../parts/chart';
-import { Empty, Level, Problem, Tabs } from '../parts/common';
-import { Icon } from '../parts/icon';
-import { summary } from '../parts/rows';
+/** Dashboards that there are, and views that were saved. */
+import { useState } from 'preact/hooks';
+import { type Row, change, get } from '../api';
+import { ago, count, plain, visible } from '../format';
+import { useLoad } from '../hooks';
+import { Code, Empty, Problem, Tabs } from '../parts/common';
+import { type Panel } from '../parts/panel';
 import { Table } from '../parts/table';
-import { TimePicker } from '../parts/timepicker';
-import { note, now, range, to } from '../state';
-import { go, href, route, setParams } from '../url';
-
-const TYPES = ['line', 'bar', 'table', 'number', 'heatmap', 'logs'] as const;
-type Type = (typeof TYPES)[number];
-
-interface Panel {
-  title: string;
-  type: Type;
-  q: string;
-  w?: number; /* of 12 */
-  h?: number; /* rows of 60 pixels */
-  options?: { x?: string; y?: string | string[]; by?: string; columns?: string[]; unit?: string };
-}
-interface Doc extends Row {
-  name: string;
-  title: string;
-  rev: number;
-}
-
-const panelsOf = (d: Row): Panel[] => (d.panels ?? []) as unknown as Panel[];
-const failed = (e: unknown) => note(e instanceof ApiError ? `${e.message} ${e.hint}` : String(e), true);
+import { copy, failed, note, now } from '../state';
+import { go, href, route } from '../url';
+import { Board, type Doc, panelsOf } from './board';
 
 export function Dashboards() {
-  return route.value.id ? <One key={route.value.id} name={route.value.id} /> : <List />;
+  const { page, id } = route.value;
+  return page === 'dashboards' && id ? <Board key={id} name={id} /> : <List saved={page === 'saved'} />;
 }
 
-function List() {
-  const [view, setView] = useState<'dashboards' | 'saved'>('dashboards');
-  const boards = useLoad(`dashboards ${now.value}`, (s) => get<{ dashboards: Doc[] }>('/api/v1/dashboards', {}, s));
-  const saved = useLoad(`saved ${now.value}`, (s) => get<{ saved: Doc[] }>('/api/v1/saved', {}, s));
+async function drop(kind: string, d: Doc): Promise<void> {
+  if (!confirm(`Delete "${d.title}"?`)) return;
+  try {
+    await change('DELETE', `/api/v1/${kind}/${encodeURIComponent(d.name)}`);
+    now.value = Date.now();
+  } catch (e) {
+    failed(e);
+  }
+}
+
+function List({ saved }: { saved: boolean }) {
   const make = async () => {
     const title = prompt('Title of the dashboard');
     if (!title) return;
@@ -51,205 +36,102 @@ function List() {
       failed(e);
     }
   };
-  const drop = async (kind: string, d: Doc) => {
-    if (!confirm(`Delete "${d.title}"?`)) return;
-    try {
-      await change('DELETE', `/api/v1/${kind}/${encodeURIComponent(d.name)}`);
-      now.value = Date.now();
-    } catch (e) {
-      failed(e);
-    }
-  };
   return (
     <div class="page">
       <div class="tools first">
-        <Tabs label="Parts" value={view} onPick={setView} options={[['dashboards', 'Dashboards'], ['saved', 'Saved views']]} />
+        <Tabs label="Parts" value={saved ? 'saved' : 'dashboards'} onPick={(v) => go(v)} options={[['dashboards', 'Dashboards'], ['saved', 'Saved views']]} />
         <span class="fill" />
-        {view === 'dashboards' && <button type="button" onClick={() => void make()}>New dashboard</button>}
+        {!saved && <button type="button" onClick={() => void make()}>New dashboard</button>}
       </div>
-      <Problem error={view === 'dashboards' ? boards.error : saved.error} />
-      {view === 'dashboards' ? (
-        <ul class="cards">
-          {(boards.data?.dashboards ?? []).map((d) => (
+      {saved ? <Saved /> : <Cards />}
+    </div>
+  );
+}
+
+function Cards() {
+  const { data, error } = useLoad(`dashboards ${now.value}`, (s) => get<{ dashboards: Doc[] }>('/api/v1/dashboards', {}, s));
+  return (
+    <>
+      <Problem error={error} />
+      <ul class="cards">
+        {(data?.dashboards ?? []).map((d) => {
+          const panels = panelsOf(d);
+          return (
             <li key={d.name}>
-              <a href={href('dashboards', d.name)}><b>{visible(d.title)}</b>
-                <span class="dim">{d.builtin === true ? 'comes with fleetlog' : `by ${plain(d.changed_by) || 'someone'}`}</span></a>
+              <a href={href('dashboards', d.name)}>
+                <Sketch panels={panels} />
+                <b>{visible(d.title)}</b>
+                <span class="dim">{panels.length === 1 ? '1 panel' : `${count(panels.length)} panels`} · {d.builtin === true ? 'comes with fleetlog'
+                  : `changed ${ago(String(d.changed))}${d.changed_by ? ` by ${plain(d.changed_by)}` : ''}`}</span>
+              </a>
               {d.builtin !== true && <button type="button" aria-label={`Delete ${visible(d.title)}`} onClick={() => void drop('dashboards', d)}>×</button>}
             </li>
-          ))}
-        </ul>
-      ) : saved.data && !saved.data.saved.length ? (
-        <Empty title="No saved views"><p>Save what you look at, from the commands (Ctrl K): the page with its query, range and columns.</p></Empty>
-      ) : (
-        <ul class="cards">
-          {(saved.data?.saved ?? []).map((d) => {
-            const params = (d.params ?? {}) as Record<string, string>;
-            return (
-              <li key={d.name}>
-                <a href={href(String(d.page ?? 'explore'), String(d.id ?? ''), params)}><b>{visible(d.title)}</b>
-                  <span class="dim mono">{d.id ? plain(`${String(d.page)} ${String(d.id)}`) : plain(params.q)}</span></a>
-                <button type="button" aria-label={`Delete ${visible(d.title)}`} onClick={() => void drop('saved', d)}>×</button>
-              </li>
-            );
-          })}
-        </ul>
-      )}
-    </div>
+          );
+        })}
+      </ul>
+    </>
   );
 }
 
-function One({ name }: { name: string }) {
-  const { data, error } = useLoad(`dashboard ${name} ${now.value}`, (s) => get<Doc>(`/api/v1/dashboards/${encodeURIComponent(name)}`, {}, s));
-  const [draft, setDraft] = useState<Panel[] | null>(null);
-  const every = { s: 1e3, m: 60e3, h: 3600e3 }[/[smh]$/.exec(String(data?.refresh ?? ''))?.[0] as 's'] ?? 0;
-  useEvery(every ? parseInt(String(data?.refresh), 10) * every : 1e9, () => { if (!draft && !to.value) now.value = Date.now(); });
-  useEffect(() => {
-    if (typeof data?.from === 'string' && data.from && !route.value.params.from) setParams({ from: data.from, to: typeof data.to === 'string' ? data.to : undefined }, true);
-  }, [data]);
-  useEffect(() => { /* a new one is opened to be edited */
-    if (!data || route.value.params.edit !== '1') return;
-    setDraft(panelsOf(data));
-    setParams({ edit: undefined }, true);
-  }, [data]);
-  if (error) return <Problem error={error} />;
-  if (!data) return <p class="dim pad">…</p>;
-  const panels = draft ?? panelsOf(data);
-  const save = async () => {
-    try {
-      await change('PUT', `/api/v1/dashboards/${encodeURIComponent(name)}`, { ...data, panels: draft });
-      setDraft(null);
-      now.value = Date.now();
-      note('saved');
-    } catch (e) {
-      failed(e);
-    }
-  };
-  const copyOf = async () => {
-    try {
-      const d = await change<Doc>('POST', '/api/v1/dashboards', { title: `${data.title} (copy)`.slice(0, 128), panels: panelsOf(data) });
-      go('dashboards', d.name);
-    } catch (e) {
-      failed(e);
-    }
-  };
-  const put = (i: number, p: Panel | null, by = 0) => setDraft((old) => {
-    const next = [...(old ?? panels)];
-    if (by) next.splice(Math.max(0, Math.min(next.length - 1, i + by)), 0, ...next.splice(i, 1));
-    else if (p) next[i] = p;
-    else next.splice(i, 1);
-    return next;
-  });
+/** The layout of a dashboard, small: what the panels are, and where. */
+function Sketch({ panels }: { panels: Panel[] }) {
   return (
-    <div class="page">
-      <div class="tools first">
-        <h2>{visible(data.title)}</h2>
-        <span class="fill" />
-        {draft ? (
-          <>
-            <button type="button" onClick={() => setDraft([...panels, { title: 'New panel', type: 'table', q: '* | top 10 agent', w: 6, h: 4 }])}>Add a panel</button>
-            <button type="button" class="run" onClick={() => void save()}>Save</button>
-            <button type="button" onClick={() => setDraft(null)}>Cancel</button>
-          </>
-        ) : data.builtin === true ? <button type="button" onClick={() => void copyOf()}>Copy to change it</button>
-          : <button type="button" onClick={() => setDraft(panelsOf(data))}>Edit</button>}
-        <TimePicker />
-      </div>
-      {!panels.length && <Empty title="An empty dashboard"><p>Edit it and add a panel: any query can be one.</p></Empty>}
-      <div class="board">
-        {panels.map((p, i) => (
-          <section key={i} class="panel" style={{ gridColumn: `span ${Math.max(2, Math.min(12, p.w ?? 6))}`, gridRow: `span ${Math.max(2, Math.min(24, p.h ?? 4))}` }}>
-            <header>
-              <h3>{visible(p.title)}</h3>
-              <span class="fill" />
-              {draft ? (
-                <>
-                  <button type="button" aria-label="Earlier" onClick={() => put(i, null, -1)}>←</button>
-                  <button type="button" aria-label="Later" onClick={() => put(i, null, 1)}>→</button>
-                  <button type="button" aria-label="Remove" onClick={() => put(i, null)}>×</button>
-                </>
-              ) : <a href={href('explore', '', { q: p.q, from: route.value.params.from })} title="Open the query"><Icon name="explore" /></a>}
-            </header>
-            {draft && <Editor panel={p} onChange={(to) => put(i, to)} />}
-            <Shown panel={p} />
-          </section>
-        ))}
-      </div>
-    </div>
-  );
-}
-
-function Editor({ panel, onChange }: { panel: Panel; onChange: (p: Panel) => void }) {
-  const of = (e: Event) => (e.currentTarget as HTMLInputElement).value;
-  return (
-    <div class="editor">
-      <input value={panel.title} aria-label="Title" onChange={(e) => onChange({ ...panel, title: of(e) })} />
-      <select value={panel.type} aria-label="Shown as" onChange={(e) => onChange({ ...panel, type: of(e) as Type })}>
-        {TYPES.map((t) => <option key={t} value={t}>{t}</option>)}
-      </select>
-      <input type="number" min={2} max={12} value={panel.w ?? 6} aria-label="Width" onChange={(e) => onChange({ ...panel, w: Number(of(e)) })} />
-      <input type="number" min={2} max={12} value={panel.h ?? 4} aria-label="Height" onChange={(e) => onChange({ ...panel, h: Number(of(e)) })} />
-      <textarea value={panel.q} aria-label="Query" rows={2} spellcheck={false} onChange={(e) => onChange({ ...panel, q: of(e) })} />
-    </div>
-  );
-}
-
-function Shown({ panel }: { panel: Panel }) {
-  const { data, error } = useLoad(`panel ${JSON.stringify([panel.q, range.value])}`, (s) => query(panel.q, { ...range.value, limit: panel.type === 'logs' ? 100 : 5000 }, s));
-  if (error) return <Problem error={error} />;
-  if (!data) return <p class="dim pad">…</p>;
-  return <div class="shown"><Figure panel={panel} data={data} /></div>;
-}
-
-/** The columns that the panel's options ask for, or all. */
-function columnsOf(panel: Panel, data: Answer): string[] {
-  const all = data.columns.length ? data.columns : data.rows[0] ? Object.keys(data.rows[0]) : [];
-  const o = panel.options ?? {};
-  const wanted = panel.type === 'table' ? o.columns ?? [] : [o.x, o.by, ...(Array.isArray(o.y) ? o.y : [o.y])].filter((c): c is string => !!c);
-  const there = wanted.filter((c) => all.includes(c));
-  return o.y === undefined && panel.type !== 'table' ? all : there.length ? there : all;
-}
-
-function unitOf(panel: Panel): (n: number) => string {
-  switch (panel.options?.unit) {
-    case 'ms': return duration;
-    case 'usd': return money;
-    case 'bytes': return bytes;
-    case 'percent': return (n) => n.toFixed(1) + ' %';
-    case undefined: return short;
-    default: return (n) => `${short(n)} ${panel.options?.unit}`;
-  }
-}
-
-function Figure({ panel, data }: { panel: Panel; data: Answer }) {
-  const columns = columnsOf(panel, data), unit = unitOf(panel);
-  if (!data.rows.length) return <p class="dim pad">Nothing in this range.</p>;
-  switch (panel.type) {
-    case 'line': return <Chart columns={columns} rows={data.rows} bars={false} label={panel.title} unit={unit} />;
-    case 'bar': return columns.some((c) => /T\d\d:/.test(String((data.rows[0] as Row)[c])))
-      ? <Chart columns={columns} rows={data.rows} bars label={panel.title} unit={unit} /> : <Bars columns={columns} rows={data.rows} label={panel.title} unit={unit} />;
-    case 'heatmap': return <Heat columns={columns} rows={data.rows} label={panel.title} />;
-    case 'number': return <BigNumber columns={columns} rows={data.rows} unit={unit} />;
-    case 'logs': return (
-      <div class="tail">
-        {data.rows.map((r) => (
-          <a key={String(r.seq)} class={`line ${String(r.level)}`} href={href('entry', String(r.id))}>
-            <time>{clock(String(r.timestamp))}</time> <Level level={String(r.level)} /> <b>{plain(r.agent)}</b> {summary(r).slice(0, 300)}
-          </a>
-        ))}
-      </div>
-    );
-    default: return <Table label={panel.title} columns={columns} rows={data.rows} />;
-  }
-}
-
-function BigNumber({ columns, rows, unit }: { columns: string[]; rows: Row[]; unit: (n: number) => string }) {
-  const row = rows[0] as Row;
-  return (
-    <div class="bignumbers">
-      {columns.filter((c) => typeof row[c] === 'number').slice(0, 4).map((c) => (
-        <div key={c}><b title={count(Number(row[c]))}>{unit(Number(row[c]))}</b><span class="dim">{plain(c)}</span></div>
+    <span class="sketch" aria-hidden="true">
+      {panels.slice(0, 14).map((p, i) => (
+        <span key={i} class={`t-${p.type}`} style={{ gridColumn: `span ${Math.max(2, Math.min(12, p.w ?? 6))}`, gridRow: `span ${Math.max(1, Math.min(6, p.h ?? 4))}` }} />
       ))}
-    </div>
+    </span>
+  );
+}
+
+function Saved() {
+  const { data, error } = useLoad(`saved ${now.value}`, (s) => get<{ saved: Doc[] }>('/api/v1/saved', {}, s));
+  const [renamed, rename] = useState('');
+  const params = (d: Row) => (d.params ?? {}) as Record<string, string>;
+  const link = (d: Row) => href(String(d.page ?? 'explore'), String(d.id ?? ''), params(d));
+  const retitle = async (name: string, title: string) => {
+    rename('');
+    const d = data?.saved.find((x) => x.name === name);
+    if (!d || !title || title === d.title) return;
+    try {
+      await change('PUT', `/api/v1/saved/${encodeURIComponent(name)}`, { ...d, title });
+      now.value = Date.now();
+      note('renamed');
+    } catch (e) {
+      failed(e);
+    }
+  };
+  if (error) return <Problem error={error} />;
+  if (data && !data.saved.length) {
+    return (
+      <Empty title="No saved views">
+        <p>Save what you look at, from the commands (<kbd>Ctrl K</kbd>): the page with its query, range and columns. Or from a shell:</p>
+        <Code text={`curl ${location.origin}/api/v1/saved -d '{"title": "Slow tools", "params": {"q": "tool:* duration_ms>1s", "from": "now-1h"}}'`} />
+      </Empty>
+    );
+  }
+  return (
+    <Table label="Saved views" columns={['title', 'page', 'query', 'changed', '']} rows={(data?.saved ?? []).map((d) => ({ ...d, query: params(d).q ?? (typeof d.id === 'string' ? d.id : '') }))}
+           show={{
+             title: (v, r) => (renamed === r.name ? (
+               <input defaultValue={String(v)} aria-label="New title" maxLength={128} ref={(e) => e?.focus()}
+                      onBlur={(e) => void retitle(String(r.name), (e.currentTarget as HTMLInputElement).value.trim())}
+                      onKeyDown={(e) => {
+                        if (e.key === 'Enter') (e.currentTarget as HTMLInputElement).blur();
+                        else if (e.key === 'Escape') rename('');
+                      }} />
+             ) : <a href={link(r)}>{plain(v)}</a>),
+             page: (v) => <span class="dim">{plain(v)}</span>,
+             query: (v) => <code class="mono" title={plain(v)}>{plain(v) || 'everything'}</code>,
+             changed: (v, r) => <span class="dim" title={String(v)}>{ago(String(v))}{r.changed_by ? ` by ${plain(r.changed_by)}` : ''}</span>,
+             '': (_v, r) => (
+               <span class="acting">
+                 <button type="button" class="link" onClick={() => void copy(`${location.origin}${location.pathname}${link(r)}`, 'link copied')}>Copy link</button>
+                 <button type="button" class="link" aria-label={`Rename ${plain(r.title)}`} onClick={() => rename(String(r.name))}>Rename</button>
+                 <button type="button" class="link" aria-label={`Delete ${plain(r.title)}`} onClick={() => void drop('saved', r as Doc)}>Delete</button>
+               </span>
+             ),
+           }} />
   );
 }
 

@@ -1,25 +1,29 @@
 /** Figures over time, as lines or stacked bars, from rows of a query: the first column of times is the axis, texts
- *  beside it tell series apart, numbers are the figures. */
+ *  beside it tell series apart, numbers are the figures. Dragging selects a range; the arrow keys read values out. */
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { Json, Row } from '../api';
-import { LEVELS, hue, plain, short } from '../format';
+import { LEVELS, clock, moment, plain, short } from '../format';
 import { useSize } from '../hooks';
-import { colours } from '../state';
-import { ticks } from '../time';
+import { colours, now, range } from '../state';
+import { rounds, ticks } from '../time';
 
-export interface Series {
+interface Series {
   name: string;
-  points: [number, number][];
+  points: Map<number, number>;
 }
 
 const TIME = /^\d{4}-\d\d-\d\dT/;
 
+export function timeColumn(columns: string[], rows: Row[]): string | undefined {
+  return columns.find((c) => rows.some((r) => typeof r[c] === 'string' && TIME.test(String(r[c]))));
+}
+
 export function seriesOfRows(columns: string[], rows: Row[]): Series[] {
-  const axis = columns.find((c) => rows.some((r) => typeof r[c] === 'string' && TIME.test(String(r[c]))));
+  const axis = timeColumn(columns, rows);
   if (!axis) return [];
   const numeric = columns.filter((c) => c !== axis && rows.some((r) => typeof r[c] === 'number'));
   const names = columns.filter((c) => c !== axis && !numeric.includes(c));
-  const out = new Map<string, Series>();
+  const out = new Map<string, Series>(), sums = new Map<string, number>();
   for (const r of rows) {
     const t = Date.parse(String(r[axis]));
     if (isNaN(t)) continue;
@@ -28,44 +32,81 @@ export function seriesOfRows(columns: string[], rows: Row[]): Series[] {
       const v = r[c];
       if (typeof v !== 'number') continue;
       const name = own && numeric.length > 1 ? `${own} ${c}` : own || c;
-      const s = out.get(name) ?? { name, points: [] };
-      s.points.push([t, v]);
+      const s = out.get(name) ?? { name, points: new Map<number, number>() };
+      s.points.set(t, v);
       out.set(name, s);
+      sums.set(name, (sums.get(name) ?? 0) + v);
     }
   }
-  return [...out.values()].slice(0, 24);
+  const rank = (s: Series) => (LEVELS as readonly string[]).indexOf(s.name);
+  const all = [...out.values()].filter((s) => sums.get(s.name) !== 0 || out.size === 1);
+  if (names.length) all.sort((a, b) => rank(a) - rank(b) || (sums.get(b.name) as number) - (sums.get(a.name) as number));
+  return all.slice(0, 24);
 }
 
-function colour(name: string, style: CSSStyleDeclaration): string {
+/* told apart by the colour-blind too, and on a light and a dark ground: the same in both themes */
+const COLOURS = ['#4a7fe0', '#d17f0a', '#1d9e8a', '#cf5c9d', '#3a9cc9', '#8d8b27', '#8a63d2', '#c2583a'];
+
+function colour(name: string, i: number, style: CSSStyleDeclaration): string {
   if ((LEVELS as readonly string[]).includes(name)) return style.getPropertyValue(`--level-${name}`).trim();
-  return `hsl(${hue(name)} 55% ${style.getPropertyValue('--chart-light').trim() || '50%'})`;
+  return name === 'errors' || name === 'failed' ? style.getPropertyValue('--level-error').trim() : COLOURS[i % COLOURS.length] as string;
 }
 
-const LEFT = 54, BOTTOM = 18, TOP = 8;
+const LEFT = 58, RIGHT = 10, BOTTOM = 20, TOP = 8, TIP = 200;
 
-export function Chart({ columns, rows, bars, label, unit = short }:
-  { columns: string[]; rows: Row[]; bars: boolean; label: string; unit?: (n: number) => string }) {
+/** The marks of the axis of figures and where a figure lies, from 0 (below) to 1. */
+function scale(least: number, most: number, log: boolean, room: number): { marks: number[]; at: (v: number) => number } {
+  if (log && least > 0 && most / least >= 20) {
+    const low = Math.floor(Math.log10(least)), high = Math.max(low + 1, Math.log10(most * 1.05));
+    const marks = [];
+    for (let p = low; p <= high; p++) marks.push(10 ** p);
+    return { marks, at: (v) => (Math.log10(Math.max(v, 10 ** low)) - low) / (high - low) };
+  }
+  const top = most * 1.06;
+  return { marks: rounds(top, Math.max(1, Math.min(5, Math.floor(room / 36)))), at: (v) => v / top };
+}
+
+export function Chart({ columns, rows, bars, label, unit = short, log = false, onRange }: {
+  columns: string[]; rows: Row[]; bars: boolean; label: string; unit?: (n: number) => string; log?: boolean;
+  onRange?: (from: number, to: number) => void;
+}) {
   const [box, size] = useSize<HTMLDivElement>();
   const canvas = useRef<HTMLCanvasElement>(null);
   void colours.value;
   const [over, setOver] = useState(-1);
-  const series = useMemo(() => seriesOfRows(columns, rows), [columns, rows]);
-  const times = useMemo(() => [...new Set(series.flatMap((s) => s.points.map(([t]) => t)))].sort((a, b) => a - b), [series]);
+  const [drag, setDrag] = useState<[number, number] | null>(null);
+  const [hidden, hide] = useState<Set<string>>(new Set());
+  const all = useMemo(() => seriesOfRows(columns, rows), [columns.join(), rows]);
+  const series = all.map((s, i) => ({ ...s, i })).filter((s) => !hidden.has(s.name));
+  const times = useMemo(() => [...new Set(all.flatMap((s) => [...s.points.keys()]))].sort((a, b) => a - b), [all]);
   const step = times.reduce((m, t, i) => (i ? Math.min(m, t - (times[i - 1] as number)) : m), Infinity);
-  const from = times[0] ?? 0, to = (times[times.length - 1] ?? 1) + (bars && isFinite(step) ? step : 0);
-  const sums = useMemo(() => {
-    const m = new Map<number, number>();
-    for (const s of series) for (const [t, v] of s.points) m.set(t, bars ? (m.get(t) ?? 0) + v : Math.max(m.get(t) ?? -Infinity, v));
-    return m;
-  }, [series, bars]);
-  const most = Math.max(1e-9, ...sums.values());
-  const width = Math.max(1, size.width - LEFT - 6), height = Math.max(40, size.height);
-  const x = (t: number) => LEFT + ((t - from) / Math.max(1, to - from)) * width;
+  const last = (times[times.length - 1] ?? 0) + (isFinite(step) ? step : 0);
+  /* the window that was asked for, so that the panels of a board are below each other; what was not bounded begins and
+   * ends with the data */
+  const first = times[0] ?? 0;
+  const from = range.value.start ? Math.min(Math.max(first, Date.parse(range.value.start)), Date.parse(range.value.start)) : first;
+  const to = Math.max(from + 1, range.value.end ? Date.parse(range.value.end) : range.value.start ? Math.max(now.value, first + 1) : last);
+  const [least, most] = useMemo(() => {
+    const sums = new Map<number, number>();
+    let low = Infinity;
+    for (const s of series) {
+      for (const [t, v] of s.points) {
+        sums.set(t, bars ? (sums.get(t) ?? 0) + v : Math.max(sums.get(t) ?? 0, v));
+        if (v > 0) low = Math.min(low, v);
+      }
+    }
+    return [low, Math.max(1e-9, ...sums.values())];
+  }, [all, hidden, bars]);
+  const width = Math.max(1, size.width - LEFT - RIGHT), height = Math.max(40, size.height), room = height - BOTTOM - TOP;
+  const x = (t: number) => LEFT + ((Math.max(from, Math.min(to, t)) - from) / (to - from)) * width;
+  const timeAt = (px: number) => from + ((px - LEFT) / width) * (to - from);
+  const middle = (t: number) => (bars && isFinite(step) ? (x(t) + x(t + step)) / 2 : x(t));
 
   useEffect(() => {
     const c = canvas.current, g = c?.getContext('2d');
     if (!c || !g || !size.width) return;
-    const dpr = devicePixelRatio || 1, style = getComputedStyle(c), room = height - BOTTOM - TOP;
+    const dpr = devicePixelRatio || 1, style = getComputedStyle(c), { marks, at } = scale(least, most, log && !bars, room);
+    const y = (v: number) => TOP + room * (1 - at(v));
     c.width = size.width * dpr;
     c.height = height * dpr;
     g.scale(dpr, dpr);
@@ -74,118 +115,222 @@ export function Chart({ columns, rows, bars, label, unit = short }:
     g.textAlign = 'right';
     g.strokeStyle = style.getPropertyValue('--line');
     g.fillStyle = style.getPropertyValue('--dim');
-    for (const part of [0, 0.5, 1]) {
-      const y = Math.round(TOP + room * (1 - part)) + 0.5;
-      g.fillText(unit(most * part), LEFT - 6, y);
+    for (const v of marks) {
+      g.fillText(unit(v), LEFT - 8, y(v));
       g.beginPath();
-      g.moveTo(LEFT, y);
-      g.lineTo(size.width, y);
+      g.moveTo(LEFT, Math.round(y(v)) + 0.5);
+      g.lineTo(size.width - RIGHT, Math.round(y(v)) + 0.5);
       g.stroke();
     }
     g.textAlign = 'center';
-    for (const [t, text] of ticks(from, to, Math.max(2, Math.floor(width / 80)))) g.fillText(text, x(t), height - BOTTOM / 2);
+    for (const [t, text] of ticks(from, to, Math.max(2, Math.floor(width / 90)))) {
+      const half = g.measureText(text).width / 2;
+      g.fillText(text, Math.max(half, Math.min(size.width - half, x(t))), height - BOTTOM / 2);
+    }
+    if (times[over] !== undefined) {
+      const t = times[over] as number;
+      g.fillStyle = style.getPropertyValue('--raised');
+      if (bars) g.fillRect(x(t), TOP, Math.max(2, x(t + (isFinite(step) ? step : 0)) - x(t)), room);
+      else g.fillRect(x(t) - 0.5, TOP, 1, room);
+    }
     if (bars) {
-      const base = new Map<number, number>(), w = Math.max(1, (isFinite(step) ? (step / Math.max(1, to - from)) * width : 8) - 1);
+      const base = new Map<number, number>();
       for (const s of series) {
-        g.fillStyle = colour(s.name, style);
+        g.fillStyle = colour(s.name, s.i, style);
         for (const [t, v] of s.points) {
-          const h = (v / most) * room, at = base.get(t) ?? 0;
-          g.fillRect(x(t), TOP + room - at - h, w, h);
-          base.set(t, at + h);
+          const h = v > 0 ? Math.max(1, at(v) * room) : 0, below = base.get(t) ?? 0;
+          const w = isFinite(step) ? x(t + step) - x(t) : 8;
+          if (h) g.fillRect(x(t), TOP + room - below - h, Math.max(1, w - (w > 4 ? 1 : 0)), h);
+          base.set(t, below + h);
         }
       }
     } else {
-      g.lineWidth = 1.5;
+      g.lineWidth = 1.75;
+      g.lineJoin = 'round';
       for (const s of series) {
-        g.strokeStyle = g.fillStyle = colour(s.name, style);
+        const points = [...s.points].sort((a, b) => a[0] - b[0]);
+        g.strokeStyle = g.fillStyle = colour(s.name, s.i, style);
         g.beginPath();
-        for (const [i, [t, v]] of s.points.entries()) {
-          const y = TOP + room * (1 - v / most);
-          if (i) g.lineTo(x(t), y);
-          else g.moveTo(x(t), y);
-        }
+        for (const [i, [t, v]] of points.entries()) /* a step without a figure is a hole, not a slope */
+          if (i && t - (points[i - 1] as [number, number])[0] < step * 3.5) g.lineTo(x(t), y(v));
+          else g.moveTo(x(t), y(v));
         g.stroke();
-        if (s.points.length < 40) for (const [t, v] of s.points) g.fillRect(x(t) - 1.5, TOP + room * (1 - v / most) - 1.5, 3, 3);
+        for (const [i, [t, v]] of points.entries()) {
+          const alone = !i || t - (points[i - 1] as [number, number])[0] >= step * 3.5;
+          if (points.length > 40 && !alone && times[over] !== t) continue;
+          g.beginPath();
+          g.arc(x(t), y(v), times[over] === t ? 3.5 : 2.25, 0, 7);
+          g.fill();
+        }
       }
     }
-    if (over >= 0 && times[over] !== undefined) {
-      g.strokeStyle = style.getPropertyValue('--dim');
-      g.beginPath();
-      g.moveTo(x(times[over] as number), TOP);
-      g.lineTo(x(times[over] as number), height - BOTTOM);
-      g.stroke();
+    if (drag) {
+      g.fillStyle = style.getPropertyValue('--select');
+      g.fillRect(Math.min(...drag), TOP, Math.abs(drag[1] - drag[0]), room);
     }
   });
-  if (!series.length) return <p class="dim pad">No times and numbers in the answer.</p>;
+  if (!all.length) return <p class="dim pad">No times and numbers in the answer.</p>;
+  const place = (e: PointerEvent) => {
+    const px = e.clientX - (e.currentTarget as HTMLElement).getBoundingClientRect().left;
+    return Math.max(LEFT, Math.min(size.width - RIGHT, px));
+  };
   const t = times[over];
+  const values = t === undefined ? [] : series.map((s) => ({ s, v: s.points.get(t) })).filter((p) => p.v !== undefined && (!bars || p.v !== 0))
+    .sort((a, b) => (bars ? 0 : (b.v as number) - (a.v as number)));
+  if (bars) values.reverse();
   return (
     <div class="chart">
-      <div class="plot" ref={box} onPointerLeave={() => setOver(-1)} onPointerMove={(e) => {
-        const at = e.clientX - (e.currentTarget as HTMLElement).getBoundingClientRect().left;
-        let best = 0;
-        for (let i = 0; i < times.length; i++)
-          if (Math.abs(x(times[i] as number) - at) < Math.abs(x(times[best] as number) - at)) best = i;
-        setOver(best);
-      }}>
+      <div class={`plot ${onRange ? 'drags' : ''}`} ref={box} tabIndex={0} role="group" aria-label={`${label}: the arrow keys read values`}
+           onPointerLeave={() => setOver(-1)}
+           onPointerDown={(e) => {
+             if (!onRange || e.button !== 0) return;
+             (e.currentTarget as HTMLElement).setPointerCapture(e.pointerId);
+             setDrag([place(e), place(e)]);
+           }}
+           onPointerMove={(e) => {
+             const at = place(e);
+             let best = 0;
+             for (let i = 0; i < times.length; i++)
+               if (Math.abs(middle(times[i] as number) - at) < Math.abs(middle(times[best] as number) - at)) best = i;
+             setOver(best);
+             if (drag) setDrag([drag[0], at]);
+           }}
+           onPointerUp={(e) => {
+             if (drag && Math.abs(drag[1] - drag[0]) > 4) {
+               const at = place(e);
+               onRange?.(Math.floor(timeAt(Math.min(drag[0], at))), Math.ceil(timeAt(Math.max(drag[0], at))));
+             }
+             setDrag(null);
+           }}
+           onBlur={() => setOver(-1)}
+           onKeyDown={(e) => {
+             const by = { ArrowLeft: -1, ArrowRight: 1 }[e.key as 'ArrowLeft'];
+             if (!by) return;
+             e.preventDefault();
+             setOver(Math.max(0, Math.min(times.length - 1, over < 0 ? times.length - 1 : over + by)));
+           }}>
         <canvas ref={canvas} role="img" aria-label={label} />
-        {t !== undefined && (
-          <div class="tip" style={{ left: `${Math.min(size.width - 190, x(t) + 10)}px` }}>
-            <strong>{new Date(t).toLocaleString('sv-SE')}</strong>
-            {series.map((s) => ({ s, v: s.points.find(([a]) => a === t)?.[1] })).filter((p) => p.v !== undefined).slice(0, 10).map(({ s, v }) => (
-              <div key={s.name}><Swatch name={s.name} /> {s.name} <em>{unit(v as number)}</em></div>
+        {drag && Math.abs(drag[1] - drag[0]) > 4 ? (
+          <div class="tip" style={beside(Math.max(...drag), size.width)}>{span(timeAt(Math.min(...drag)), timeAt(Math.max(...drag)))}</div>
+        ) : t !== undefined && (
+          <div class="tip" role="status" style={beside(middle(t), size.width)}>
+            <strong>{moment(t)}</strong>
+            {values.slice(0, 10).map(({ s, v }) => (
+              <div key={s.name}><Swatch name={s.name} i={s.i} /> {s.name} <em>{unit(v as number)}</em></div>
             ))}
+            {values.length > 10 && <div class="dim">and {values.length - 10} more</div>}
+            {!values.length && <div class="dim">nothing</div>}
           </div>
         )}
       </div>
-      {series.length > 1 && <div class="legend">{series.map((s) => <span key={s.name}><Swatch name={s.name} /> {s.name}</span>)}</div>}
+      {all.length > 1 && (
+        <div class="legend">
+          {all.map((s, i) => (
+            <button key={s.name} type="button" class={hidden.has(s.name) ? 'off' : ''} aria-pressed={!hidden.has(s.name)}
+                    onClick={() => hide((h) => { const n = new Set(h); if (!n.delete(s.name)) n.add(s.name); return n; })}>
+              <Swatch name={s.name} i={i} /> {s.name}
+            </button>
+          ))}
+        </div>
+      )}
     </div>
   );
 }
 
-function Swatch({ name }: { name: string }) {
+/** Right of the place, or left of it where the chart ends. */
+function beside(x: number, width: number): Record<string, string> {
+  return x + TIP + 20 < width ? { left: `${x + 10}px` } : { right: `${Math.max(0, width - x) + 10}px` };
+}
+
+function span(from: number, to: number): string {
+  const at = (t: number) => clock(new Date(t).toISOString()).replace(/\.\d+$/, '');
+  return `${at(from)} – ${at(to)}`;
+}
+
+function Swatch({ name, i }: { name: string; i: number }) {
   const ref = useRef<HTMLSpanElement>(null);
-  useEffect(() => { if (ref.current) ref.current.style.background = colour(name, getComputedStyle(ref.current)); });
+  useEffect(() => { if (ref.current) ref.current.style.background = colour(name, i, getComputedStyle(ref.current)); });
   return <span class="dot" ref={ref} aria-hidden="true" />;
 }
 
-/** Names with a bar each. */
-export function Bars({ columns, rows, label, unit = short }:
-  { columns: string[]; rows: Row[]; label: string; unit?: (n: number) => string }) {
+/** Names with a bar each; with `by`, the bar is made of that column's values. */
+export function Bars({ columns, rows, by, label, unit = short }:
+  { columns: string[]; rows: Row[]; by?: string; label: string; unit?: (n: number) => string }) {
+  void colours.value;
   const value = columns.find((c) => rows.some((r) => typeof r[c] === 'number'));
-  const names = columns.filter((c) => c !== value && !rows.some((r) => typeof r[c] === 'number'));
   if (!value) return <p class="dim pad">No number in the answer.</p>;
-  const most = Math.max(1e-9, ...rows.map((r) => Number(r[value] ?? 0)));
+  const split = by && columns.includes(by) ? by : undefined;
+  const names = columns.filter((c) => c !== value && c !== split && !rows.some((r) => typeof r[c] === 'number'));
+  const bars = new Map<string, { sum: number; parts: Map<string, number> }>(), kinds = new Map<string, number>();
+  for (const r of rows) {
+    const name = names.map((c) => plain(r[c]) || '(none)').join(' · '), v = Number(r[value] ?? 0);
+    const bar = bars.get(name) ?? { sum: 0, parts: new Map<string, number>() };
+    const kind = split ? plain(r[split]) || '(none)' : '';
+    bar.sum += v;
+    bar.parts.set(kind, (bar.parts.get(kind) ?? 0) + v);
+    kinds.set(kind, (kinds.get(kind) ?? 0) + v);
+    bars.set(name, bar);
+  }
+  const rank = (k: string) => (LEVELS as readonly string[]).indexOf(k);
+  const order = [...kinds.keys()].sort((a, b) => rank(a) - rank(b) || (kinds.get(b) as number) - (kinds.get(a) as number));
+  const most = Math.max(1e-9, ...[...bars.values()].map((b) => b.sum));
   return (
-    <ul class="bars" aria-label={label}>
-      {rows.slice(0, 40).map((r, i) => (
-        <li key={i}>
-          <span class="what">{names.map((c) => plain(r[c]) || '(none)').join(' · ')}</span>
-          <span class="track"><span style={{ width: `${(Number(r[value] ?? 0) / most) * 100}%` }} /></span>
-          <span class="n">{unit(Number(r[value] ?? 0))}</span>
-        </li>
-      ))}
-    </ul>
+    <>
+      <ul class="bars" aria-label={label}>
+        {[...bars].slice(0, 40).map(([name, b]) => (
+          <li key={name}>
+            <span class="what" title={name}>{name}</span>
+            <span class="track">
+              {split ? order.map((k, i) => (b.parts.get(k) ? (
+                <span key={k} title={`${k}: ${unit(b.parts.get(k) as number)}`} style={{ width: `${((b.parts.get(k) as number) / most) * 100}%` }}>
+                  <Swatch name={k} i={i} />
+                </span>
+              ) : null)) : <span style={{ width: `${(b.sum / most) * 100}%` }} />}
+            </span>
+            <span class="n">{unit(b.sum)}</span>
+          </li>
+        ))}
+      </ul>
+      {split && <div class="legend">{order.map((k, i) => <span key={k} class="key"><Swatch name={k} i={i} /> {k}</span>)}</div>}
+    </>
   );
 }
 
-/** Two columns of names across each other, the number as depth of colour. */
+/** Two columns of names across each other, the number as depth of colour. Times go on where nothing happened. */
 export function Heat({ columns, rows, label }: { columns: string[]; rows: Row[]; label: string }) {
   const value = [...columns].reverse().find((c) => rows.some((r) => typeof r[c] === 'number'));
-  const [a, b] = columns.filter((c) => c !== value);
+  const names = columns.filter((c) => c !== value);
+  const a = timeColumn(names, rows) ?? names[0], b = names.find((c) => c !== a);
   if (!value || !a || !b) return <p class="dim pad">A heat map needs two columns and a number.</p>;
-  const show = (v: Json | undefined) => (typeof v === 'string' && TIME.test(v) ? v.slice(5, 16).replace('T', ' ') : plain(v) || '(none)');
-  const xs = [...new Set(rows.map((r) => show(r[a])))].slice(0, 200), ys = [...new Set(rows.map((r) => show(r[b])))].slice(0, 60);
-  const at = new Map(rows.map((r) => [show(r[a]) + '\u0001' + show(r[b]), Number(r[value] ?? 0)]));
+  const timed = a === timeColumn(names, rows);
+  const show = (v: Json | undefined) => plain(v) || '(none)';
+  const key = (r: Row) => (timed ? String(Date.parse(String(r[a]))) : show(r[a]));
+  let xs = [...new Set(rows.map(key))];
+  if (timed) {
+    const ts = xs.map(Number).sort((p, q) => p - q), step = ts.reduce((m, t, i) => (i ? Math.min(m, t - (ts[i - 1] as number)) : m), Infinity);
+    const n = isFinite(step) ? Math.round(((ts[ts.length - 1] as number) - (ts[0] as number)) / step) + 1 : 1;
+    xs = n <= 200 ? Array.from({ length: n }, (_, i) => String((ts[0] as number) + i * (isFinite(step) ? step : 0))) : ts.map(String);
+  }
+  xs = xs.slice(0, 200);
+  const ys = [...new Set(rows.map((r) => show(r[b])))].slice(0, 60);
+  const at = new Map(rows.map((r) => [key(r) + '\u0001' + show(r[b]), Number(r[value] ?? 0)]));
   const most = Math.max(1e-9, ...at.values());
+  const text = (x: string) => (timed ? moment(Number(x)) : x);
+  const marks = timed ? [0, Math.floor((xs.length - 1) / 2), xs.length - 1].filter((v, i, all) => all.indexOf(v) === i) : [];
   return (
-    <div class="heat" role="img" aria-label={label} style={{ gridTemplateColumns: `max-content repeat(${xs.length}, minmax(4px, 1fr))` }}>
-      {ys.map((y) => [
-        <span key={y} class="name">{y}</span>,
-        ...xs.map((x) => {
-          const v = at.get(x + '\u0001' + y) ?? 0;
-          return <span key={x} class="cell" title={`${x} ${y}: ${v}`} style={{ opacity: v ? 0.12 + 0.88 * Math.sqrt(v / most) : 0.04 }} />;
-        }),
-      ])}
+    <div class="heatbox">
+      <div class="heat" role="img" aria-label={label} style={{ gridTemplateColumns: `fit-content(180px) repeat(${xs.length}, minmax(4px, 1fr))` }}>
+        {ys.map((y) => [
+          <span key={y} class="name" title={y}>{y}</span>,
+          ...xs.map((x) => {
+            const v = at.get(x + '\u0001' + y) ?? 0;
+            return <span key={x} class="cell" title={`${text(x)} ${y}: ${short(v)}`} style={{ opacity: v ? 0.15 + 0.85 * Math.sqrt(v / most) : 0.05 }} />;
+          }),
+        ])}
+        {marks.map((i) => <span key={i} class="mark" style={{ gridColumn: i === xs.length - 1 && i ? `${Math.max(2, i - 6)} / ${i + 3}` : `${i + 2} / span ${Math.min(8, xs.length - i)}`, textAlign: i === xs.length - 1 && i ? 'right' : 'left', gridRow: ys.length + 1 }}>
+          {clock(new Date(Number(xs[i])).toISOString()).slice(0, 5)}</span>)}
+      </div>
+      <p class="scale dim" aria-hidden="true"><span class="cell" style={{ opacity: 0.15 }} /><span class="cell" style={{ opacity: 0.5 }} /><span class="cell" /> up to {short(most)}</p>
     </div>
   );
 }

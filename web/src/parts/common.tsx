@@ -1,5 +1,7 @@
 import type { ComponentChildren } from 'preact';
 import type { ApiError } from '../api';
+import { copy } from '../state';
+import { Icon } from './icon';
 import { LEVELS, visible } from '../format';
 
 export function Problem({ error }: { error: ApiError | undefined }) {
@@ -29,21 +31,27 @@ export function Empty({ title, children }: { title: string; children?: Component
 }
 
 export function Code({ text }: { text: string }) {
-  return <pre class="code"><code>{text}</code></pre>;
+  return (
+    <div class="codebox">
+      <pre class="code"><code>{text}</code></pre>
+      <button type="button" title="Copy" aria-label="Copy" onClick={() => void copy(text)}><Icon name="copy" /></button>
+    </div>
+  );
 }
 
 export function Bar({ share, kind = '' }: { share: number; kind?: string }) {
   return <span class={`bar ${kind}`} aria-hidden="true"><span style={{ width: `${Math.min(100, share * 100)}%` }} /></span>;
 }
 
-export function Spark({ values, label }: { values: number[]; label: string }) {
-  const most = Math.max(1, ...values);
-  const w = 4, h = 20;
+/** Counts over time, those of `bad` in red at the foot of each. */
+export function Spark({ values, bad, label }: { values: number[]; bad?: number[]; label: string }) {
+  const most = Math.max(1, ...values), w = 4, h = 22;
+  const high = (v: number) => (v > 0 ? Math.max(1.5, (v / most) * h) : 0);
   return (
     <svg class="spark" width={values.length * w} height={h} role="img" aria-label={label}>
-      {values.map((v, i) => v > 0 && (
-        <rect key={i} x={i * w} width={w - 1} y={h - Math.max(1, (v / most) * h)} height={Math.max(1, (v / most) * h)} />
-      ))}
+      <line x1="0" x2={values.length * w} y1={h - 0.5} y2={h - 0.5} />
+      {values.map((v, i) => v > 0 && <rect key={i} x={i * w} width={w - 1} y={h - high(v)} height={high(v)} />)}
+      {bad?.map((v, i) => v > 0 && <rect key={-i - 1} class="bad" x={i * w} width={w - 1} y={h - high(v)} height={high(v)} />)}
     </svg>
   );
 }

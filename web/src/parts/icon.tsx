@@ -15,6 +15,7 @@ const PATHS: Record<string, string> = {
   system: 'M2 3h12v8H2ZM6 13.5h4',
   stats: 'M3 13.5V8M8 13.5v-11M13 13.5V6',
   link: 'M6.5 9.5 9.5 6.5M7.5 4.5l1-1a2.8 2.8 0 0 1 4 4l-1 1M8.5 11.5l-1 1a2.8 2.8 0 0 1-4-4l1-1',
+  full: 'M2.5 6V2.5H6M10 2.5h3.5V6M13.5 10v3.5H10M6 13.5H2.5V10',
   column: 'M2.5 2.5h11v11h-11ZM6 2.5v11',
 };
 

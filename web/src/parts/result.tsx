@@ -21,7 +21,7 @@ const columnsOf = (a: Answer) => (a.columns.length ? a.columns : Object.keys(a.r
 export function chartOf(q: string, a: Answer): { kind: 'time' | 'names'; usual: boolean } | undefined {
   const columns = columnsOf(a), pipes = pipesOf(q);
   const series = seriesOfRows(columns, a.rows);
-  if (series.some((s) => s.points.length > 1)) return { kind: 'time', usual: /\btimeline\b|\btime\(/.test(pipes) };
+  if (series.some((s) => s.points.size > 1)) return { kind: 'time', usual: /\btimeline\b|\btime\(/.test(pipes) };
   const numbers = columns.filter((c) => a.rows.some((r) => typeof r[c] === 'number'));
   return a.rows.length > 1 && numbers.length > 0 && numbers.length < columns.length ? { kind: 'names', usual: false } : undefined;
 }
