@@ -134,8 +134,40 @@ try {
       await page.getByRole('tab', { name: 'Saved views' }).click();
     }
   });
+
+  // ---- from here on with keys ----
+  const asked = async (key, method, path, body) => await (await fetch(base + path, {
+    method, body: body && JSON.stringify(body), headers: { authorization: `Bearer ${key}`, ...(body ? { 'content-type': 'application/json' } : {}) },
+  })).json();
+  const lines = (p) => p.locator('.tail .line').allInnerTexts();
+  let admin;
+  await check('a page that was open when the first key is made is shown nothing that comes after', async () => {
+    await at(page, 'live');
+    await page.locator('.tail .line', { hasText: 'private' }).waitFor();
+    admin = (await call('POST', '/api/v1/keys', { name: 'admin', scopes: ['ingest', 'read', 'write-marks', 'admin'] })).secret;
+    await asked(admin, 'POST', '/api/v1/ingest', [{ agent: 'a', message: 'behind the key' }]);
+    await page.locator('.state', { hasText: 'stopped' }).waitFor();
+    await page.getByRole('alert').first().waitFor();
+    assert.ok(!(await lines(page)).some((x) => x.includes('behind the key')));
+  });
+  await check('a page whose key is revoked says so and is shown nothing more', async () => {
+    const key = await asked(admin, 'POST', '/api/v1/keys', { name: 'page', scopes: ['read'] });
+    const own = await browser.newContext({ httpCredentials: { username: 'me', password: key.secret } });
+    const mine = await own.newPage();
+    await mine.goto(`${base}/#/live`);
+    await mine.locator('.tail .line', { hasText: 'behind the key' }).waitFor();
+    await mine.locator('.state', { hasText: 'live' }).waitFor();
+    await asked(admin, 'POST', '/api/v1/ingest', [{ agent: 'a', message: 'for the key' }]);
+    await mine.locator('.tail .line', { hasText: 'for the key' }).waitFor();
+    await asked(admin, 'DELETE', `/api/v1/keys/${key.id}`);
+    await asked(admin, 'POST', '/api/v1/ingest', [{ agent: 'a', message: 'after it' }]);
+    await mine.locator('.state', { hasText: 'stopped' }).waitFor();
+    await mine.getByRole('alert').first().waitFor();
+    assert.ok(!(await lines(mine)).some((x) => x.includes('after it')));
+    await own.close();
+  });
 } finally {
   foreign.close();
   await browser.close();
 }
-done(10);
+done(12);
