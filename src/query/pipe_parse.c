@@ -6,6 +6,7 @@
  * an entry and attributes that have a column take the place of what was there; all others go into
  * the column "rest" (model/field.h), so that no number of keys makes a number of columns. */
 #include "codec/json.h"
+#include "model/inside.h"
 #include "query/pairs.h"
 #include "query/pull.h"
 
@@ -325,6 +326,19 @@ static bool seen(struct reading *d, uint64_t hash)
     return false;
 }
 
+/* Of an array nothing but what the name looks for in it; whole entries have the array itself. */
+static int take_inside(struct reading *d, uint32_t i, str key, uint64_t hash, str json,
+                       struct err *err)
+{
+    const struct fieldref *f = &d->args->names[i].match;
+    struct val v;
+    str way;
+    if (!inside_of(f, key, hash, &way))
+        return 0;
+    int rc = inside_value(json, way, f->exact, d->x->a, &v, err);
+    return rc || v.absent ? rc : pull_put(d->x, i, d->row, v, err);
+}
+
 static int take_pair(void *ctx, str key, struct val v, struct err *err)
 {
     struct reading *d = ctx;
@@ -335,13 +349,20 @@ static int take_pair(void *ctx, str key, struct val v, struct err *err)
     enum field f = a->table ? F_NONE : entry_field(key);
     if (f != F_NONE)
         return d->canon[f] < 0 ? 0 : pull_put(d->x, (uint32_t)d->canon[f], d->row, v, err);
-    for (uint32_t i = 0; i < a->n; i++)
-        if (fieldref_matches(&a->names[i].match, key, hash))
-            return pull_put(d->x, i, d->row, v, err);
-    if (!d->whole)
-        return 0;
+    bool known = false;
+    int rc = 0;
+    for (uint32_t i = 0; i < a->n && !rc; i++) {
+        if (fieldref_matches(&a->names[i].match, key, hash)) {
+            known = true;
+            rc = pull_put(d->x, i, d->row, v, err);
+        } else if (!d->whole && v.t == V_JSON) {
+            rc = take_inside(d, i, key, hash, v.s, err);
+        }
+    }
+    if (rc || known || !d->whole)
+        return rc;
     uint32_t at;
-    int rc = covered(d, key, hash, &at, err);
+    rc = covered(d, key, hash, &at, err);
     if (rc)
         return rc;
     return at == UINT32_MAX ? put_rest(d, key, &v, err) : put_more(d, at, v, err);
