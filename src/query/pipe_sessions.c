@@ -59,7 +59,7 @@ struct placed {
 struct group {
     ts_ns start, end;
     uint64_t entries, errors, agents, spans, tools;
-    struct placed agent, name, root, status;
+    struct placed agent, name, root, asked, status;
     struct usage_sum sum;
 };
 
@@ -225,6 +225,11 @@ static void place(struct placed *at, const struct placed *x, bool last)
         *at = *x;
 }
 
+static bool after(const struct placed *at, const struct placed *x)
+{
+    return at->text && (x->t != at->t ? x->t > at->t : x->seq > at->seq);
+}
+
 struct reading {
     struct reader seq, kind, level, status, agent, model, tool, span, parent, call, event,
         operation, message, input, role, ms;
@@ -292,7 +297,7 @@ static int from_user(struct reading *g, uint32_t row, bool *ret, struct err *err
     return rc;
 }
 
-static int first_user(struct sessions_op *s, struct reading *g, struct group *v, uint32_t row,
+static int first_user(struct sessions_op *s, struct reading *g, struct placed *at, uint32_t row,
                       struct placed *x, struct err *err)
 {
     bool user;
@@ -306,11 +311,11 @@ static int first_user(struct sessions_op *s, struct reading *g, struct group *v,
     if (!rc)
         rc = number(s, cut(text), &x->text, err);
     if (!rc)
-        place(&v->name, x, false);
+        place(at, x, false);
     return rc;
 }
 
-/* the name of a span without a parent; of any entry while there is no such span */
+/* the name of a span without a parent; else what a user asked, else that of any entry */
 static int trace_name(struct sessions_op *s, struct reading *g, struct group *v, uint32_t row,
                       bool span, struct placed *x, struct err *err)
 {
@@ -319,7 +324,9 @@ static int trace_name(struct sessions_op *s, struct reading *g, struct group *v,
     int rc = reader_text(&g->parent, row, &parent, err);
     bool root = span && !parent.n;
     struct placed *at = root ? &v->root : &v->name;
-    if (!rc && at->text && (x->t != at->t ? x->t > at->t : x->seq > at->seq))
+    if (!rc && !span && !v->root.text && !after(&v->asked, x))
+        rc = first_user(s, g, &v->asked, row, x, err);
+    if (!rc && after(at, x))
         return 0; /* a text less to keep */
     for (size_t i = 0; i < 4 && !rc; i++) {
         rc = reader_text(names[i], row, &text, err);
@@ -419,8 +426,8 @@ static int add_entry(struct sessions_op *s, struct reading *g, uint32_t group, u
     v->end = end > v->end ? end : v->end;
     rc = add_names(s, g, group, row, &x, span, err);
     if (!rc)
-        rc =
-            a->traces ? trace_name(s, g, v, row, span, &x, err) : first_user(s, g, v, row, &x, err);
+        rc = a->traces ? trace_name(s, g, v, row, span, &x, err)
+                       : first_user(s, g, &v->name, row, &x, err);
     return rc ? rc : add_usage(s, g, group, row, &x, err);
 }
 
@@ -464,6 +471,7 @@ static int merge_group(struct group *v, const struct group *f, const uint32_t *t
     merge_placed(&v->agent, &f->agent, texts, false);
     merge_placed(&v->name, &f->name, texts, false);
     merge_placed(&v->root, &f->root, texts, false);
+    merge_placed(&v->asked, &f->asked, texts, false);
     merge_placed(&v->status, &f->status, texts, true);
     return usage_merge(&v->sum, &f->sum) ? 0 : err_nomem(err);
 }
@@ -591,7 +599,9 @@ static void put_row(struct sessions_op *s, uint32_t group, struct val *v)
     for (int c = 0; c < C__COUNT; c++)
         v[c] = VAL_ABSENT;
     v[C_KEY] = grouper_val(&s->g, group, 0);
-    v[C_NAME] = text_of(s, a->traces && g->root.text ? g->root.text : g->name.text);
+    v[C_NAME] = text_of(s, a->traces && g->root.text    ? g->root.text
+                           : a->traces && g->asked.text ? g->asked.text
+                                                        : g->name.text);
     v[C_AGENT] = text_of(s, g->agent.text);
     v[C_START] = (struct val){ .t = V_I64, .i = g->start };
     v[C_END] = (struct val){ .t = V_I64, .i = g->end };
