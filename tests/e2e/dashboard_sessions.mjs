@@ -321,7 +321,10 @@ try {
     await becomes(async () => params(page).q, undefined);
     await page.getByRole('combobox', { name: 'Tool' }).selectOption({ label: 'read_file' });
     await becomes(async () => params(page).q, 'tool=read_file');
-    await page.locator('.tools', { hasText: 'figures of the entries that match' }).waitFor();
+    const whole = (await call('GET', '/api/v1/sessions?start=now-24h&q=session_id=s-talk')).sessions[0];
+    await rowOf('s-talk').getByText(whole.first_user).waitFor(); /* all of its entries count, not the calls of the tool alone */
+    assert.equal(await rowOf('s-talk').locator('td').nth((await page.locator('th').allInnerTexts()).indexOf('Entries')).innerText(),
+      String(whole.entries));
     await page.getByRole('combobox', { name: 'Took' }).selectOption({ label: '10 min or more' });
     await becomes(async () => params(page).q, 'tool=read_file | sessions | where duration_ms >= 600000');
     await becomes(shown, await count('tool=read_file | sessions | where duration_ms >= 600000'));

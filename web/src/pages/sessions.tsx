@@ -2,7 +2,7 @@
 import { useState } from 'preact/hooks';
 import { type Json, type Row, get, query } from '../api';
 import { clock, count, duration, hue, money, plain, short, visible } from '../format';
-import { useLoad, usePeers } from '../hooks';
+import { useEvery, useKeys, useLoad, usePeers } from '../hooks';
 import { Empty, Level, Peers, Problem, Tabs } from '../parts/common';
 import { Listing, shows } from '../parts/listing';
 import { Table } from '../parts/table';
@@ -48,6 +48,8 @@ export interface Session {
   more: boolean;
 }
 
+const GOING_MS = 20e3; /* heard of so lately, it is loaded again and again */
+
 type View = 'talk' | 'lines' | 'figures';
 
 function One({ id }: { id: string }) {
@@ -56,6 +58,9 @@ function One({ id }: { id: string }) {
   const { data, error } = useLoad(`session ${id} ${most} ${now.value}`, (s) =>
     get<Session>(`/api/v1/sessions/${encodeURIComponent(id)}`, { limit: most }, s));
   const view = (route.value.params.view as View) || 'talk';
+  const last = Date.parse(String(data?.summary?.end)), going = Date.now() - last < GOING_MS && (data?.timeline.length ?? 0) < most;
+  useEvery(3000, () => { if (going) now.value = Date.now(); });
+  useKeys({ r: () => { now.value = Date.now(); } });
   if (error) return <Problem error={error} />;
   if (!data) return <p class="dim pad">…</p>;
   const s = data.summary ?? {};
@@ -77,6 +82,7 @@ function One({ id }: { id: string }) {
           <Peers step={peers} />
         </nav>
         <dl>
+          {going && <div><dt>state</dt><dd class="pulse">live</dd></div>}
           <Figure name="took" value={typeof s.duration_ms === 'number' ? duration(s.duration_ms) : '–'} />
           <Figure name="agents" value={Array.isArray(s.agent_names) ? s.agent_names.map(plain).join(', ') : '–'} />
           <Figure name="entries" value={count(Number(s.entries ?? 0))} />

@@ -2,7 +2,7 @@
 import { useMemo } from 'preact/hooks';
 import { type Row, get, query } from '../api';
 import { count, duration, money, plain, short, visible } from '../format';
-import { useLoad, usePeers } from '../hooks';
+import { useEvery, useKeys, useLoad, usePeers } from '../hooks';
 import { Empty, Peers, Problem, Tabs } from '../parts/common';
 import { Listing } from '../parts/listing';
 import { SpanDetail } from '../parts/spandetail';
@@ -11,7 +11,7 @@ import { Waterfall } from '../parts/waterfall';
 import { term } from '../query';
 import { type Measure, rowsOf } from '../spans';
 import { now } from '../state';
-import { type Said, type Turn, turns } from '../turns';
+import { type Turn, turns } from '../turns';
 import { href, route, setParams } from '../url';
 
 export function Traces() {
@@ -52,6 +52,9 @@ function One({ id }: { id: string }) {
   const rows = useMemo(() => (spanless ? rowsOf(talk) : data?.spans ?? []), [spanless, talk, data]);
   const measure = (params.by as Measure) || 'duration';
   const start = useMemo(() => rows.reduce((m, r) => Math.min(m, Date.parse(String(r.start))), Infinity), [rows]);
+  const running = rows.length <= FOLLOWED && rows.some((r) => r.state === 'running');
+  useEvery(3000, () => { if (running) now.value = Date.now(); });
+  useKeys({ r: () => { now.value = Date.now(); } });
   if (error) return <Problem error={error} />;
   if (!data) return <p class="dim pad">…</p>;
   const s = data.summary ?? {}, session = String(rows.find((x) => x.session_id)?.session_id ?? '');
@@ -59,20 +62,20 @@ function One({ id }: { id: string }) {
   const selected = !params.span ? -1 : params.span[0] === '#' ? Number(params.span.slice(1))
     : rows.findIndex((r) => r.span_id === params.span && r.state !== 'log');
   const select = (i: number) => setParams({ span: i < 0 ? undefined : name(i) }, true), row = rows[selected];
-  const asked = talk.find((t): t is Said => t.kind === 'said' && t.role === 'user');
   const spans = Number(s.spans ?? data.spans.length);
   const tabs = <Tabs<View> label="Views" value={view} onPick={(v) => setParams({ view: v })}
     options={[['bars', 'Waterfall'], ['talk', 'Conversation']]} />;
   return (
     <div class="page">
       <header class="summary headed">
-        <h2><span>{plain(asked?.text ?? s.name) || 'Trace'}</span> <span class="dim mono">{visible(id)}</span></h2>
+        <h2><span>{plain(s.name) || 'Trace'}</span> <span class="dim mono">{visible(id)}</span></h2>
         <nav class="ways">
           <a href={href('explore', '', { q: term('trace_id', id), from: 'all' })}>Its entries</a>
           {session && <a href={href('sessions', session)}>Its session</a>}
           <Peers step={peers} />
         </nav>
         <dl>
+          {running && <div><dt>state</dt><dd class="pulse">running</dd></div>}
           <Figure name="took" value={typeof s.duration_ms === 'number' ? duration(s.duration_ms) : '–'} />
           {spans ? <Figure name="spans" value={count(spans)} /> : <Figure name="entries" value={count(Number(s.entries ?? 0))} />}
           <Figure name="agents" value={String(s.agents ?? '–')} />
@@ -111,6 +114,7 @@ function One({ id }: { id: string }) {
 
 const NONE: Row[] = [];
 const MOST = 5000;
+const FOLLOWED = 2000; /* rows that are loaded again while something runs */
 
 function entriesOf(t: Turn | undefined): Row[] {
   return !t ? [] : t.kind === 'call' ? [t.call, t.result].filter((r): r is Row => r !== undefined) : [t.row];

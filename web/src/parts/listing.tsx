@@ -2,10 +2,10 @@
  *  The buttons write conditions into the query, `| sessions | where errors > 0`, so that it can be read and changed;
  *  a tool is looked for among the entries, for a row does not say which it used. */
 import type { ComponentChildren } from 'preact';
-import { type Json, type Row, query, values } from '../api';
+import { type Json, type Range, type Row, query, values } from '../api';
 import { ago, count, duration, money, plain, short, visible } from '../format';
 import { useLoad } from '../hooks';
-import { filterOf, pipeParts, term, terms, toggle, togglePipe } from '../query';
+import { filterOf, pipeParts, quote, term, terms, toggle, togglePipe } from '../query';
 import { listed, now, q, range } from '../state';
 import { go, route, setParams } from '../url';
 import { Bar } from './common';
@@ -14,6 +14,7 @@ import { Table } from './table';
 import { TimePicker } from './timepicker';
 
 const PAGE = 200;
+const QUERY_UNITS = 4000; /* a query has at most 16 KiB, a unit at most four bytes */
 const FAILED = 'where errors > 0';
 const LONGER: [number, string][] = [[1e3, '1 s'], [10e3, '10 s'], [60e3, '1 min'], [600e3, '10 min'], [3600e3, '1 h']];
 const NAMES: Record<string, string> = {
@@ -30,12 +31,13 @@ export function Listing({ what, title, sorts, note, empty, action }: {
     page = Math.max(1, Number(route.value.params.page) || 1);
   const id = what === 'sessions' ? 'session_id' : 'trace_id';
   const parts = pipeParts(text), whole = parts.includes(what) ? text : `${text || '*'} | ${what}`;
+  const narrowed = !['', '*'].includes(filterOf(text));
   const { data, error, loading } = useLoad(`${what} ${JSON.stringify([whole, at, sort, page])}`, async (s) => {
     const [rows, all] = await Promise.all([
       query(`${whole} | sort by ${sort} desc, ${id} | offset ${(page - 1) * PAGE} | head ${PAGE}`, at, s),
       query(`${whole} | stats count() as n`, at, s)]);
     listed(what, rows.rows.map((r) => String(r[id])));
-    return { rows: rows.rows, total: Number(all.rows[0]?.n ?? 0) };
+    return { rows: narrowed ? await entire(rows.rows, what, id, at, s) : rows.rows, total: Number(all.rows[0]?.n ?? 0) };
   });
   const rows = data?.rows ?? [], most = (name: string) => rows.reduce((m, r) => Math.max(m, Number(r[name] ?? 0)), 0);
   const longest = most('duration_ms'), dearest = most('cost_usd');
@@ -49,7 +51,7 @@ export function Listing({ what, title, sorts, note, empty, action }: {
       <div class="tools">
         <strong>{data ? `${count(data.total)} ${what}` : ' '}</strong>
         {note}
-        {filterOf(text) && filterOf(text) !== '*' && <span class="small">figures of the entries that match</span>}
+        {narrowed && (sort !== 'start' || parts.includes(what)) && <span class="small">counted and ordered by the entries that match</span>}
         <span class="fill" />
         <button type="button" aria-pressed={parts.includes(FAILED)} onClick={() => ask(togglePipe(text, what, FAILED))}>With errors</button>
         <Among name="agent" of="agent_names" text={text} what={what} onPick={ask} />
@@ -89,6 +91,23 @@ export function Listing({ what, title, sorts, note, empty, action }: {
       )}
     </div>
   );
+}
+
+/** The rows of a filter know only the entries that match it; these are the same ones with all of their entries. */
+async function entire(rows: Row[], what: string, id: string, at: Range, signal: AbortSignal): Promise<Row[]> {
+  const parts: string[][] = [[]];
+  let size = 0;
+  for (const name of rows.map((r) => quote(String(r[id])))) {
+    if ((size += name.length + 2) > QUERY_UNITS) {
+      parts.push([]);
+      size = name.length;
+    }
+    (parts[parts.length - 1] as string[]).push(name);
+  }
+  const found = await Promise.all(parts.filter((p) => p.length)
+    .map((p) => query(`${id} in (${p.join(', ')}) | ${what} | head ${PAGE}`, at, signal)));
+  const whole = new Map(found.flatMap((f) => f.rows).map((r) => [r[id], r]));
+  return rows.map((r) => whole.get(r[id] ?? null) ?? r);
 }
 
 const time = (v: unknown) => <time title={String(v)}>{ago(String(v))}</time>;

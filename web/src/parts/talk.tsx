@@ -21,6 +21,7 @@ export function Talk({ rows, lineage = [], lead }: { rows: Row[]; lineage?: Row[
   const box = useRef<HTMLDivElement>(null), wanted = useRef(-1);
   const find = typed.trim().toLowerCase();
   const hits = useMemo(() => (find ? all.flatMap((t, i) => (wordsOf(t).toLowerCase().includes(find) ? [i] : [])) : []), [all, find]);
+  const found = useMemo(() => new Set(hits), [hits]);
   const errors = useMemo(() => all.flatMap((t, i) => (wrong(t) ? [i] : [])), [all]);
   const seek = (i: number, mark = true) => {
     if (!all[i]) return;
@@ -33,7 +34,6 @@ export function Talk({ rows, lineage = [], lead }: { rows: Row[]; lineage?: Row[
     box.current?.querySelector(`[data-turn="${wanted.current}"]`)?.scrollIntoView({ block: 'center' });
     wanted.current = -1;
   });
-  useEffect(() => { if (hits.length) seek(hits[0] as number); }, [find]);
   const toward = (list: number[], by: number) => {
     const from = at < 0 ? seen(box.current)[0] - (by > 0 ? 1 : 0) : at;
     const to = by > 0 ? list.find((i) => i > from) : [...list].reverse().find((i) => i < from);
@@ -52,7 +52,11 @@ export function Talk({ rows, lineage = [], lead }: { rows: Row[]; lineage?: Row[
         {lead}
         <span class="fill" />
         <input id="q" type="search" placeholder="Search in it (/)" aria-label="Search in the conversation" value={typed}
-               onInput={(e) => setTyped((e.currentTarget as HTMLInputElement).value)}
+               onInput={(e) => {
+                 const text = (e.currentTarget as HTMLInputElement).value, low = text.trim().toLowerCase();
+                 setTyped(text);
+                 if (low) seek(all.findIndex((t) => wordsOf(t).toLowerCase().includes(low)));
+               }}
                onKeyDown={(e) => {
                  if (e.key === 'Enter' && hits.length) toward(hits, e.shiftKey ? -1 : 1);
                  else if (e.key === 'Escape') { setTyped(''); (e.currentTarget as HTMLInputElement).blur(); } else return;
@@ -74,7 +78,7 @@ export function Talk({ rows, lineage = [], lead }: { rows: Row[]; lineage?: Row[
         {all.slice(0, most).map((t, i) => (
           <OneTurn key={t.key} turn={t} before={all[i - 1]} i={i} on={i === at} find={find} turned={turned.has(t.key)}
             onTurn={() => flip(t.key)}
-                   hit={find !== '' && hits.includes(i)} />
+                   hit={find !== '' && found.has(i)} />
         ))}
         {all.length > most && <button type="button" class="more"
           onClick={() => setMost(most + FIRST)}>{count(all.length - most)} more</button>}
@@ -146,9 +150,14 @@ function Strip({ all, hits, box, onPick }: {
     onPick(Math.max(0, Math.min(all.length - 1, Math.floor(((e.clientX - r.left) / r.width) * all.length))));
   };
   return (
-    <div class="strip" ref={ref} aria-hidden="true" title="Everything that was said; a click goes there"
+    <div class="strip" ref={ref} aria-hidden="true"
          onPointerDown={(e) => { (e.currentTarget as HTMLElement).setPointerCapture(e.pointerId); pick(e); }}
-         onPointerMove={(e) => { if (e.buttons) pick(e); }}>
+         onPointerMove={(e) => {
+           if (e.buttons) pick(e);
+           const strip = e.currentTarget as HTMLElement, r = strip.getBoundingClientRect();
+           const t = all[Math.floor(((e.clientX - r.left) / r.width) * all.length)];
+           if (t) strip.title = `${plain(t.who)}: ${plain(t.kind === 'call' ? `${t.name} ${essence(inputOf(t))}` : t.text).slice(0, 160)}`;
+         }}>
       <canvas ref={canvas} /><div class="frame" ref={frame} />
     </div>
   );

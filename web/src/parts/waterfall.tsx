@@ -70,7 +70,7 @@ export function Waterfall({ rows, selected, onSelect, onClose, measure, squeezed
     for (let k = first; k < last; k++) {
       const s = spans[shown[k] as number] as Span, y = k * ROW - top + 5, h = ROW - 10;
       const colour = `hsl(${hue(String(s.row.agent ?? s.row.name))} 50% ${light})`, [left, right] = barOf(s);
-      if (right <= names || left >= names + width) continue;
+      if (right <= names || left >= names + width || (!timed && !amount(s, measure))) continue;
       if (pointed(s.row)) {
         if (timed) diamond(g, left, y + h / 2, trouble(s.row) ? ink('--level-error') : s.row.state === 'log'
           ? ink(`--level-${String(s.row.level)}`) || colour
