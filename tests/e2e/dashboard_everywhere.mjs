@@ -38,12 +38,13 @@ await fleet();
 await call('POST', '/api/v1/alerts', { name: 'many-errors', about: 'Many errors of one agent', query: 'level:error', window: '1d', every: '5s', when: { above: 3 }, by: 'agent', send: [{ log: true }] });
 await call('POST', '/api/v1/alerts', { name: 'slow-tools', query: 'tool:* | stats p95(duration_ms) as p95 by tool', by: 'tool', value: 'p95', window: '1d', every: '5s', when: { above: 800 } });
 const issue = (await call('GET', '/api/v1/issues?state=open')).issues[0];
+const failed = (await call('POST', '/api/v1/query', { q: 'level:error', limit: 2 })).rows[1];
 const board = (await call('GET', '/api/v1/dashboards')).dashboards.find((d) => d.builtin);
 
 /** Every page: its name, where it is, and what is there once it has loaded. */
 const PAGES = [
   ['explore', 'explore', {}, '.row:not(.loading)'],
-  ['entry-open', 'explore', { q: 'level:error', open: '1', cols: 'timestamp~150!level~64!agent~110!tool~90!message~0' }, '.detail .node'],
+  ['entry-open', 'explore', { q: 'level:error', open: failed.id, cols: 'timestamp~150!level~64!agent~110!tool~90!message~0' }, '.detail .node'],
   ['table', 'explore', { q: '* | stats count() as entries, p95(duration_ms) as p95 by agent, tool' }, 'td'],
   ['patterns', 'explore', { view: 'patterns' }, 'td'],
   ['mistake', 'explore', { q: 'level:error | stats cuont() by agent' }, '.wrongness'],
@@ -293,7 +294,7 @@ try {
   const HOSTILE = [
     ['the list of explore', 'explore', {}, '.row:not(.loading)', 'onerror'],
     ['columns of hostile names', 'explore', { cols: `timestamp~100!${EVIL[1]}~150!${EVIL[0]}~150!message~0` }, '.row:not(.loading)', 'onerror'],
-    ['an open entry', 'explore', { q: 'operation:*onerror*', open: '0' }, '.detail .node', 'onerror'],
+    ['an open entry', 'explore', { q: 'operation:*onerror*', open: evilEntry.id }, '.detail .node', 'onerror'],
     ['a table of hostile groups', 'explore', { q: '* | stats count() as `<img src=x onerror=globalThis.owned=1>` by agent, tool | limit 500' }, 'td', 'onerror'],
     ['patterns', 'explore', { view: 'patterns' }, 'td', ''],
     ['a histogram by a hostile field', 'explore', { by: 'agent' }, '.legend button', 'onerror'],

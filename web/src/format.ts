@@ -5,6 +5,11 @@ export function count(n: number): string {
   return n.toLocaleString('en-US');
 }
 
+/** "1 row", "1,200 rows" */
+export function counted(n: number, one: string, more = one + 's'): string {
+  return `${count(n)} ${n === 1 ? one : more}`;
+}
+
 /** 1234567 -> "1.2M" */
 export function short(n: number): string {
   const a = Math.abs(n);

@@ -1,7 +1,7 @@
 /** Search: a query, its histogram, fields beside it, and the entries or the table it gives. */
 import { useEffect, useMemo, useState } from 'preact/hooks';
-import { type Answer, ApiError, type Range, type Row, query, timeline } from '../api';
-import { count, moment, visible } from '../format';
+import { type Answer, ApiError, type Range, type Row, get, query, timeline } from '../api';
+import { counted, moment, visible } from '../format';
 import { useKeys, useLoad } from '../hooks';
 import { type Column, columnsFrom, columnsText } from '../parts/columns';
 import { Code, Empty, Problem, Tabs } from '../parts/common';
@@ -51,7 +51,7 @@ export function Explore() {
     ? columns.filter((c) => c.name !== name)
     : [...columns.slice(0, -1), { name, width: 130 }, ...columns.slice(-1)]);
   const fit = async () => {
-    const [old, young] = await Promise.all([true, false].map((asc) => query(filter || '*', { ...at, order: asc ? 'asc' : 'desc', limit: 1 })));
+    const [old, young] = await Promise.all(['asc', 'desc'].map((order) => query(filter || '*', { ...at, order, limit: 1 })));
     const a = Date.parse(String(old?.rows[0]?.timestamp)), b = Date.parse(String(young?.rows[0]?.timestamp));
     const room = Math.max(1, Math.ceil((b - a) / 100));
     if (a <= b) setRange(iso(a - room), iso(b + room));
@@ -77,9 +77,12 @@ export function Explore() {
       <Histogram data={hist.data} q={text} onTerm={onTerm} onFit={() => void fit()} onWiden={wide}
                  onRange={(a, b) => setRange(iso(a), iso(b))} />
       <div class="tools">
-        {piped ? <strong class="found">{answer ? `${count(answer.rows.length)} ${rowsOf ? 'entries' : answer.rows.length === 1 ? 'row' : 'rows'}` : '\u00a0'}</strong> : (
+        {piped ? (
+          <strong class="found">{rowsOf ? counted(rowsOf.length, 'entry', 'entries') : answer && counted(answer.rows.length, 'row')}</strong>
+        ) : (
           <Tabs<View> label="Views of the result" value={view} onPick={(v) => setParams({ view: v === 'rows' ? undefined : v })}
-                      options={[['rows', hist.data ? `${count(hist.data.total)} ${hist.data.total === 1 ? 'entry' : 'entries'}` : 'Entries'], ['patterns', 'Patterns']]} />
+                      options={[['rows', hist.data ? counted(hist.data.total, 'entry', 'entries') : 'Entries'],
+                        ['patterns', 'Patterns']]} />
         )}
         <Spent answer={answer} />
         <span class="fill" />
@@ -91,20 +94,23 @@ export function Explore() {
         {listed && (
           <span class="joined" role="group" aria-label="Lines">
             <button type="button" aria-pressed={wrap.value === 'on'} title="Wrap lines (w)" onClick={flip(wrap)}>Wrap</button>
-            <button type="button" aria-pressed={density.value === 'compact'} title="Lines closer together (d)" onClick={space}>Compact</button>
+            <button type="button" aria-pressed={density.value === 'compact'} title="Lines closer together (d)"
+                    onClick={space}>Compact</button>
           </span>
         )}
         <button type="button" aria-pressed={facetsOpen.value === 'yes'} title="Fields (f)" onClick={fieldsOnOff}>Fields</button>
         <button type="button" title="Save this view" onClick={() => void saveView()}>Save</button>
-        <Export q={text} rows={piped ? (answer?.truncated ? undefined : answer?.rows.length) : hist.data?.total} from={from.value} to={to.value} />
+        <Export q={text} rows={!piped ? hist.data?.total : answer?.truncated ? undefined : answer?.rows.length}
+                from={from.value} to={to.value} />
       </div>
       <div class={`below ${facetsOpen.value === 'yes' ? 'with-facets' : ''}`}>
         {facetsOpen.value === 'yes' && (
           <Facets all={all} onColumn={onColumn} columns={columns.map((c) => c.name)} total={hist.data?.total ?? 0} {...shared} />
         )}
         {table.error && !error ? <Problem error={table.error} />
-          : listed ? <Entries key={stamp + oldest} q={filter || '*'} rows={rowsOf} total={rowsOf?.length ?? hist.data?.total ?? 0} warned={rowsOf && answer}
-                              loading={hist.loading || table.loading} error={error} columns={columns} oldest={oldest} {...actions} />
+          : listed ? <Entries key={stamp + oldest} q={filter || '*'} rows={rowsOf} total={rowsOf?.length ?? hist.data?.total ?? 0}
+                              warned={rowsOf && answer} loading={hist.loading || table.loading} error={error} columns={columns}
+                              oldest={oldest} {...actions} />
             : error && error.position >= 0 ? <Examples /> : !answer ? <div class="rows" />
               : piped ? <Result q={text} data={answer} />
                 : <Patterns q={text} filter={filter} data={answer} hist={hist.data} />}
@@ -125,23 +131,31 @@ function Entries({ q: text, rows, total, warned, loading, error, columns, oldest
   onColumn: (name: string) => void; stats: (name: string) => preact.ComponentChildren;
 }) {
   const [, redraw] = useState(0);
-  const pages = useMemo(() => new Pages(text, { ...range.value, end: range.value.end ?? iso(now.value + 1), order: oldest ? 'asc' : undefined },
-    () => redraw((x) => x + 1), rows), [rows]);
+  const pages = useMemo(() => {
+    const until = range.value.end ?? iso(now.value + 1); /* what comes later would move the rows */
+    return new Pages(text, { ...range.value, end: until, order: oldest ? 'asc' : undefined }, () => redraw((x) => x + 1), rows);
+  }, [rows]);
   useEffect(() => () => pages.close(), [pages]);
   const marked = useMemo(() => sought(text), [text]);
-  const opened = Number(route.value.params.open ?? -1);
-  const open = (i: number) => setParams({ open: i < 0 ? undefined : String(i) }, true);
-  const [at, setAt] = useState(opened);
+  const opened = route.value.params.open, place = opened ? pages.find(opened) : -1;
+  const open = (row: Row | undefined) => setParams({ open: row && String(row.id) }, true);
+  const [chosen, setAt] = useState(-1), at = place >= 0 ? place : chosen;
+  /* by its id: it is the same one when others came since, also where it is no longer among the first */
+  const alone = useLoad(opened && place < 0 ? `entry ${opened}` : 'none', (s) =>
+    opened && place < 0 ? get<Row>(`/api/v1/entries/${encodeURIComponent(opened)}`, {}, s) : Promise.resolve(undefined));
+  const row = !opened ? undefined : place >= 0 ? pages.get(place) : alone.data?.id === opened ? alone.data : undefined;
   const step = (by: number) => {
     const to = Math.max(0, Math.min(Math.min(total, pages.ended) - 1, at + by));
     setAt(to);
-    if (opened >= 0) open(to);
+    if (opened && pages.get(to)) open(pages.get(to));
   };
-  const row = opened >= 0 ? pages.get(opened) : undefined;
   useKeys({
     j: () => step(1), k: () => step(-1),
-    Enter: () => { if (at >= 0) open(at); },
-    Escape: () => open(-1),
+    Enter: () => { if (pages.get(at)) open(pages.get(at)); },
+    Escape: () => {
+      setAt(at);
+      open(undefined);
+    },
     c: () => { const here = row ?? pages.get(at); if (here) copyRow(here); },
   });
   if (error) return error.position >= 0 ? <Examples /> : <div class="rows" />;
@@ -153,9 +167,9 @@ function Entries({ q: text, rows, total, warned, loading, error, columns, oldest
         {pages.error && <Problem error={pages.error} />}
         <Rows pages={pages} total={total} columns={columns} onColumns={onColumns} sought={marked} oldest={oldest}
               onOldest={rows ? undefined : (o) => setParams({ order: o ? 'asc' : undefined, open: undefined })}
-              selected={opened >= 0 ? opened : at} onOpen={(i) => { setAt(i); open(i === opened ? -1 : i); }} />
+              selected={at} onOpen={(i) => { setAt(i); open(i === place ? undefined : pages.get(i)); }} />
       </div>
-      {row && <Detail key={String(row.id)} row={row} sought={marked} onClose={() => open(-1)} onStep={step} actions={{
+      {row && <Detail key={String(row.id)} row={row} sought={marked} onClose={() => open(undefined)} onStep={step} actions={{
         include: (path, value) => onTerm(term(path, value), false),
         exclude: (path, value) => onTerm(term(path, value), true),
         column: onColumn, stats,
@@ -176,7 +190,9 @@ function Examples() {
     <Empty title="Queries look like this">
       <ul class="examples">
         {EXAMPLES.map(([text, what]) => (
-          <li key={text}><button type="button" class="link mono" onClick={() => setParams({ q: text })}>{text}</button> <span class="dim">{what}</span></li>
+          <li key={text}>
+            <button type="button" class="link mono" onClick={() => setParams({ q: text })}>{text}</button> <span class="dim">{what}</span>
+          </li>
         ))}
       </ul>
     </Empty>

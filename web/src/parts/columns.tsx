@@ -101,14 +101,17 @@ function Head({ column: c, i, columns, onColumns, oldest, onOldest, left, onDrag
     <li><button type="button" onClick={() => { menu.close(); run(); }}>{text}{hint && <kbd>{hint}</kbd>}</button></li>
   );
   return (
-    <span role="columnheader" ref={menu.box} draggable class={c.pinned ? 'pinned' : ''} style={left === undefined ? undefined : { left: `${left}px` }}
+    <span role="columnheader" ref={menu.box} draggable class={c.pinned ? 'pinned' : ''}
+          style={left === undefined ? undefined : { left: `${left}px` }}
           aria-sort={time && onOldest ? (oldest ? 'ascending' : 'descending') : undefined}
           onDragStart={(e) => { e.dataTransfer?.setData('text/plain', c.name); onDrag(); }}
           onDragOver={(e) => e.preventDefault()} onDrop={onDrop}>
-      <button type="button" class="title" aria-haspopup="dialog" aria-expanded={menu.open} title="Sort, pin, move, remove" onClick={menu.toggle} onKeyDown={key}>
+      <button type="button" class="title" aria-haspopup="dialog" aria-expanded={menu.open} title="Sort, pin, move, remove"
+              onClick={menu.toggle} onKeyDown={key}>
         <span class="name">{name}</span>{time && onOldest && <span aria-hidden="true"> {oldest ? '↑' : '↓'}</span>}
       </button>
-      <button type="button" class="gone" aria-label={`Take the column ${plain(c.name)} away`} title="Take the column away" tabIndex={-1} onClick={drop}>×</button>
+      <button type="button" class="gone" aria-label={`Take the column ${plain(c.name)} away`} title="Take the column away"
+              tabIndex={-1} onClick={drop}>×</button>
       <span class="grip" role="separator" tabIndex={0} aria-orientation="vertical" aria-label={`Width of ${name}`} aria-valuenow={c.width}
             title="Drag, or press ← and →" onKeyDown={(e) => {
               if (e.shiftKey || (e.key !== 'ArrowLeft' && e.key !== 'ArrowRight')) return;

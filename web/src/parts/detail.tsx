@@ -29,7 +29,9 @@ export function Detail({ row, actions, onClose, onStep, sought }: {
         {onStep && <button type="button" title="The one above (k)" aria-label="The entry above" onClick={() => onStep(-1)}>↑</button>}
         {onStep && <button type="button" title="The one below (j)" aria-label="The entry below" onClick={() => onStep(1)}>↓</button>}
         <button type="button" title="Copy a link" aria-label="Copy a link"
-                onClick={() => void copy(`${location.origin}${location.pathname}${href('entry', id)}`, 'link copied')}><Icon name="link" /></button>
+                onClick={() => void copy(`${location.origin}${location.pathname}${href('entry', id)}`, 'link copied')}>
+          <Icon name="link" />
+        </button>
         <button type="button" title="Copy as JSON (c)" aria-label="Copy as JSON" onClick={() => copyRow(row)}><Icon name="copy" /></button>
         <button type="button" title="Close (Esc)" aria-label="Close" onClick={onClose}>×</button>
       </header>
@@ -104,7 +106,8 @@ export function Context({ row }: { row: Row }) {
     <div class="context">
       <p class="choose">
         {has.length > 1 && (
-          <label>Same <select value={by} aria-label="Around it in the same" onChange={(e) => setBy((e.currentTarget as HTMLSelectElement).value as By)}>
+          <label>Same <select value={by} aria-label="Around it in the same"
+                              onChange={(e) => setBy((e.currentTarget as HTMLSelectElement).value as By)}>
             {has.map((k) => <option key={k} value={k}>{k}</option>)}
           </select></label>
         )}

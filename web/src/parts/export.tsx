@@ -1,5 +1,5 @@
 /** What was found as a file, and the query as a command to go on with elsewhere. */
-import { count } from '../format';
+import { counted } from '../format';
 import { copy, range } from '../state';
 import { useMenu } from './menu';
 
@@ -12,7 +12,8 @@ export function asCurl(q: string, start: string | undefined, end: string | undef
 }
 
 export function asCommand(q: string, start: string | undefined, end: string | undefined): string {
-  return ['fleetlog search', '--url', location.origin, ...(start ? ['--since', start] : []), ...(end ? ['--until', end] : []), '--', quoted(q)].join(' ');
+  const range = [...(start ? ['--since', start] : []), ...(end ? ['--until', end] : [])];
+  return ['fleetlog search', '--url', location.origin, ...range, '--', quoted(q)].join(' ');
 }
 
 export function Export({ q, rows, from, to }: { q: string; rows: number | undefined; from: string; to: string }) {
@@ -31,7 +32,7 @@ export function Export({ q, rows, from, to }: { q: string; rows: number | undefi
       <button type="button" aria-haspopup="dialog" aria-expanded={menu.open} onClick={menu.toggle}>Export ▾</button>
       {menu.open && (
         <ul class="menu list" role="dialog" aria-label="Export" ref={menu.list}>
-          <li class="dim">{rows === undefined ? 'All rows' : `${count(rows)} ${rows === 1 ? 'row' : 'rows'}`}, as a file</li>
+          <li class="dim">{rows === undefined ? 'All rows' : counted(rows, 'row')}, as a file</li>
           <li><a href={link('ndjson')} download="fleetlog.ndjson" onClick={menu.close}>NDJSON</a></li>
           <li><a href={link('csv')} download="fleetlog.csv" onClick={menu.close}>CSV</a></li>
           <li class="dim">The query, for a terminal</li>

@@ -3,7 +3,7 @@
  *  what the query says about the field itself, so that another one can be taken. */
 import { useState } from 'preact/hooks';
 import { type Field, type Json, type Range, fields, query, values } from '../api';
-import { count, duration, money, plain, short } from '../format';
+import { count, counted, duration, money, plain, short } from '../format';
 import { useLoad } from '../hooks';
 import { bounds, filterOf, filterWithout, hasTerm, only, term, toggle, withBounds } from '../query';
 import { facetsOpen } from '../state';
@@ -26,7 +26,8 @@ function groupOf(f: Field): Group {
 export function useFields(q: string, range: Range, stamp: string): Field[] | undefined {
   const { data } = useLoad('fields' + stamp, (s) => fields(filterOf(q), range, s));
   const place = (f: Field) => GROUPS.indexOf(groupOf(f)) * 100 + COMMON.indexOf(f.name);
-  return data?.fields.map((f) => ({ ...f, name: f.query ?? f.name })).filter((f) => !NEVER.has(f.name)).sort((a, b) => place(a) - place(b) || b.entries - a.entries);
+  return data?.fields.map((f) => ({ ...f, name: f.query ?? f.name })).filter((f) => !NEVER.has(f.name))
+    .sort((a, b) => place(a) - place(b) || b.entries - a.entries);
 }
 
 interface Shared {
@@ -44,7 +45,8 @@ export function Facets({ all, columns, onColumn, ...shared }: Shared & {
       <div class="finder">
         <input type="search" placeholder="Find a field" aria-label="Find a field" value={find} spellcheck={false}
                onInput={(e) => setFind((e.currentTarget as HTMLInputElement).value)} />
-        <button type="button" class="gone" title="Hide the fields (f)" aria-label="Hide these" onClick={() => { facetsOpen.value = 'no'; }}>×</button>
+        <button type="button" class="gone" title="Hide the fields (f)" aria-label="Hide these"
+                onClick={() => { facetsOpen.value = 'no'; }}>×</button>
       </div>
       {shown?.slice(0, 120).flatMap((f) => {
         const group = groupOf(f), first = group !== before && group !== 'Common';
@@ -68,7 +70,8 @@ function Facet({ field, onColumn, column, ...shared }: Shared & { field: Field; 
   return (
     <section class="facet">
       <h3>
-        <button type="button" aria-expanded={open} title={`${name}: ${count(field.entries)} entries have it`} onClick={() => setOpen(!open)}>
+        <button type="button" aria-expanded={open} title={`${name}: ${count(field.entries)} entries have it`}
+                onClick={() => setOpen(!open)}>
           <span class="fold">{open ? '▾' : '▸'}</span> {name}
         </button>
         {percent > 0 && percent < 99.5 && <span class="dim" title="Share of the entries that have it">{share(percent / 100)}</span>}
@@ -109,7 +112,8 @@ export function FacetValues({ name, q, range, stamp, onQuery, few = FEW, most: d
               <span class="share">{share(part)}</span>
             </button>
             <span class="acts">
-              <button type="button" title={on ? 'Not only these' : 'Only these'} aria-label={`Only ${label}`} onClick={() => onQuery(only(q, name, t))}>{on ? '×' : '+'}</button>
+              <button type="button" title={on ? 'Not only these' : 'Only these'} aria-label={`Only ${label}`}
+                      onClick={() => onQuery(only(q, name, t))}>{on ? '×' : '+'}</button>
               <button type="button" title={out ? 'With these again' : 'Without these (Alt+click)'} aria-label={`Without ${label}`}
                       onClick={() => onQuery(toggle(q, t, true))}>{out ? '×' : '−'}</button>
             </span>
@@ -118,7 +122,7 @@ export function FacetValues({ name, q, range, stamp, onQuery, few = FEW, most: d
       })}
       {!data.values.length && <li class="dim">No values here.</li>}
       {rest > 0 && most < 200 && (
-        <li><button type="button" class="more" onClick={() => setMost(Math.min(200, most * 4))}>{count(rest)} more {rest === 1 ? 'value' : 'values'}</button></li>
+        <li><button type="button" class="more" onClick={() => setMost(Math.min(200, most * 4))}>{counted(rest, 'more value')}</button></li>
       )}
       {rest > 0 && most >= 200 && <li class="dim">{count(rest)} more: narrow the query</li>}
       {most > few && <li><button type="button" class="more" onClick={() => setMost(few)}>Fewer</button></li>}
@@ -135,7 +139,8 @@ export function unit(name: string): (n: number) => string {
 function Between({ name, q, range, stamp, onQuery }: Shared & { name: string }) {
   const rest = filterOf(withBounds(q, name, '', ''));
   const { data } = useLoad(`between ${name} ${stamp}`, (s) =>
-    query(`${rest || '*'} | stats min(${name}) as lo, p50(${name}) as mid, p95(${name}) as high, p99(${name}) as top, max(${name}) as hi`, range, s));
+    query(`${rest || '*'} | stats ${[['min', 'lo'], ['p50', 'mid'], ['p95', 'high'], ['p99', 'top'], ['max', 'hi']]
+      .map(([f, as]) => `${f}(${name}) as ${as}`).join(', ')}`, range, s));
   const at = data?.rows[0], figure = (k: string) => (typeof at?.[k] === 'number' ? at[k] as number : undefined);
   const [least, most] = bounds(q, name), show = unit(name);
   const apply = (e: Event) => {
@@ -155,7 +160,10 @@ function Between({ name, q, range, stamp, onQuery }: Shared & { name: string }) 
       <form onSubmit={apply}>
         {input('least', least, figure('lo'), 'At least')}<span class="dim">to</span>{input('most', most, figure('hi'), 'At most')}
         <button type="submit" class="unseen">Apply</button>
-        {(least || most) && <button type="button" class="gone" title="Any value" aria-label={`Any ${plain(name)}`} onClick={() => onQuery(withBounds(q, name, '', ''))}>×</button>}
+        {(least || most) && (
+          <button type="button" class="gone" title="Any value" aria-label={`Any ${plain(name)}`}
+                  onClick={() => onQuery(withBounds(q, name, '', ''))}>×</button>
+        )}
       </form>
       <p>
         {([['mid', 'p50'], ['high', 'p95'], ['top', 'p99']] as const).map(([k, label]) => {

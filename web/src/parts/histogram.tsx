@@ -63,7 +63,8 @@ export function Histogram({ data, q, onRange, onWiden, onTerm, onFit, height = 1
   const buckets = data?.buckets ?? [], step = data?.step_ms ?? 1;
   /* what of the first and the last bucket lies outside of the range is not there, and is not shown as if it were */
   const start = data ? Math.max(Date.parse(data.start), Date.parse(buckets[0]?.time ?? data.start)) : 0;
-  const end = data ? Math.max(start + 1, Math.min(Date.parse(data.end), Date.parse(buckets[buckets.length - 1]?.time ?? data.end) + step)) : 1;
+  const last = data ? Date.parse(buckets[buckets.length - 1]?.time ?? data.end) + step : 1;
+  const end = data ? Math.max(start + 1, Math.min(Date.parse(data.end), last)) : 1;
   const most = Math.max(1, ...buckets.map((b) => b.count)) * 1.04;
   const width = Math.max(1, size.width - LEFT - RIGHT);
   const xOf = (t: number) => LEFT + ((Math.max(start, Math.min(end, t)) - start) / (end - start)) * width;
@@ -147,7 +148,11 @@ export function Histogram({ data, q, onRange, onWiden, onTerm, onFit, height = 1
            onPointerMove={move} onPointerUp={up} onPointerLeave={() => setOver(-1)} onDblClick={onWiden}>
         <canvas ref={canvas} role="img" aria-label={data ? `${count(data.total)} entries over time` : 'entries over time'} />
         {drag && Math.abs(drag[1] - drag[0]) > 4
-          ? <div class="tip span" style={beside(Math.max(...drag), size.width)}>{stretch(tOf(Math.min(...drag)), tOf(Math.max(...drag)))}</div>
+          ? (
+            <div class="tip span" style={beside(Math.max(...drag), size.width)}>
+              {stretch(tOf(Math.min(...drag)), tOf(Math.max(...drag)))}
+            </div>
+          )
           : buckets[over] && <Tip bucket={buckets[over] as Bucket} by={by} series={series} step={step} end={end}
                                   at={beside(xOf(Date.parse((buckets[over] as Bucket).time) + step), size.width)} />}
       </div>
@@ -174,6 +179,13 @@ function stretch(from: number, to: number): string {
   return `${at(from)} – ${at(to)}`;
 }
 
+/** A round width of a bucket: "15 s". */
+function width(step: number): string {
+  const [unit, size] = ([['d', 86400e3], ['h', 3600e3], ['min', 60e3], ['s', 1e3], ['ms', 1]] as const)
+    .find(([, n]) => step >= n) as [string, number];
+  return `${step / size} ${unit}`;
+}
+
 function Tip({ bucket, by, series, step, end, at }: {
   bucket: Bucket; by: string; series: [string, number][]; step: number; end: number; at: Record<string, string>;
 }) {
@@ -181,7 +193,7 @@ function Tip({ bucket, by, series, step, end, at }: {
   return (
     <div class="tip" style={at}>
       <header><span>{moment(from)}{step < 1000 ? `.${String(from % 1000).padStart(3, '0')}` : ''}</span>
-        <span class="dim">{from + step > end ? 'so far' : `+${step < 1000 ? `${step} ms` : step < 60e3 ? `${step / 1000} s` : step < 3600e3 ? `${step / 60e3} min` : step < 86400e3 ? `${step / 3600e3} h` : `${step / 86400e3} d`}`}</span></header>
+        <span class="dim">{from + step > end ? 'so far' : `+${width(step)}`}</span></header>
       {here.slice(0, 8).map(([s]) => (
         <div key={s}><Dot by={by} name={s} /> <span class="what">{seriesName(s)}</span> <em>{count(of(bucket, s, series))}</em></div>
       ))}
@@ -206,7 +218,8 @@ function Legend({ by, series, q, onTerm }: {
             <button type="button" class="pick" aria-pressed={here.includes(t)}
                     title={here.includes(t) ? `All values of ${visible(by)} again` : `Only ${name}. With Alt: without ${name}.`}
                     onClick={(e) => onTerm(t, e.altKey)}>{inside}</button>
-            <button type="button" class="not" title={`Without ${name}`} aria-label={`Without ${name}`} onClick={() => onTerm(t, true)}>−</button>
+            <button type="button" class="not" title={`Without ${name}`} aria-label={`Without ${name}`}
+                    onClick={() => onTerm(t, true)}>−</button>
           </span>
         );
       })}

@@ -75,7 +75,9 @@ function Branch({ name, value, path, actions, array, listed }:
                     onClick={() => setStats(!stats)}><Icon name="stats" /></button>
           )}
           <button type="button" title="Copy" aria-label={`Copy ${label}`}
-                  onClick={() => void copy(typeof value === 'string' ? value : JSON.stringify(value, null, 2))}><Icon name="copy" /></button>
+                  onClick={() => void copy(typeof value === 'string' ? value : JSON.stringify(value, null, 2))}>
+            <Icon name="copy" />
+          </button>
         </span>
       </span>
       {stats && <div class="facet stats">{actions.stats?.(at)}</div>}

@@ -117,7 +117,8 @@ export function QueryBar({ value, error, busy, onRun }:
       <div class="query">
         <pre aria-hidden="true">{coloured(text, bad)}{'\n'}</pre>
         <textarea ref={box} id="q" rows={1} value={text} spellcheck={false} autocomplete="off" autocapitalize="off"
-                  aria-label="Query" placeholder='Search: words, "a phrase", level:error, agent:coder, duration_ms>2s … then | stats count() by agent'
+                  aria-label="Query"
+                  placeholder='Search: words, "a phrase", level:error, agent:coder, duration_ms>2s … then | stats count() by agent'
                   role="combobox" aria-autocomplete="list" aria-expanded={!!list} aria-controls="completions"
                   aria-activedescendant={list ? `c${at}` : undefined}
                   onInput={changed} onKeyDown={key} onBlur={() => setTimeout(() => setList(null), 150)} />

@@ -36,7 +36,8 @@ export function Result({ q, data }: { q: string; data: Answer }) {
       <Warnings data={data} />
       {chart && chartShown(chart.usual) && (
         <div class={`above ${chart.kind}`}>
-          {chart.kind === 'time' ? <Chart columns={columns} rows={data.rows} bars={/\btimeline\b|count\(/.test(pipesOf(q))} label="The result over time" />
+          {chart.kind === 'time'
+            ? <Chart columns={columns} rows={data.rows} bars={/\btimeline\b|count\(/.test(pipesOf(q))} label="The result over time" />
             : <Bars columns={columns} rows={data.rows} label="The result as bars" />}
         </div>
       )}
@@ -47,8 +48,10 @@ export function Result({ q, data }: { q: string; data: Answer }) {
 
 /** Times as the charts show them: of this place. */
 function timesOf(columns: string[], rows: Row[]) {
-  const time = columns.filter((c) => rows.every((r) => r[c] == null || /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d/.test(String(r[c]))) && rows.some((r) => r[c] != null));
-  return Object.fromEntries(time.map((c) => [c, (v: Json | undefined) => (v == null ? '' : <time title={String(v)}>{moment(Date.parse(String(v)))}</time>)]));
+  const some = (c: string) => rows.map((r) => r[c]).filter((v) => v !== null && v !== undefined);
+  const time = columns.filter((c) => some(c).length && some(c).every((v) => /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d/.test(String(v))));
+  const show = (v: Json | undefined) => (v ? <time title={String(v)}>{moment(Date.parse(String(v)))}</time> : '');
+  return Object.fromEntries(time.map((c) => [c, show]));
 }
 
 export function Warnings({ data }: { data: Answer }) {
@@ -72,7 +75,8 @@ export function Spent({ answer }: { answer: Answer | undefined }) {
   const c = answer.cost;
   return (
     <span class="dim small" title={`${count(c.rows_scanned)} rows looked at, ${c.blocks_pruned} of ${c.blocks_total} blocks ruled out`}>
-      {duration(answer.elapsed_ms)}{c.bytes_read ? ` · ${bytes(c.bytes_read)} read` : ''}{answer.truncated ? ' · cut, add a limit for more' : ''}
+      {duration(answer.elapsed_ms)}{c.bytes_read ? ` · ${bytes(c.bytes_read)} read` : ''}
+      {answer.truncated ? ' · cut, add a limit for more' : ''}
       {answer.incomplete ? ' · incomplete' : ''}
     </span>
   );
@@ -89,17 +93,25 @@ export function Patterns({ q, filter, data, hist }: {
   const most = Math.max(...data.rows.map((r) => Number(r.share)));
   const show: Record<string, (v: Json | undefined, row: Row) => preact.ComponentChildren> = {
     share: (v) => (
-      <span class="part"><span class="track"><span style={{ width: `${(Number(v) / most) * 100}%` }} /></span>{Number(v).toFixed(1)} %</span>
+      <span class="part">
+        <span class="track"><span style={{ width: `${(Number(v) / most) * 100}%` }} /></span>{Number(v).toFixed(1)} %
+      </span>
     ),
-    'over time': (_, row) => (hist && hist.total <= SPARKS_UP_TO ? <Trend filter={filter} pattern={String(row.pattern)} hist={hist} /> : ''),
-    pattern: (v) => <span class="pattern" title={String(v)}>{String(v).split(/(<[a-z0-9_]+>)/).map((part, i) => (i % 2 ? <i key={i}>{part}</i> : visible(part)))}</span>,
+    'over time': (_, row) => (hist && hist.total <= SPARKS_UP_TO
+      ? <Trend filter={filter} pattern={String(row.pattern)} hist={hist} /> : ''),
+    pattern: (v) => (
+      <span class="pattern" title={visible(String(v))}>
+        {String(v).split(/(<[a-z0-9_]+>)/).map((part, i) => (i % 2 ? <i key={i}>{part}</i> : visible(part)))}
+      </span>
+    ),
     levels: (v) => <Levels levels={(v ?? {}) as Record<string, number>} />,
     last: (v) => <time title={String(v)}>{ago(String(v))}</time>,
   };
   return (
     <div class="tabular patterns">
       <Warnings data={data} />
-      <Table columns={['count', 'share', 'over time', 'levels', 'pattern', 'last']} rows={data.rows} label="Patterns" show={show} wide="pattern" minor={['over time', 'levels', 'last']}
+      <Table columns={['count', 'share', 'over time', 'levels', 'pattern', 'last']} rows={data.rows} label="Patterns" show={show}
+             wide="pattern" minor={['over time', 'levels', 'last']}
              onRow={(r) => setParams({ q: toggle(q, patternTerm(String(r.pattern))), view: undefined, open: undefined })} />
     </div>
   );

@@ -32,6 +32,15 @@ export class Pages {
     return this.pages.get(Math.floor(i / PAGE))?.[i % PAGE];
   }
 
+  /** Where the entry is among those that are there, or -1. */
+  find(id: string): number {
+    for (const [p, rows] of this.pages) {
+      const i = rows.findIndex((r) => r.id === id);
+      if (i >= 0) return p * PAGE + i;
+    }
+    return -1;
+  }
+
   want(from: number, to: number): void {
     const first = Math.floor(from / PAGE), last = Math.floor(Math.max(from, to - 1) / PAGE);
     for (const [p, control] of this.asked)
@@ -97,6 +106,8 @@ export function summary(row: Row, wrapped = false): string {
   return [[row.event ?? row.operation, row.tool, row.status].map(plain).filter(Boolean).join(' · '), plain(essence(inputOf(row))).slice(0, 300),
     output !== null && '→ ' + plain(output).slice(0, 300)].filter(Boolean).join('  ');
 }
+
+const CELLS: Record<string, string> = { message: 'c-message', timestamp: 'c-time' };
 
 /** A text with what was searched for marked in it. */
 export function Marked({ text, sought }: { text: string; sought: RegExp | undefined }) {
@@ -168,11 +179,13 @@ export function Rows({ pages, total, columns, onColumns, selected, onOpen, sough
           const y = scale === 1 ? heights.top(i) : top + (i * height - top * scale);
           return (
             <div key={i} role="row" aria-rowindex={i + 1} aria-selected={i === selected}
-                 class={`row ${row ? String(row.level) : 'loading'} ${i === selected ? 'on' : ''} ${wrapped ? 'wrap' : ''} ${alike ? '' : 'own'}`}
-                 style={{ transform: `translateY(${y}px)`, height: alike || !row ? `${height}px` : undefined, gridTemplateColumns: grid.template }}
+                 class={`row ${row ? String(row.level) : 'loading'} ${i === selected ? 'on' : ''} ${wrapped ? 'wrap' : ''}${alike ? '' : ' own'}`}
+                 style={{
+                   transform: `translateY(${y}px)`, height: alike || !row ? `${height}px` : undefined, gridTemplateColumns: grid.template,
+                 }}
                  onClick={() => { if (!getSelection()?.toString()) onOpen(i); /* else a text is being selected */ }}>
               {columns.map((c, k) => (
-                <span key={c.name} role="gridcell" class={`c-${c.name === 'message' ? 'message' : c.name === 'timestamp' ? 'time' : 'x'} ${c.pinned ? 'pinned' : ''}`}
+                <span key={c.name} role="gridcell" class={`${own(CELLS, c.name) ?? 'c-x'} ${c.pinned ? 'pinned' : ''}`}
                       style={c.pinned ? { left: `${leftOf(columns, k, withDay)}px` } : undefined}>
                   {row ? <Cell row={row} name={c.name} withDay={withDay} wrapped={wrapped} sought={sought} /> : ''}
                 </span>
@@ -195,11 +208,14 @@ export function copyRow(row: Row): void {
   void copy(JSON.stringify(row, null, 2), 'entry copied as JSON');
 }
 
-function Cell({ row, name, withDay, wrapped, sought }: { row: Row; name: string; withDay: boolean; wrapped: boolean; sought: RegExp | undefined }) {
+function Cell({ row, name, withDay, wrapped, sought }: {
+  row: Row; name: string; withDay: boolean; wrapped: boolean; sought: RegExp | undefined;
+}) {
   if (name === 'timestamp') return <time title={String(row.timestamp)}>{clock(String(row.timestamp), withDay)}</time>;
   if (name === 'level') return <Level level={String(row.level)} />;
   if (name === 'message') return <Marked text={summary(row, wrapped)} sought={sought} />;
   const v = cell(row, name);
-  if (typeof v === 'string') return <Marked text={plain(v.slice(0, SHOWN))} sought={['input', 'output'].includes(name) ? sought : undefined} />;
+  const text = name === 'input' || name === 'output';
+  if (typeof v === 'string') return <Marked text={plain(v.slice(0, SHOWN))} sought={text ? sought : undefined} />;
   return <>{plain(v as never)}</>;
 }
