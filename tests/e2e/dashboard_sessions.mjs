@@ -228,6 +228,7 @@ try {
     await row('Which flights').click();
     await page.locator('.said.user', { hasText: 'Which flights are there?' }).waitFor();
     await page.locator('.toolcall.bad', { hasText: 'sold out' }).waitFor();
+    assert.ok(await page.locator('.strip').isHidden());
     await page.getByRole('tab', { name: 'Waterfall' }).click();
     await page.locator('.span').nth(3).waitFor();
     await until(async () => (await bar(1)).width > 20, 'a bar');
@@ -431,6 +432,8 @@ try {
     await becomes(async () => await page.locator('.turn.on .inout').count(), 0);
     await page.keyboard.press('j');
     await page.locator('.turn.on .aside', { hasText: 'still here' }).waitFor();
+    await page.reload(); /* the address says which turn it was */
+    await page.locator('.turn.on .aside', { hasText: 'still here' }).waitFor();
   });
   await check('a long session: the strip shows all of it and leads into it, the rest comes with scrolling', async () => {
     const t = Date.now() - 3000e3;
@@ -442,6 +445,8 @@ try {
     await page.locator('.said').first().waitFor();
     assert.ok(await page.locator('.turn').count() < 300);
     const strip = await page.locator('.strip').boundingBox();
+    await until(async () => await page.locator('.strip canvas').evaluate((c) => c.getContext('2d').getImageData(0, 0, c.width,
+      c.height).data.some((x) => x)), 'something in the strip');
     await page.mouse.click(strip.x + strip.width * (500.5 / 600), strip.y + 20);
     await until(async () => await page.locator('.said',
       { hasText: /line 500$/ }).evaluate((e) => { const r = e.getBoundingClientRect(); return r.top > 0 && r.bottom < innerHeight; }),
@@ -490,8 +495,24 @@ try {
     await page.getByRole('button', { name: 'Swap' }).click();
     await becomes(async () => [where(page), params(page).with], ['sessions/trial-2', 'trial-1']);
   });
+  await check('two runs whose agents worked at the same time are compared agent by agent', async () => {
+    const t = Date.now() - 15e3, agents = ['left hand', 'right hand'];
+    for (const [n, id] of ['pair-1', 'pair-2'].entries()) {
+      const one = (i, span, agent, more) => ({ session_id: id, trace_id: `t-${id}`, span_id: `${id}${span}`, agent,
+        parent_id: span ? `${id}0` : undefined, timestamp: new Date(t + i * 100).toISOString(), ...more });
+      const steps = agents.map((agent, k) => [0, 1, 2].map((i) => (at_) => one(at_, k + 1, agent,
+        { event: `step ${i}`, message: `${agent} ${i}` })));
+      const order = n ? [0, 0, 0, 1, 1, 1] : [0, 1, 0, 1, 0, 1], taken = [0, 0];
+      await put(one(0, 0, 'body', { kind: 'span_start', operation: 'work', message: 'clap' }),
+        ...agents.map((agent, k) => one(1 + k, k + 1, agent, { kind: 'span_start', operation: agent, message: 'move' })),
+        ...order.map((k, i) => steps[k][taken[k]++](3 + i)));
+    }
+    await at(page, 'sessions/pair-1', { with: 'pair-2' });
+    await becomes(async () => await page.locator('.pair').evaluateAll((all) => all.map((e) => e.className.slice(5))),
+      Array(9).fill('same'));
+  });
   await check('no error of a script, nothing that the policy refused', async () => assert.deepEqual(wrong, []));
 } finally {
   await browser.close();
 }
-done(43);
+done(44);

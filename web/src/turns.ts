@@ -38,7 +38,8 @@ export function wordsOf(t: Turn): string {
   return [t.who, t.text, t.kind === 'note' ? t.event : ''].join('\n');
 }
 
-export const inputOf = (t: Call): Json | undefined => given(t.call) ?? given(t.result) ?? (saysNothing(t.call, t.name) ? undefined : t.call?.message);
+export const inputOf = (t: Call): Json | undefined => given(t.call) ?? given(t.result) ?? (saysNothing(t.call, t.name) ? undefined
+  : t.call?.message);
 export const outputOf = (t: Call): Json | undefined => got(t.result) ?? (t.result ? t.result.message : undefined);
 
 /** "calls grep" beside a tool that is called grep. */
@@ -73,9 +74,9 @@ export function turns(rows: Row[], lineage: Row[] = []): Turn[] {
   for (const r of rows) if (r.span_id) agents.set(String(r.span_id), String(r.agent ?? ''));
   const several = new Set(rows.map((r) => r.trace_id).filter(Boolean)).size > 1;
   for (const row of rows) {
-    const before = out.length, event = String(row.event ?? ''), attributes = (row.attributes ?? {}) as Row,
-      operation = String(row.operation ?? '');
-    const role = String(row.role ?? attributes.role ?? ''), at = Date.parse(String(row.timestamp));
+    const before = out.length, event = String(row.event ?? ''), operation = String(row.operation ?? '');
+    const attributes = (row.attributes ?? {}) as Row, role = String(row.role ?? attributes.role ?? ''),
+      at = Date.parse(String(row.timestamp));
     const ms = typeof row.duration_ms === 'number' ? row.duration_ms : 0;
     const base = { key: String(row.id ?? out.length), row, at, end: at + (row.kind === 'span' ? ms : 0), who: String(row.agent ?? ''),
       depth: depth(row) };
@@ -118,9 +119,9 @@ export function turns(rows: Row[], lineage: Row[] = []): Turn[] {
       const way = row.kind === 'span_start' ? 'start' : row.kind === 'span_end' ? 'return' : 'run';
       const by = agents.get(String(row.parent_id ?? '')) ?? '', top = base.depth === 0 || by === base.who;
       const known = [...out.slice(-4)].some((t) => t.kind === 'said' && squash(t.text).endsWith(squash(words)));
+      const what = known ? '' : words || (way === 'run' ? operation : '');
       if (!(way === 'start' && top && (known || !words)))
-        out.push({ ...base, kind: 'hand', way, text: known ? '' : words || (way === 'run' ? operation : ''), bad: failed(row), by: top ? ''
-          : by });
+        out.push({ ...base, kind: 'hand', way, text: what, bad: failed(row), by: top ? '' : by });
     } else {
       const last = out[out.length - 1];
       if (last?.kind === 'note' && last.event === event && last.who === base.who && last.text === words) {
@@ -151,9 +152,26 @@ const sort = (t: Turn): string => (t.kind === 'call' ? `call ${t.name}` : t.kind
   ? `said ${t.role} ${t.role === 'agent' ? t.who : ''}`
   : t.kind === 'hand' ? `hand ${t.way} ${t.who}` : `note ${t.event} ${t.event ? '' : squash(t.text)}`);
 
+/** Agents that worked at the same time, one run after the other: how their steps fell between each other is chance. */
+function untangled(all: Turn[]): Turn[] {
+  const open = new Map<string, number>(), run = new Map<Turn, number>();
+  let runs = 0, from = 0;
+  for (const t of all) {
+    if (t.kind === 'hand' && t.way === 'start' && t.by) open.set(t.who, ++runs);
+    run.set(t, t.depth ? open.get(t.who) ?? 0 : 0);
+  }
+  const out: Turn[] = [];
+  for (let i = 0; i <= all.length; i++) {
+    if (all[i]?.depth) continue;
+    out.push(...all.slice(from, i).sort((a, b) => (run.get(a) as number) - (run.get(b) as number)), ...all.slice(i, i + 1));
+    from = i + 1;
+  }
+  return out;
+}
+
 /** The longest common sequence of steps, those with the same text or input first. */
 export function align(left: Turn[], right: Turn[]): Pair[] {
-  const a = left.slice(0, MOST), b = right.slice(0, MOST), w = b.length + 1;
+  const a = untangled(left).slice(0, MOST), b = untangled(right).slice(0, MOST), w = b.length + 1;
   const as = a.map(sort), bs = b.map(sort), ad = a.map(digest), bd = b.map(digest);
   const worth = (i: number, j: number) => (as[i] !== bs[j] ? 0 : ad[i] === bd[j] ? 3 : 2);
   const best = new Uint16Array((a.length + 1) * w);

@@ -3,7 +3,7 @@
 import { useState } from 'preact/hooks';
 import type { Json } from '../api';
 import { count, visible } from '../format';
-import { JsonTree } from './jsontree';
+import { JsonTree, parsed } from './jsontree';
 
 const LONG = 3000;
 const LONGEST = 40000;
@@ -39,22 +39,14 @@ export function Text({ text, find = '' }: { text: string; find?: string }) {
   );
 }
 
-/** JSON that came as a text is JSON all the same. */
-export function parsed(value: Json | undefined): Json | undefined {
-  if (typeof value !== 'string' || !/^\s*[[{]/.test(value)) return value;
-  try {
-    return JSON.parse(value) as Json;
-  } catch {
-    return value;
-  }
-}
+const json = (value: Json | undefined): Json | undefined => (typeof value === 'string' ? parsed(value) ?? value : value);
 
 const DIFF = /^(@@ |diff --git |--- |\+\+\+ )/m;
 
 export function Value({ value, find = '' }: { value: Json | undefined; find?: string }) {
   const [raw, setRaw] = useState(false), [whole, setWhole] = useState(false);
   if (value === undefined || value === null || value === '') return <span class="dim">nothing</span>;
-  const v = parsed(value);
+  const v = json(value);
   if (v !== null && typeof v === 'object' && !raw && !find) {
     return (
       <>
@@ -80,7 +72,7 @@ const ESSENTIAL = ['command', 'cmd', 'query', 'sql', 'file_path', 'path', 'patte
 
 /** The argument a call is known by. */
 export function essence(value: Json | undefined): string {
-  const v = parsed(value);
+  const v = json(value);
   if (v === null || v === undefined) return '';
   if (typeof v !== 'object') return String(v);
   if (Array.isArray(v)) return JSON.stringify(v);

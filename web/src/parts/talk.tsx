@@ -6,7 +6,7 @@ import { clock, count, duration, hue, money, plain, short, visible } from '../fo
 import { useKeys, useSize } from '../hooks';
 import { colours } from '../state';
 import { type Call, type Hand, type Note, type Said, type Turn, inputOf, outputOf, turns, wordsOf, wrong } from '../turns';
-import { href } from '../url';
+import { href, route, setParams } from '../url';
 import { Marked, Text, Value, essence } from './said';
 
 const FIRST = 150;
@@ -28,7 +28,12 @@ export function Talk({ rows, lineage = [], lead }: { rows: Row[]; lineage?: Row[
     wanted.current = i;
     setMost((m) => Math.max(m, i + 30));
     setAt(mark ? i : -1);
+    if (mark) setParams({ turn: all[i]?.key }, true);
   };
+  useEffect(() => { /* a link leads to a turn */
+    const i = all.findIndex((t) => t.key === route.value.params.turn);
+    if (at < 0 && i >= 0) seek(i);
+  }, [all.length > 0]);
   useLayoutEffect(() => {
     if (wanted.current < 0) return;
     box.current?.querySelector(`[data-turn="${wanted.current}"]`)?.scrollIntoView({ block: 'center' });
@@ -44,7 +49,10 @@ export function Talk({ rows, lineage = [], lead }: { rows: Row[]; lineage?: Row[
     j: () => seek(Math.min(all.length - 1, at < 0 ? seen(box.current)[0] : at + 1)), k: () => seek(Math.max(0, at - 1)),
     e: () => toward(errors, 1), E: () => toward(errors, -1),
     Enter: () => { if (all[at]) flip((all[at] as Turn).key); },
-    Escape: () => setAt(-1),
+    Escape: () => {
+      setAt(-1);
+      setParams({ turn: undefined }, true);
+    },
   });
   return (
     <>
@@ -144,13 +152,12 @@ function Strip({ all, hits, box, onPick }: {
     b.addEventListener('scroll', place, { passive: true });
     return () => b.removeEventListener('scroll', place);
   }, [all, size.width]);
-  if (all.length < 12) return null;
   const pick = (e: PointerEvent) => {
     const r = (e.currentTarget as HTMLElement).getBoundingClientRect();
     onPick(Math.max(0, Math.min(all.length - 1, Math.floor(((e.clientX - r.left) / r.width) * all.length))));
   };
   return (
-    <div class="strip" ref={ref} aria-hidden="true"
+    <div class="strip" ref={ref} aria-hidden="true" hidden={all.length < 12}
          onPointerDown={(e) => { (e.currentTarget as HTMLElement).setPointerCapture(e.pointerId); pick(e); }}
          onPointerMove={(e) => {
            if (e.buttons) pick(e);
