@@ -314,7 +314,7 @@ try {
     await becomes(async () => await lane('twin').count(), 1);
     await page.getByLabel('lanes by').selectOption('session');
     await becomes(async () => await lane('twin').count(), 2);
-    assert.match((await lane('twin').allInnerTexts()).join(), /morning[^]*evening/);
+    assert.match((await lane('twin').allInnerTexts()).join(), /evening[^]*morning/, 'the latest first');
     await page.getByLabel('lanes by').selectOption('agent');
     await becomes(async () => await lane('twin').count(), 1);
   });

@@ -221,7 +221,8 @@ export class Board {
     this.order = [];
   }
 
-  /** Lanes under those that started them, otherwise as they came: a busy one does not push others away. */
+  /** Lanes under those that started them, otherwise as they came: a busy one does not push others away. Sessions end
+   *  and new ones are what matters: those come first. */
   sorted(): Lane[] {
     if (!this.order.length) {
       const below = new Map<Lane | undefined, Lane[]>();
@@ -232,6 +233,7 @@ export class Board {
           put(l);
         }
       };
+      if (this.by === 'session') below.get(undefined)?.reverse();
       put(undefined);
     }
     return this.order;

@@ -5,13 +5,14 @@ import { ticks } from '../time';
 import type { Board, Lane, Mark } from './board';
 import { hatch } from './waterfall';
 
-export const LOW = 36, HIGH = 60, NAMES = 190, PULSE = 46, AXIS = 18, HEAD = PULSE + AXIS;
+export const LOW = 36, HIGH = 60, PULSE = 46, AXIS = 18, HEAD = PULSE + AXIS;
 const TRACK = 12, EDGE = 13, ARCS = 400;
 
 export interface Scene {
   board: Board;
   lanes: Lane[];
   lane: number; /* px high */
+  names: number; /* px wide, left of it all */
   from: number;
   to: number;
   now: number; /* where running bars end */
@@ -41,7 +42,7 @@ export function paint(c: HTMLCanvasElement, s: Scene): Hit[] {
   }
   const [bg, edge, dim, faint, ink, select, bad, warn] = ['--bg', '--line', '--dim', '--faint', '--ink', '--select', '--level-error', '--level-warn']
     .map((name) => style.getPropertyValue(name).trim()) as [string, string, string, string, string, string, string, string];
-  const LANE = s.lane, tracks = Math.max(1, Math.floor((LANE - EDGE) / TRACK));
+  const LANE = s.lane, NAMES = s.names, tracks = Math.max(1, Math.floor((LANE - EDGE) / TRACK));
   const x = (t: number) => NAMES + ((t - s.from) / (s.to - s.from)) * (s.width - NAMES);
   const light = style.getPropertyValue('--chart-light').trim() || '50%';
   const tone = (agent: string) => `hsl(${hue(agent)} 55% ${light})`;

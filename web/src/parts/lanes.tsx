@@ -6,7 +6,7 @@ import { useKeys, useSize } from '../hooks';
 import { colours } from '../state';
 import type { Board, Lane } from './board';
 import { within } from './board';
-import { HEAD, HIGH, type Hit, LOW, NAMES, paint } from './lanepaint';
+import { HEAD, HIGH, type Hit, LOW, paint } from './lanepaint';
 
 export const SHORTEST = 5e3, LONGEST = 6 * 3600e3;
 const QUIET = 5 * 60e3, FEW = 8;
@@ -34,13 +34,13 @@ export function Lanes({ board, version, view, still, focus, alone, rate, whole, 
   const all = board.sorted(), to = end(), from = to - view.span;
   const chosen = focus ? board.lanes.get(focus) : undefined;
   const family = chosen ? all.filter((l) => (alone ? l === chosen : within(l, chosen))) : all;
-  const asleep = chosen || family.length <= FEW ? [] : family.filter((l) => !l.running && l.last < Math.min(from, to - QUIET));
+  const asleep = chosen || family.length <= FEW ? [] : family.filter((l) => !l.running && l.last < Math.min(from, board.by === 'session' ? to : to - QUIET));
   const lanes = quiet || !asleep.length ? family : family.filter((l) => !asleep.includes(l));
-  const room = whole ? size.height : innerHeight * PART;
+  const NAMES = size.width < 620 ? 118 : 190, room = whole ? size.height : innerHeight * PART;
   const LANE = Math.max(LOW, Math.min(HIGH, Math.floor((room - HEAD) / Math.max(1, lanes.length))));
   const height = HEAD + lanes.length * LANE, seen = Math.max(HEAD, Math.min(size.height, height));
-  const scene = useRef({ lanes, lane: LANE, view, end });
-  scene.current = { lanes, lane: LANE, view, end };
+  const scene = useRef({ lanes, lane: LANE, names: NAMES, view, end });
+  scene.current = { lanes, lane: LANE, names: NAMES, view, end };
 
   useEffect(() => {
     let frame = 0, drawn = -Infinity;
@@ -53,7 +53,7 @@ export function Lanes({ board, version, view, still, focus, alone, rate, whole, 
       const s = scene.current, until = s.end();
       board.settle(Date.now());
       hits.current = paint(c, {
-        board, lanes: s.lanes, lane: s.lane, from: until - s.view.span, to: until, now: Math.min(until, Date.now()), width: size.width,
+        board, lanes: s.lanes, lane: s.lane, names: s.names, from: until - s.view.span, to: until, now: Math.min(until, Date.now()), width: size.width,
         height: Math.max(HEAD, Math.min(size.height, HEAD + s.lanes.length * s.lane)), top: e.scrollTop, pointer: pointer.current.x, selected: pointer.current.selected,
       });
     };
@@ -167,7 +167,7 @@ export function Lanes({ board, version, view, still, focus, alone, rate, whole, 
         <canvas ref={canvas} style={{ height: `${seen}px`, marginBottom: `-${seen}px` }} role="img"
                 aria-label={`${lanes.length} agents, ${duration(view.span)} ${isNaN(view.at) ? 'until now' : `until ${clock(new Date(view.at).toISOString())}`}`} />
         <div class="pulsehead" style={{ width: `${NAMES}px`, height: `${HEAD}px` }}>
-          <b>{count(active)} {active === 1 ? 'agent' : 'agents'}</b> <span class="dim">{count(rate)}/s</span>
+          <b>{count(active)} {board.by === 'session' ? 'lane' : 'agent'}{active === 1 ? '' : 's'}</b> <span class="dim">{count(rate)}/s</span>
           <small>{count(sum(family, 'tools'))} tools · <span class={sum(family, 'errors') ? 'badnumber' : ''}>{count(sum(family, 'errors'))} errors</span></small>
           {asleep.length > 0 && <button type="button" class="link" aria-pressed={quiet} onClick={() => setQuiet(!quiet)}>{quiet ? 'hide' : 'show'} {asleep.length} quiet</button>}
           {board.more > 0 && <span class="dim" title={`No more than ${board.lanes.size} lanes are kept; the ones quiet for longest went`}>{count(board.more)} more</span>}
@@ -177,7 +177,7 @@ export function Lanes({ board, version, view, still, focus, alone, rate, whole, 
             <button type="button" style={{ paddingLeft: `${6 + l.depth * 12}px` }} aria-pressed={focus === l.key} title={about(l, focus === l.key)}
                     onClick={() => onFocus(focus === l.key ? '' : l.key)}>
               <span class="dot" style={{ background: `hsl(${hue(l.agent)} 55% var(--chart-light))` }} />
-              <b>{l.agent}</b> {l.detail && <span class="dim">{l.detail}</span>}
+              <b>{l.agent}</b> {l.detail && l.detail !== l.parent?.detail && <span class="dim">{l.detail}</span>}
               <small>{count(l.count)} · {count(l.tools)} {l.tools === 1 ? 'tool' : 'tools'}{l.errors ? <span class="badnumber"> · {count(l.errors)} err</span> : null}</small>
             </button>
           </div>
