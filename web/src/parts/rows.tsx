@@ -138,8 +138,9 @@ export function Rows({ pages, total, columns, onColumns, selected, onOpen, sough
   const view = Math.max(0, size.height - HEAD);
   const scale = full > TALLEST ? (full - view) / Math.max(1, TALLEST - view) : 1;
   const first = heights.at(top * scale, n);
-  const from = Math.max(0, first - 8), to = Math.min(n, first + Math.ceil(view / height) + 10);
+  const held = Math.ceil(view / height) + 18, from = Math.max(0, first - 8), to = Math.min(n, from + held);
   const [, remeasured] = useState(0);
+  const [over, setOver] = useState(-1); /* only there the buttons are: rows are made by the hundred */
   useEffect(() => { pages.want(from, to); }, [pages, from, to]);
   useEffect(() => {
     const e = box.current;
@@ -178,11 +179,12 @@ export function Rows({ pages, total, columns, onColumns, selected, onOpen, sough
           const row = pages.get(i);
           const y = scale === 1 ? heights.top(i) : top + (i * height - top * scale);
           return (
-            <div key={i} role="row" aria-rowindex={i + 1} aria-selected={i === selected}
+            <div key={i % held} role="row" aria-rowindex={i + 1} aria-selected={i === selected}
                  class={`row ${row ? String(row.level) : 'loading'} ${i === selected ? 'on' : ''} ${wrapped ? 'wrap' : ''}${alike ? '' : ' own'}`}
                  style={{
                    transform: `translateY(${y}px)`, height: alike || !row ? `${height}px` : undefined, gridTemplateColumns: grid.template,
                  }}
+                 onPointerEnter={() => setOver(i)}
                  onClick={() => { if (!getSelection()?.toString()) onOpen(i); /* else a text is being selected */ }}>
               {columns.map((c, k) => (
                 <span key={c.name} role="gridcell" class={`${own(CELLS, c.name) ?? 'c-x'} ${c.pinned ? 'pinned' : ''}`}
@@ -190,7 +192,7 @@ export function Rows({ pages, total, columns, onColumns, selected, onOpen, sough
                   {row ? <Cell row={row} name={c.name} withDay={withDay} wrapped={wrapped} sought={sought} /> : ''}
                 </span>
               ))}
-              {row && (
+              {row && i === over && (
                 <span role="gridcell" class="acts">
                   <button type="button" tabIndex={-1} title="Copy as JSON (c)" aria-label="Copy the entry as JSON"
                           onClick={(e) => { e.stopPropagation(); copyRow(row); }}><Icon name="copy" /></button>
