@@ -202,6 +202,10 @@ try {
     await page.getByRole('button', { name: 'Press gaps together' }).click();
     await becomes(async () => await page.locator('.axis .marks em').allInnerTexts(), ['4m 8s']);
     await page.locator('.marks-legend', { hasText: 'idle time left out' }).waitFor();
+    await page.getByRole('button', { name: 'Log lines' }).click(); /* a log line in a span leaves it at work */
+    await span('a slow test').waitFor();
+    assert.deepEqual(await page.locator('.axis .marks em').allInnerTexts(), ['4m 8s']);
+    await page.getByRole('button', { name: 'Log lines' }).click();
     await page.getByRole('button', { name: 'Press gaps together' }).click();
   });
   await check('Esc closes the span, Enter opens the first one', async () => {

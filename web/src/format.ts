@@ -80,11 +80,13 @@ export function plain(v: Json | undefined): string {
   return visible((typeof v === 'string' ? v : JSON.stringify(v)).replace(/\s*\n\s*/g, ' ⏎ '));
 }
 
-/** A steady hue for a name, none of the reds: those say that something failed. */
+/** A steady hue for a name, none of the reds: those say that something failed. Mixed, so that worker-1 and worker-2
+ *  are told apart; the first number is one that keeps usual names apart. */
 export function hue(name: string): number {
-  let h = 7151;
+  let h = 3787;
   for (const c of name) h = (Math.imul(h, 33) + (c.codePointAt(0) as number)) | 0;
-  return 35 + (h >>> 0) % 270;
+  h = Math.imul(h ^ (h >>> 15), 0x2c1b3c6d);
+  return 35 + ((h ^ (h >>> 13)) >>> 0) % 270;
 }
 
 export const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'critical'] as const;

@@ -12,6 +12,7 @@ export interface Span {
   to: number; /* NaN: not known */
   end: number; /* where its bar ends */
   kids: number; /* rows below it */
+  leaf: boolean; /* no span is below it, though log lines may be */
   logs: { t: number; level: string }[];
 }
 
@@ -23,7 +24,8 @@ export function spansOf(rows: Row[], now: number): Span[] {
   const spans: Span[] = rows.map((row) => {
     const from = Date.parse(String(row.start));
     const ms = typeof row.duration_ms === 'number' ? row.duration_ms : NaN;
-    return { row, depth: Number(row.depth ?? 0), from, to: from + ms, end: from + (isNaN(ms) ? 0 : ms), kids: 0, logs: [] };
+    return { row, depth: Number(row.depth ?? 0), from, to: from + ms, end: from + (isNaN(ms) ? 0 : ms), kids: 0, leaf: !pointed(row),
+      logs: [] };
   });
   const last = spans.reduce((m, s) => Math.max(m, s.from, s.end), 0);
   for (const s of spans)
@@ -31,7 +33,10 @@ export function spansOf(rows: Row[], now: number): Span[] {
   const open: Span[] = [];
   for (const s of spans) {
     while (open.length && (open[open.length - 1] as Span).depth >= s.depth) open.pop();
-    for (const o of open) o.kids++;
+    for (const o of open) {
+      o.kids++;
+      if (!pointed(s.row)) o.leaf = false;
+    }
     if (s.row.state === 'log') open[open.length - 1]?.logs.push({ t: s.from, level: String(s.row.level) });
     open.push(s);
   }
@@ -66,7 +71,7 @@ const CUT = 0.04; /* what is left of a gap, of all that is busy */
 export function scaleOf(spans: Span[], from: number, to: number, pressed: boolean): Scale {
   const all = Math.max(1e-6, to - from), gaps: [number, number][] = [];
   if (!pressed) return { place: (t) => (t - from) / all, time: (p) => from + p * all, gaps };
-  const edges = spans.filter((s) => s.kids === 0).map((s): [number, number] => [s.from, Math.max(s.end, s.from)]).sort((a,
+  const edges = spans.filter((s) => s.leaf || pointed(s.row)).map((s): [number, number] => [s.from, Math.max(s.end, s.from)]).sort((a,
     b) => a[0] - b[0]);
   let reached = from;
   for (const [a, b] of edges) {

@@ -277,8 +277,9 @@ function Handed({ t }: { t: Hand }) {
       {t.way === 'start' ? <>{t.by ? <><b style={{ '--hue': hue(t.by) }}>{plain(t.by)}</b> started {who}</> : <>{who} began</>}</>
         : t.way === 'return' ? <>{who} {t.bad ? 'failed' : t.by ? <>returned to <b style={{ '--hue': hue(t.by) }}>{plain(t.by)}</b></>
           : 'finished'}</> : who}
-      {ms > 0 && <span class="dim"> after {duration(ms)}</span>}
+      {ms > 0 && t.way !== 'run' && <span class="dim"> after {duration(ms)}</span>}
       {t.text && <span class="dim">: {plain(t.text.slice(0, 300))}</span>}
+      {ms > 0 && t.way === 'run' && <span class="dim"> · {duration(ms)}</span>}
     </p>
   );
 }

@@ -284,7 +284,7 @@ function Legend({ spans, gaps, zoomed, onAll }: { spans: Span[]; gaps: boolean; 
       {gaps && <span><i class="k gap" /> idle time left out</span>}
       <span class="fill" />
       {zoomed ? <button type="button" class="link" onClick={onAll}>Show all (0)</button>
-        : <span class="hint">drag above the bars to zoom</span>}
+        : <span>drag above the bars to zoom</span>}
     </div>
   );
 }
