@@ -410,6 +410,14 @@ try {
     assert.equal(await page.locator('.said', { hasText: 'Look into it' }).count(), 1);
     assert.match(await page.locator('.aside', { hasText: 'rate_limit' }).innerText(), /×2/);
   });
+  await check('traces whose root spans are called the same are told apart by what was asked', async () => {
+    await at(page, 'traces', { q: 'trace_id=t-nest' });
+    await becomes(titles, ['Look into it invoke_agent lead']);
+    await row('Look into it').click();
+    await page.locator('.summary h2', { hasText: 'Look into it' }).filter({ hasText: 'invoke_agent lead' }).waitFor();
+    await page.goBack();
+    await at(page, 'sessions/s-nest');
+  });
   await check('pauses are told, and where another trace of the session begins', async () => {
     await page.locator('.pause', { hasText: '29.1 s later' }).waitFor();
     assert.equal(await page.locator('.newrun').count(), 2);
@@ -519,4 +527,4 @@ try {
 } finally {
   await browser.close();
 }
-done(44);
+done(45);

@@ -4,7 +4,7 @@ import { type Row, get, query } from '../api';
 import { count, duration, money, plain, short, visible } from '../format';
 import { useEvery, useKeys, useLoad, usePeers } from '../hooks';
 import { Empty, Peers, Problem, Tabs } from '../parts/common';
-import { Listing } from '../parts/listing';
+import { Listing, asked } from '../parts/listing';
 import { SpanDetail } from '../parts/spandetail';
 import { Talk } from '../parts/talk';
 import { Waterfall } from '../parts/waterfall';
@@ -50,6 +50,7 @@ function One({ id }: { id: string }) {
     ? (await query(`${term('trace_id', id)} | sort by timestamp, seq | limit ${MOST}`, {}, s)).rows : []));
   const talk = useMemo(() => (spanless ? turns(said.data ?? []) : []), [spanless, said.data]);
   const rows = useMemo(() => (spanless ? rowsOf(talk) : data?.spans ?? []), [spanless, talk, data]);
+  const prompt = useLoad(`asked ${id} ${now.value}`, (s) => asked([id], {}, s)).data?.get(id)?.asked;
   const measure = (params.by as Measure) || 'duration';
   const start = useMemo(() => rows.reduce((m, r) => Math.min(m, Date.parse(String(r.start))), Infinity), [rows]);
   const running = rows.length <= FOLLOWED && rows.some((r) => r.state === 'running');
@@ -68,7 +69,8 @@ function One({ id }: { id: string }) {
   return (
     <div class="page">
       <header class="summary headed">
-        <h2><span>{plain(s.name) || 'Trace'}</span> <span class="dim mono">{visible(id)}</span></h2>
+        <h2><span>{plain(prompt ?? s.name) || 'Trace'}</span>
+          {prompt && <span class="dim">{plain(s.name)} </span>}<span class="dim mono">{visible(id)}</span></h2>
         <nav class="ways">
           <a href={href('explore', '', { q: term('trace_id', id), from: 'all' })}>Its entries</a>
           {session && <a href={href('sessions', session)}>Its session</a>}

@@ -4,6 +4,7 @@
 import type { ComponentChildren } from 'preact';
 import { type Json, type Range, type Row, query, values } from '../api';
 import { ago, count, duration, money, plain, short, visible } from '../format';
+import { USER } from '../events';
 import { useLoad } from '../hooks';
 import { filterOf, pipeParts, quote, term, terms, toggle, togglePipe } from '../query';
 import { listed, now, q, range } from '../state';
@@ -36,8 +37,12 @@ export function Listing({ what, title, sorts, note, empty, action }: {
     const [rows, all] = await Promise.all([
       query(`${whole} | sort by ${sort} desc, ${id} | offset ${(page - 1) * PAGE} | head ${PAGE}`, at, s),
       query(`${whole} | stats count() as n`, at, s)]);
-    listed(what, rows.rows.map((r) => String(r[id])));
-    return { rows: narrowed ? await entire(rows.rows, what, id, at, s) : rows.rows, total: Number(all.rows[0]?.n ?? 0) };
+    const ids = rows.rows.map((r) => String(r[id]));
+    listed(what, ids);
+    /* the rows of a filter know only the entries that match it: they get those of all their entries */
+    const [entire, prompts] = await Promise.all([
+      narrowed ? among(id, ids, `| ${what}`, at, s) : undefined, what === 'traces' ? asked(ids, at, s) : undefined]);
+    return { total: Number(all.rows[0]?.n ?? 0), rows: rows.rows.map((r) => entire?.get(String(r[id])) ?? r), prompts };
   });
   const rows = data?.rows ?? [], most = (name: string) => rows.reduce((m, r) => Math.max(m, Number(r[name] ?? 0)), 0);
   const longest = most('duration_ms'), dearest = most('cost_usd');
@@ -72,9 +77,8 @@ export function Listing({ what, title, sorts, note, empty, action }: {
                  ...['tokens', 'cost_usd'].filter(most), ...(action ? [''] : [])]}
                show={{
                  ...shows,
-                 [title]: (v, r) => <span class="titled"><span
-                   class="text">{plain(v) || <span class="dim">{plain(r.agent) || 'without a name'}</span>}</span>
-                   <span class="dim mono" title={visible(String(r[id]))}>{shortId(String(r[id]))}</span></span>,
+                 [title]: (v, r) => <Title name={plain(v)} asked={plain(data?.prompts?.get(String(r[id]))?.asked)} row={r}
+                   id={String(r[id])} />,
                  duration_ms: (v) => <Metered value={v} most={longest} text={duration} />,
                  cost_usd: (v) => <Metered value={v} most={dearest} text={money} />,
                  '': (_v, r) => action?.(r),
@@ -93,11 +97,11 @@ export function Listing({ what, title, sorts, note, empty, action }: {
   );
 }
 
-/** The rows of a filter know only the entries that match it; these are the same ones with all of their entries. */
-async function entire(rows: Row[], what: string, id: string, at: Range, signal: AbortSignal): Promise<Row[]> {
+/** The rows that a query makes of the entries with these ids, by id. */
+async function among(id: string, ids: string[], tail: string, at: Range, signal: AbortSignal): Promise<Map<string, Row>> {
   const parts: string[][] = [[]];
   let size = 0;
-  for (const name of rows.map((r) => quote(String(r[id])))) {
+  for (const name of ids.map(quote)) {
     if ((size += name.length + 2) > QUERY_UNITS) {
       parts.push([]);
       size = name.length;
@@ -105,9 +109,13 @@ async function entire(rows: Row[], what: string, id: string, at: Range, signal: 
     (parts[parts.length - 1] as string[]).push(name);
   }
   const found = await Promise.all(parts.filter((p) => p.length)
-    .map((p) => query(`${id} in (${p.join(', ')}) | ${what} | head ${PAGE}`, at, signal)));
-  const whole = new Map(found.flatMap((f) => f.rows).map((r) => [r[id], r]));
-  return rows.map((r) => whole.get(r[id] ?? null) ?? r);
+    .map((p) => query(`${id} in (${p.join(', ')}) ${tail} | head ${PAGE}`, at, signal)));
+  return new Map(found.flatMap((f) => f.rows).map((r) => [String(r[id]), r]));
+}
+
+/** What a user asked in a trace: many of them have a root span of the same name. */
+export async function asked(ids: string[], at: Range, signal: AbortSignal): Promise<Map<string, Row>> {
+  return among('trace_id', ids, `event in (${[...USER].join(', ')}) | stats first(message) as asked by trace_id`, at, signal);
 }
 
 const time = (v: unknown) => <time title={String(v)}>{ago(String(v))}</time>;
@@ -129,6 +137,16 @@ export const shows: Record<string, (v: Json | undefined, row: Row) => ComponentC
 /** Ids that people chose are read whole; what a machine made is told by its beginning. */
 export function shortId(id: string): string {
   return visible(id.length > 20 ? id.slice(0, 8) + '…' : id);
+}
+
+function Title({ name, asked: prompt, row, id }: { name: string; asked: string; row: Row; id: string }) {
+  return (
+    <span class="titled">
+      <span class="text" title={prompt || name}>{prompt || name || <span class="dim">{plain(row.agent) || 'without a name'}</span>}
+        {prompt && !prompt.startsWith(name) && <span class="dim"> {name}</span>}</span>
+      <span class="dim mono" title={visible(id)}>{shortId(id)}</span>
+    </span>
+  );
 }
 
 function Metered({ value, most, text }: { value: Json | undefined; most: number; text: (n: number) => string }) {
