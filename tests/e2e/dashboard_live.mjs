@@ -184,6 +184,13 @@ try {
     await until(async () => (await across('worker', 0.25)).most > 6, 'a full bar');
     await until(async () => !/running/.test(await lane('worker').getAttribute('class')), 'at rest');
   });
+  await check('a call whose result another agent reports ends all the same', async () => {
+    await put({ agent: 'caller', event: 'tool_call', tool: 'grep', call_id: 'call-1' });
+    await until(async () => /running/.test(await lane('caller').getAttribute('class')), 'it runs');
+    await put({ agent: 'toolbox', event: 'tool_result', tool: 'grep', call_id: 'call-1', output: '3 hits' });
+    await until(async () => !/running/.test(await lane('caller').getAttribute('class')), 'at rest');
+    assert.match(await lane('toolbox').innerText(), /^toolbox\s+1 /);
+  });
   await check('a click on a lane leaves it and those it started; a crowd of others does not push them away', async () => {
     await page.locator('.lane[data-agent=lead] button').click();
     await becomes(lanes, ['lead', 'worker']);
@@ -192,7 +199,7 @@ try {
     await line('still here').waitFor();
     assert.deepEqual(await lanes(), ['lead', 'worker']);
     await page.locator('.lane[data-agent=lead] button').click();
-    await until(async () => (await lanes()).length === 43, 'all of them');
+    await until(async () => (await lanes()).length === 45, 'all of them');
     assert.deepEqual((await lanes()).slice(0, 3), ['lead', 'worker', 'other']);
   });
   await check('a click on a mark opens its entry', async () => {
@@ -406,4 +413,4 @@ try {
 } finally {
   await browser.close();
 }
-done(35);
+done(36);

@@ -103,7 +103,7 @@ export class Board {
     if (row.model) lane.model = text(row.model);
     const session = text(row.session_id), ms = typeof row.duration_ms === 'number' ? row.duration_ms : 0;
     const span = text(row.span_id), of = `${lane.key}\u0001`;
-    const key = row.tool && (CALL.has(event) || RESULT.has(event)) ? of + (text(row.call_id) || `tool ${row.tool}`)
+    const key = row.tool && (CALL.has(event) || RESULT.has(event)) ? (row.call_id ? `call ${text(row.call_id)}` : `${of}tool ${text(row.tool)}`)
       : event === 'SubagentStart' || event === 'SubagentStop' ? `${of}agent`
         : event === 'UserPromptSubmit' || TURN_END.has(event) ? `${of}turn ${session}` : span;
     if (CALL.has(event) && row['tool_input.subagent_type'])
@@ -120,7 +120,7 @@ export class Board {
       begun[0].end = Math.max(t, begun[0].t + ms);
       begun[0].level = Math.max(begun[0].level, level);
       begun[1].running--;
-      if (!TURN_END.has(event)) return;
+      if (begun[1] === lane && !TURN_END.has(event)) return;
     }
     const parent = text(row.parent_id) ? this.owner.get(text(row.parent_id)) : undefined;
     const from = row.kind === 'span_end' || RESULT.has(event) ? t - ms : t; /* these are told when all is over */
