@@ -121,6 +121,7 @@ try {
     const told = truth.issues.find((x) => /timed out/.test(x.title));
     assert.match(await timeouts.innerText(), new RegExp(`${told.count}\\s*times`));
     assert.match(await timeouts.innerText(), /5\s*agents/);
+    assert.match(await timeouts.innerText(), /fetch/);
     assert.ok(await timeouts.locator('svg.spark rect').count() >= 2);
     assert.match(await tab('Open').innerText(), new RegExp(`${truth.issues.length}$`));
   });
@@ -163,16 +164,51 @@ try {
   });
   await check('an issue can be ignored on its page and reopened; what happened to it is kept', async () => {
     await issues.first().locator('a').click();
-    await page.getByRole('button', { name: 'Ignore' }).click();
-    await page.locator('.summary', { hasText: 'ignored' }).waitFor();
+    await page.getByLabel('Why').fill('known, being worked on');
+    await page.getByLabel('Ignore').selectOption({ label: 'for ever' });
+    await page.locator('.state-ignored').waitFor();
     await page.getByRole('button', { name: 'Reopen' }).click();
-    await page.locator('.summary', { hasText: /open ·|open,/ }).waitFor();
-    await until(async () => /ignored by dashboard/.test(await page.locator('.plainlist').last().innerText()), 'the history');
+    await page.locator('.state-open').waitFor();
+    await until(async () => /ignored by dashboard known, being worked on/.test((await page.locator('.plainlist').last().innerText()).replace(/\s+/g, ' ')), 'the history');
   });
   await check('an issue leads to an example', async () => {
     await page.getByRole('link', { name: 'An example' }).click();
     await page.locator('.single .detail .message').waitFor();
     await page.goBack();
+  });
+  await check('an issue: how it came over time, who has it, what happened before it, what is like it', async () => {
+    await put({ agent: 'coder', level: 'error', error_type: 'TimeoutError', tool: 'fetch', session_id: 's-3', message: 'request to 10.0.0.9 timed out after 5 ms' });
+    const told = (await call('GET', '/api/v1/issues?state=all')).issues.find((x) => /timed out/.test(x.title));
+    await at(page, 'issues');
+    await issues.first().waitFor();
+    await at(page, `issues/${told.id}`);
+    await page.getByRole('img', { name: 'Over time' }).waitFor();
+    await page.locator('.briefly li', { hasText: 'researcher' }).filter({ hasText: `${told.by_agent.researcher}×` }).waitFor();
+    await page.locator(`a.line.on[href="#/entry/${told.latest}"]`).waitFor();
+    const session = (await call('GET', `/api/v1/entries/${told.latest}`)).session_id;
+    assert.equal(await page.getByRole('link', { name: 'Its session' }).getAttribute('href'), `#/sessions/${session}?at=${told.latest}`);
+    await page.getByRole('button', { name: 'Copy as prompt' }).click();
+    const prompt = await until(async () => await page.evaluate(() => navigator.clipboard.readText()), 'a prompt');
+    assert.match(prompt, /timed out/);
+    assert.match(prompt, /"error_type": "TimeoutError"/);
+    await page.getByRole('link', { name: 'Entries like it' }).click();
+    await page.locator('.row', { hasText: 'timed out' }).first().waitFor();
+  });
+  await check('issues are found by a tool, all are picked at once and ignored until they came ten more times', async () => {
+    await at(page, 'issues');
+    await issues.first().waitFor();
+    const n = await issues.count();
+    await page.keyboard.press('/');
+    await page.keyboard.type('timed out fetch');
+    await becomes(async () => await issues.count(), 1);
+    await page.getByLabel('Pick all').check();
+    await page.getByLabel('Ignore').selectOption({ label: 'until 10 more' });
+    await page.locator('.pad', { hasText: 'No issue has' }).waitFor();
+    await page.getByLabel('Find issues').fill('');
+    await becomes(async () => await issues.count(), n - 1);
+    const { issues: ignored } = await call('GET', '/api/v1/issues?state=ignored');
+    assert.equal(ignored.length, 1);
+    await call('POST', '/api/v1/issues', { ids: [ignored[0].id], state: 'open', by: 'test' });
   });
   await check('nothing resolved, nothing ignored: it says what that means', async () => {
     await at(page, 'issues', { state: 'ignored' });
@@ -209,6 +245,59 @@ try {
     await page.getByRole('tab', { name: 'History' }).click();
     await page.getByRole('table', { name: 'History' }).locator('tr', { hasText: 'many-errors' }).first().waitFor();
     await page.getByRole('table', { name: 'History' }).locator('tr', { hasText: 'coder' }).first().waitFor();
+  });
+
+  await check('a rule is made with a view of what it would have done', async () => {
+    await at(page, 'alerts');
+    await page.getByRole('button', { name: 'New rule' }).click();
+    await page.getByLabel('Name', { exact: true }).fill('made-here');
+    await page.getByLabel('Query', { exact: true }).fill('level:error');
+    await page.getByLabel('For each').fill('agent');
+    await page.getByLabel('In the last').fill('7d');
+    await page.getByLabel('Than', { exact: true }).fill('2');
+    const preview = page.getByLabel('Preview');
+    const truth = (await call('POST', '/api/v1/query', { q: 'level:error | stats count() as n by agent | where n > 2', start: 'now-7d' })).rows.length;
+    await preview.locator('b', { hasText: `Now it would fire for ${truth}.` }).waitFor();
+    await preview.locator('tr', { hasText: 'coder' }).locator('td', { hasText: 'yes' }).waitFor();
+    await page.getByLabel('Than', { exact: true }).fill('1000000');
+    await preview.getByText('Now it would be quiet.').waitFor();
+    await page.getByRole('button', { name: 'Save' }).click();
+    await becomes(async () => where(page), 'alerts/made-here');
+    const rule = await call('GET', '/api/v1/alerts/made-here');
+    assert.deepEqual([rule.query, rule.by, rule.window, rule.when, rule.send], ['level:error', ['agent'], '7d', { above: 1000000 }, [{ log: true }]]);
+  });
+  await check('the last day of a rule: how often its windows were past the limit', async () => {
+    await at(page, 'alerts', { edit: '1', q: 'level:critical' });
+    await page.getByLabel('In the last').fill('1d');
+    await page.getByLabel('Than', { exact: true }).fill('0');
+    await page.getByLabel('Preview').locator('p', { hasText: /it would have fired 1 time\b/ }).waitFor();
+    await page.getByRole('img', { name: 'The last 24 hours' }).waitFor();
+  });
+  await check('a mistake in the query of a rule is told while it is written', async () => {
+    await page.getByLabel('Query', { exact: true }).fill('level:error |');
+    await page.getByLabel('Preview').locator('.problem').waitFor();
+  });
+  await check('a rule is changed, paused, resumed and deleted', async () => {
+    await at(page, 'alerts/made-here');
+    await page.getByRole('button', { name: 'Edit' }).click();
+    await page.getByLabel('About').fill('so many errors');
+    await page.getByRole('button', { name: 'Add a webhook' }).click();
+    await page.getByLabel('Webhook').fill('https://hooks.example.com/abc');
+    await page.getByRole('button', { name: 'Save' }).click();
+    await page.locator('p', { hasText: 'so many errors' }).waitFor();
+    assert.deepEqual((await call('GET', '/api/v1/alerts/made-here')).send, [{ log: true }, { webhook: 'https://hooks.example.com/abc', timeout: '10s' }]);
+    await page.getByRole('button', { name: 'Pause' }).click();
+    await page.locator('.alert-disabled').waitFor();
+    await page.getByRole('button', { name: 'Resume' }).click();
+    await until(async () => (await call('GET', '/api/v1/alerts/made-here')).enabled, 'watched again');
+    expected.push(undefined);
+    await page.getByRole('button', { name: 'Delete' }).click();
+    await page.locator('.alerts li', { hasText: 'calm' }).waitFor();
+    assert.equal(await page.locator('.alerts li', { hasText: 'made-here' }).count(), 0);
+  });
+  await check('the last day of each rule is a strip, red while it fired', async () => {
+    await page.locator('.alerts li', { hasText: 'many-errors' }).locator('.strip .fired').first().waitFor({ state: 'attached' });
+    assert.equal(await page.locator('.alerts li', { hasText: 'calm' }).locator('.strip .fired').count(), 0);
   });
 
   // ---- saved views, dashboards ----
@@ -376,6 +465,11 @@ try {
     await until(async () => await figure('rejected').innerText() === '1', 'rejected');
     await page.getByRole('table', { name: 'Sources' }).locator('tr', { hasText: 'researcher' }).waitFor();
   });
+  await check('health says first whether all is well, and what is to do', async () => {
+    await page.locator('.verdict.warn', { hasText: 'refused' }).waitFor();
+    await page.getByRole('img', { name: 'Entries stored per second' }).waitFor();
+    await page.getByRole('img', { name: 'Entries of the last hour' }).waitFor();
+  });
   await check('health follows by itself', async () => {
     const before = await figure('stored').innerText();
     await put({ agent: 'x', message: 'one more' });
@@ -418,4 +512,4 @@ try {
   await browser.close();
   rmSync(dir, { recursive: true, force: true });
 }
-done(36);
+done(44);

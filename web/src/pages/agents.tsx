@@ -2,7 +2,7 @@
 import { useState } from 'preact/hooks';
 import { type Json, type Row, get, query } from '../api';
 import { ago, clock, count, duration, money, plain, short, visible } from '../format';
-import { useEvery, useLoad, usePeers } from '../hooks';
+import { useEvery, useKeys, useLoad, usePeers } from '../hooks';
 import { Chart } from '../parts/chart';
 import { Bar, Code, Empty, Level, Problem, Spark, Tabs } from '../parts/common';
 import { shows, shortId } from '../parts/listing';
@@ -39,6 +39,8 @@ export function Agents() {
   return id ? <One key={kind + id} kind={kind} name={id} /> : <List key={kind} kind={kind} />;
 }
 
+const KEYS = { t: () => document.getElementById('time')?.click(), r: () => { now.value = Date.now(); } };
+
 interface Trend {
   all: number[];
   bad: number[];
@@ -64,6 +66,7 @@ async function trends(kind: Kind, filter: string, rows: Row[], at: typeof range.
 }
 
 function List({ kind }: { kind: Kind }) {
+  useKeys(KEYS);
   const at = range.value, filter = q.value || '*', [find, setFind] = useState('');
   const { data, error } = useLoad(`list ${JSON.stringify([kind, at, filter])}`, async (s) => {
     const [stats, usage] = await Promise.all([
@@ -138,6 +141,7 @@ interface Agent {
 
 function One({ kind, name }: { kind: Kind; name: string }) {
   usePeers(PAGE[kind], name);
+  useKeys(KEYS);
   const at = range.value, filter = term(kind, name), stamp = JSON.stringify([filter, at]);
   const window = { from: route.value.params.from, to: route.value.params.to };
   const head = useLoad(`head ${stamp}`, async (s) => {
@@ -222,7 +226,7 @@ function Now({ filter, agent }: { filter: string; agent: boolean }) {
   const { data } = useLoad(`now ${filter} ${tick}`, async (s) => {
     const start = iso(Date.now() - 900e3);
     const [open, newest] = await Promise.all([
-      agent ? query(`${filter} kind:(span OR span_start) | stats count() if (kind=span) as closed, min(timestamp) as at, last(operation) as operation, ` +
+      agent ? query(`${filter} span_id:* kind:(span OR span_start OR span_end) | stats count() if (-kind=span_start) as closed, min(timestamp) as at, last(operation) as operation, ` +
         'last(message) as message, last(trace_id) as trace_id by span_id | where closed = 0 | sort by at desc | limit 5', { start }, s) : null,
       query(`${filter} -kind:span_start`, { limit: 8 }, s)]);
     return { open: open?.rows ?? [], newest: newest.rows };

@@ -66,9 +66,11 @@ function scale(least: number, most: number, log: boolean, room: number): { marks
   return { marks: rounds(top, Math.max(1, Math.min(5, Math.floor(room / 36)))), at: (v) => v / top };
 }
 
-export function Chart({ columns, rows, bars, label, unit = short, log = false, onRange }: {
+export function Chart({ columns, rows, bars, label, unit = short, log = false, onRange, span, mark }: {
   columns: string[]; rows: Row[]; bars: boolean; label: string; unit?: (n: number) => string; log?: boolean;
   onRange?: (from: number, to: number) => void;
+  span?: [number, number]; /* the axis, when it is not the range of the page */
+  mark?: number; /* a figure to draw a line at */
 }) {
   const [box, size] = useSize<HTMLDivElement>();
   const canvas = useRef<HTMLCanvasElement>(null);
@@ -84,8 +86,9 @@ export function Chart({ columns, rows, bars, label, unit = short, log = false, o
   /* the window that was asked for, so that the panels of a board are below each other; what was not bounded begins and
    * ends with the data */
   const first = times[0] ?? 0;
-  const from = range.value.start ? Math.min(Math.max(first, Date.parse(range.value.start)), Date.parse(range.value.start)) : first;
-  const to = Math.max(from + 1, range.value.end ? Date.parse(range.value.end) : range.value.start ? Math.max(now.value, first + 1) : last);
+  const start = range.value.start && Date.parse(range.value.start), end = range.value.end && Date.parse(range.value.end);
+  const from = span ? span[0] : start || first;
+  const to = Math.max(from + 1, span ? span[1] : end || (start ? Math.max(now.value, first + 1) : last));
   const [least, most] = useMemo(() => {
     const sums = new Map<number, number>();
     let low = Infinity;
@@ -95,8 +98,8 @@ export function Chart({ columns, rows, bars, label, unit = short, log = false, o
         if (v > 0) low = Math.min(low, v);
       }
     }
-    return [low, Math.max(1e-9, ...sums.values())];
-  }, [all, hidden, bars]);
+    return [low, Math.max(1e-9, mark ?? 0, ...sums.values())];
+  }, [all, hidden, bars, mark]);
   const width = Math.max(1, size.width - LEFT - RIGHT), height = Math.max(40, size.height), room = height - BOTTOM - TOP;
   const x = (t: number) => LEFT + ((Math.max(from, Math.min(to, t)) - from) / (to - from)) * width;
   const timeAt = (px: number) => from + ((px - LEFT) / width) * (to - from);
@@ -164,6 +167,15 @@ export function Chart({ columns, rows, bars, label, unit = short, log = false, o
         }
       }
     }
+    if (mark !== undefined) {
+      g.strokeStyle = style.getPropertyValue('--bad');
+      g.setLineDash([5, 4]);
+      g.beginPath();
+      g.moveTo(LEFT, y(mark));
+      g.lineTo(size.width - RIGHT, y(mark));
+      g.stroke();
+      g.setLineDash([]);
+    }
     if (drag) {
       g.fillStyle = style.getPropertyValue('--select');
       g.fillRect(Math.min(...drag), TOP, Math.abs(drag[1] - drag[0]), room);
@@ -211,7 +223,7 @@ export function Chart({ columns, rows, bars, label, unit = short, log = false, o
            }}>
         <canvas ref={canvas} role="img" aria-label={label} />
         {drag && Math.abs(drag[1] - drag[0]) > 4 ? (
-          <div class="tip" style={beside(Math.max(...drag), size.width)}>{span(timeAt(Math.min(...drag)), timeAt(Math.max(...drag)))}</div>
+          <div class="tip" style={beside(Math.max(...drag), size.width)}>{stretch(timeAt(Math.min(...drag)), timeAt(Math.max(...drag)))}</div>
         ) : t !== undefined && (
           <div class="tip" role="status" style={beside(middle(t), size.width)}>
             <strong>{moment(t)}</strong>
@@ -242,7 +254,7 @@ function beside(x: number, width: number): Record<string, string> {
   return x + TIP + 20 < width ? { left: `${x + 10}px` } : { right: `${Math.max(0, width - x) + 10}px` };
 }
 
-function span(from: number, to: number): string {
+function stretch(from: number, to: number): string {
   const at = (t: number) => clock(new Date(t).toISOString()).replace(/\.\d+$/, '');
   return `${at(from)} – ${at(to)}`;
 }
