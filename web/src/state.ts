@@ -38,7 +38,7 @@ export async function settle(): Promise<void> {
   const t = (old?.rows[0] ?? young?.rows[0])?.timestamp;
   if (typeof t !== 'string') return;
   /* with room to spare: what just fits is gone with the next refresh */
-  const need = old?.rows.length ? Math.min(day, (at - Date.parse(t)) * 1.5) : at - Date.parse(t);
+  const need = old?.rows.length ? Math.min(day, (at - Date.parse(t)) * 1.2) : at - Date.parse(t);
   const fits = PRESETS.slice(1).find(([start]) => at - (instant(start, at) ?? -Infinity) >= need);
   usual.value = fits?.[0] || 'all';
 }

@@ -3,9 +3,9 @@
 const UNITS: Record<string, number> = { s: 1e3, m: 60e3, h: 3600e3, d: 86400e3, w: 7 * 86400e3 };
 
 export const PRESETS: [string, string][] = [
-  ['now-5m', 'Last 5 minutes'], ['now-15m', 'Last 15 minutes'], ['now-1h', 'Last hour'],
-  ['now-6h', 'Last 6 hours'], ['now-24h', 'Last 24 hours'], ['now-7d', 'Last 7 days'],
-  ['now-30d', 'Last 30 days'], ['', 'All time'],
+  ['now-5m', 'Last 5 minutes'], ['now-15m', 'Last 15 minutes'], ['now-30m', 'Last 30 minutes'], ['now-1h', 'Last hour'],
+  ['now-3h', 'Last 3 hours'], ['now-6h', 'Last 6 hours'], ['now-12h', 'Last 12 hours'], ['now-24h', 'Last 24 hours'],
+  ['now-7d', 'Last 7 days'], ['now-30d', 'Last 30 days'], ['', 'All time'],
 ];
 
 /** Milliseconds since 1970, or undefined when it is open or makes no sense. */
