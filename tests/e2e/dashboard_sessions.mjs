@@ -388,7 +388,7 @@ try {
       span(3, 'n3', 'n2', 'helper', { kind: 'span_start', tool: 'bash', call_id: 'cn', input: { command: 'wc -l *.c' } }),
       span(4, 'n3', 'n2', 'helper', { kind: 'span_end', tool: 'bash', call_id: 'cn', output: '812 total', duration_ms: 100 }),
       span(5, 'n4', 'n2', 'helper', { kind: 'span', operation: 'chat', model: 'gpt-5-mini', output: 'There are 812 lines.',
-        message: 'There are 812 lines.', duration_ms: 80, 'tokens.input': 1200, 'tokens.output': 60 }),
+        message: 'There are 812 lines.', input: 'How many lines?', duration_ms: 80, 'tokens.input': 1200, 'tokens.output': 60 }),
       span(6, 'n2', 'n1', 'helper', { event: 'agent_response', message: 'There are 812 lines.' }),
       span(7, 'n2', 'n1', 'helper', { kind: 'span_end', ...run('helper'), message: 'counted', duration_ms: 500 }),
       span(8, 'n1', undefined, 'lead', { event: 'rate_limit', level: 'warn', message: 'waiting' }),
@@ -404,6 +404,13 @@ try {
     assert.ok(await x(inner) > await x(page.locator('.aside', { hasText: 'waiting' })) + 10);
     assert.match(await page.locator('.toolcall', { hasText: 'bash' }).innerText(), /wc -l \*\.c[\s\S]*helper[\s\S]*100 ms/);
     assert.match(await inner.innerText(), /gpt-5-mini[\s\S]*1\.2k → 60 tokens/);
+  });
+  await check('what a model was asked stands above its answer and can be searched', async () => {
+    await page.locator('.said.agent .asked', { hasText: 'How many lines?' }).waitFor();
+    await page.locator('#q').fill('how many');
+    await page.locator('.asked mark', { hasText: 'How many' }).waitFor();
+    await page.locator('#q').fill('');
+    await page.locator('#q').blur();
   });
   await check('what a span and a log say both stands there once; what comes again and again is counted', async () => {
     assert.equal(await page.locator('.said', { hasText: 'There are 812 lines.' }).count(), 1);
@@ -527,4 +534,4 @@ try {
 } finally {
   await browser.close();
 }
-done(45);
+done(46);

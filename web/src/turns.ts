@@ -35,7 +35,7 @@ export function wrong(t: Turn): boolean {
 /** All of a turn that can be searched. */
 export function wordsOf(t: Turn): string {
   if (t.kind === 'call') return [t.name, given(t.call), given(t.result), got(t.result), t.result?.message].map(text).join('\n');
-  return [t.who, t.text, t.kind === 'note' ? t.event : ''].join('\n');
+  return [t.who, t.text, t.kind === 'note' ? t.event : t.kind === 'said' ? t.asked : ''].join('\n');
 }
 
 export const inputOf = (t: Call): Json | undefined => given(t.call) ?? given(t.result) ?? (saysNothing(t.call, t.name) ? undefined
@@ -146,7 +146,7 @@ export interface Pair {
   same: boolean;
 }
 
-const MOST = 1500;
+const MOST = 2000; /* turns; four million pairs */
 const digest = (t: Turn): string => (t.kind === 'call' ? squash(text(inputOf(t))) : squash(t.text));
 const sort = (t: Turn): string => (t.kind === 'call' ? `call ${t.name}` : t.kind === 'said'
   ? `said ${t.role} ${t.role === 'agent' ? t.who : ''}`

@@ -14,12 +14,12 @@ const FIGURES: [string, string, (n: number) => string][] = [
   ['took', 'duration_ms', duration], ['entries', 'entries', count], ['tool calls', 'tool_calls', count], ['errors', 'errors', count],
     ['tokens', 'tokens', short], ['cost', 'cost_usd', money],
 ];
-const FIRST = 200;
+const FIRST = 200, MOST = 2000;
 
 const kindOf = (p: Pair) => (p.a && p.b ? (p.same ? 'same' : 'differs') : p.a ? 'left' : 'right');
 
 export function Compare({ a, b }: { a: string; b: string }) {
-  const load = (id: string) => (s: AbortSignal) => get<Session>(`/api/v1/sessions/${encodeURIComponent(id)}`, { limit: 2000 }, s);
+  const load = (id: string) => (s: AbortSignal) => get<Session>(`/api/v1/sessions/${encodeURIComponent(id)}`, { limit: MOST }, s);
   const left = useLoad(`session ${a} ${now.value}`, load(a)), right = useLoad(`session ${b} ${now.value}`, load(b));
   const pairs = useMemo(() => (left.data && right.data
     ? align(turns(left.data.timeline, left.data.lineage), turns(right.data.timeline, right.data.lineage)) : []), [left.data, right.data]);
@@ -54,6 +54,7 @@ export function Compare({ a, b }: { a: string; b: string }) {
         <span><b>{count(n('same'))}</b> the same</span> <span class="dim">·</span> <span>
           <b>{count(n('differs'))}</b> differ</span> <span class="dim">·</span>
         <span><b>{count(n('left'))}</b> only left</span> <span class="dim">·</span> <span><b>{count(n('right'))}</b> only right</span>
+        {(left.data.more || right.data.more) && <span class="small">of the first {count(MOST)} entries of each</span>}
         <span class="fill" />
         <button type="button" aria-pressed={only} onClick={() => setOnly(!only)}>Only differences</button>
         <span class="steps"><button type="button" title="Difference before (D)" aria-label="Difference before"

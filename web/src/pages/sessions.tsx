@@ -97,8 +97,8 @@ function One({ id }: { id: string }) {
         <div class="lines">
           {data.timeline.map((r) => (
             <a key={String(r.id)} class={`line ${String(r.level)}`} href={href('entry', String(r.id))}>
-              <time>{clock(String(r.timestamp))}</time> <Level
-                level={String(r.level)} /> <b>{plain(r.agent)}</b> {plain(r.message ?? r.event)}
+              <time>{clock(String(r.timestamp))}</time> <Level level={String(r.level)} />
+              {' '}<b>{plain(r.agent)}</b> {plain(r.message ?? r.event)}
             </a>
           ))}
         </div>
@@ -106,14 +106,15 @@ function One({ id }: { id: string }) {
       {view === 'figures' && (
         <div class="pad">
           <h3>Agents</h3>
-          <Table label="Agents" columns={['agent', 'parent_agent', 'starts', 'entries', 'errors', 'tokens', 'cost_usd', 'tree_tokens',
-            'tree_cost_usd']} rows={data.lineage}
-                 names={NAMES} show={FIGURES} onRow={(r) => go('agents', String(r.agent))} />
-          {data.tools.length > 0 && <><h3>Tools</h3><Table label="Tools" columns={['tool', 'entries', 'errors', 'p50_ms', 'p95_ms']}
-            rows={data.tools} names={NAMES} show={FIGURES} /></>}
-          {data.models.length > 0 && <><h3>Models</h3><Table label="Models"
-            columns={['model', 'calls', 'tokens.input', 'tokens.cache_read', 'tokens.output', 'tokens', 'cost_usd']}
-                                                             rows={data.models} names={NAMES} show={FIGURES} /></>}
+          <Table label="Agents" rows={data.lineage} names={NAMES} show={FIGURES} onRow={(r) => go('agents', String(r.agent))}
+                 columns={['agent', 'parent_agent', 'starts', 'entries', 'errors', 'tokens', 'cost_usd', 'tree_tokens', 'tree_cost_usd']} />
+          {data.tools.length > 0 && <h3>Tools</h3>}
+          {data.tools.length > 0 && <Table label="Tools" rows={data.tools} names={NAMES} show={FIGURES}
+                                           columns={['tool', 'entries', 'errors', 'p50_ms', 'p95_ms']} />}
+          {data.models.length > 0 && <h3>Models</h3>}
+          {data.models.length > 0 && <Table label="Models" rows={data.models} names={NAMES} show={FIGURES}
+                                            columns={['model', 'calls', 'tokens.input', 'tokens.cache_read', 'tokens.output', 'tokens',
+                                              'cost_usd']} />}
         </div>
       )}
     </div>

@@ -233,7 +233,7 @@ function Bubble({ t, find, turned, onTurn }: { t: Said; find: string; turned: bo
         <a class="when" href={href('entry', String(t.row.id))} title={`${String(t.row.timestamp)}: the entry`}>
           <time>{clock(String(t.row.timestamp)).slice(0, 8)}</time></a>
       </header>
-      {t.asked && <p class="asked">{turned ? <Marked text={t.asked} find={find} /> : plain(t.asked.slice(0, 160))}
+      {t.asked && <p class="asked">{turned || find ? <Marked text={t.asked} find={find} /> : plain(t.asked.slice(0, 160))}
         {t.asked.length > 160 && <button type="button" class="more" aria-expanded={turned}
           onClick={onTurn}>{turned ? 'less' : 'all of it'}</button>}</p>}
       <Text text={t.text} find={find} />

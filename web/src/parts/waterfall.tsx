@@ -16,7 +16,8 @@ export function Waterfall({ rows, selected, onSelect, onClose, measure, squeezed
   rows: Row[]; selected: number; onSelect: (i: number) => void; onClose: () => void; measure: Measure; squeezed: boolean;
 }) {
   const spans = useMemo(() => spansOf(rows, Date.now()), [rows]);
-  const [folded, setFolded] = useState<Set<number>>(new Set());
+  const [folded, setFolded] = useState<Set<string>>(new Set()); /* by their ids: rows move while a trace grows */
+  const keyOf = (i: number) => String(spans[i]?.row.span_id ?? `#${i}`);
   const [top, setTop] = useState(0);
   const [zoom, setZoom] = useState<[number, number]>([0, 1]);
   const [box, size] = useSize<HTMLDivElement>();
@@ -30,7 +31,7 @@ export function Waterfall({ rows, selected, onSelect, onClose, measure, squeezed
     const out: number[] = [];
     for (let i = 0; i < spans.length; i++) {
       out.push(i);
-      if (folded.has(i)) i += (spans[i] as Span).kids;
+      if (folded.has(keyOf(i))) i += (spans[i] as Span).kids;
     }
     return out;
   }, [spans, folded]);
@@ -121,8 +122,8 @@ export function Waterfall({ rows, selected, onSelect, onClose, measure, squeezed
   useEffect(() => { if (selected > 0 && size.height) reveal(shown.indexOf(selected)); }, [size.height > 0]);
   const fold = (yes: boolean) => setFolded((f) => {
     const n = new Set(f);
-    if (yes) n.add(selected);
-    else n.delete(selected);
+    if (yes) n.add(keyOf(selected));
+    else n.delete(keyOf(selected));
     return n;
   });
   const grow = (by: number, at = (zoom[0] + zoom[1]) / 2) => {
@@ -177,19 +178,19 @@ export function Waterfall({ rows, selected, onSelect, onClose, measure, squeezed
             const s = spans[i] as Span, text = said(s, measure), beside = labelAt(s, text) ?? -1;
             return (
               <div key={i} role="treeitem" aria-level={s.depth + 1} aria-selected={i === selected}
-                   aria-expanded={s.kids ? !folded.has(i) : undefined} class={`span ${i === selected ? 'on' : ''}`}
+                   aria-expanded={s.kids ? !folded.has(keyOf(i)) : undefined} class={`span ${i === selected ? 'on' : ''}`}
                    style={{ transform: `translateY(${(first + k) * ROW}px)`, height: `${ROW}px` }} onClick={() => onSelect(i)}>
                 <span class="name" style={{ width: `${names - 8}px`, paddingLeft: `${6 + Math.min(s.depth, 24) * 12}px` }}>
                   {s.kids > 0
                     ? <button type="button" class="fold" aria-label="Fold" onClick={(e) => {
                       e.stopPropagation();
-                      setFolded((f) => { const n = new Set(f); if (!n.delete(i)) n.add(i); return n; });
-                    }}>{folded.has(i) ? '▸' : '▾'}</button>
+                      setFolded((f) => { const n = new Set(f); if (!n.delete(keyOf(i))) n.add(keyOf(i)); return n; });
+                    }}>{folded.has(keyOf(i)) ? '▸' : '▾'}</button>
                     : <span class="fold" />}
                   <Mark row={s.row} />
                   <span class="what"><b>{plain(nameOf(s.row))}</b>
-                    <span class="dim"> {plain(nameOf(s.row)).endsWith(plain(s.row.agent)) ? '' : plain(s.row.agent)}{folded.has(i)
-                      ? ` +${s.kids}` : ''}</span></span>
+                    <span class="dim"> {plain(nameOf(s.row)).endsWith(plain(s.row.agent)) ? '' : plain(s.row.agent)}
+                      {folded.has(keyOf(i)) ? ` +${s.kids}` : ''}</span></span>
                   {chips.map((m) => <Heat key={m} text={said(s, m)}
                     share={m === 'duration' ? (s.end - s.from) / (end - start) : amount(s, m) / most[m]} />)}
                 </span>
