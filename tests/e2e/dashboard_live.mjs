@@ -316,6 +316,15 @@ try {
     await page.getByRole('tab', { name: '1 min', exact: true }).click();
     await becomes(async () => params(page).span, undefined);
   });
+  await check('a quiet minute: the last activity is a click away', async () => {
+    const other = await context.newPage();
+    await put({ agent: 'sleeper', message: 'good night', timestamp: new Date(Date.now() - 3600e3).toISOString() });
+    await at(other, 'live', { q: 'agent:sleeper' });
+    await other.getByRole('button', { name: /the last was 1h ago/ }).click();
+    await until(async () => /^sleeper\s+1 /.test(await other.locator('.lane').innerText()) && Number(params(other).at) > 0, 'its lane, then');
+    assert.equal(await other.getByRole('button', { name: /the last was/ }).count(), 0);
+    await other.close();
+  });
   await check('lanes by session: one for each conversation of an agent', async () => {
     await put({ agent: 'twin', session_id: 'morning', message: 'a' }, { agent: 'twin', session_id: 'evening', message: 'b' });
     await becomes(async () => await lane('twin').count(), 1);
@@ -413,4 +422,4 @@ try {
 } finally {
   await browser.close();
 }
-done(36);
+done(37);

@@ -264,7 +264,7 @@ export function Live() {
       <Problem error={error} />
       {state === 'live' && !any && !text ? <Welcome /> : (
         <div class="below column">
-          {shown !== 'lines' && <Lanes board={board.current} version={version} view={view} still={stopped.current} focus={focus} alone={alone} rate={rate} whole={shown === 'lanes'}
+          {shown !== 'lines' && <Lanes board={board.current} version={version} view={view} still={stopped.current} focus={focus} alone={alone} rate={rate} whole={shown === 'lanes'} last={Date.parse(String(rows[rows.length - 1]?.timestamp)) || 0}
                                        onView={look} onPick={pick} onFocus={(key) => setParams({ lane: key || undefined, alone: undefined }, true)} />}
           {(shown !== 'lanes' || picked) && <div class="across">
             {shown !== 'lanes' && (

@@ -1,7 +1,7 @@
 /** A lane for each agent under the pulse of all: calls as bars, running ones hatched, entries as marks, arcs where one
  *  agent gives work to another and gets it back. Follows the present until somebody drags, zooms or pauses. */
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
-import { clock, count, duration, hue, visible } from '../format';
+import { ago, clock, count, duration, hue, visible } from '../format';
 import { useKeys, useSize } from '../hooks';
 import { colours } from '../state';
 import type { Board, Lane } from './board';
@@ -17,9 +17,9 @@ export interface View {
   at: number; /* where it ends; NaN: the present */
 }
 
-export function Lanes({ board, version, view, still, focus, alone, rate, whole, onView, onFocus, onPick }: {
+export function Lanes({ board, version, view, still, focus, alone, rate, whole, last, onView, onFocus, onPick }: {
   board: Board; version: number; view: View; still: number; /* paused since, or NaN */
-  focus: string; alone: boolean; rate: number; whole: boolean; onView: (v: View) => void; onFocus: (key: string) => void; onPick: (id: string) => void;
+  focus: string; alone: boolean; rate: number; whole: boolean; last: number; /* when the newest line was */ onView: (v: View) => void; onFocus: (key: string) => void; onPick: (id: string) => void;
 }) {
   const [box, size] = useSize<HTMLDivElement>();
   const canvas = useRef<HTMLCanvasElement>(null);
@@ -111,7 +111,7 @@ export function Lanes({ board, version, view, still, focus, alone, rate, whole, 
   };
   const down = (e: PointerEvent) => {
     const [x, y] = place(e);
-    if (x < NAMES || e.button !== 0) return;
+    if (x < NAMES || e.button !== 0 || (e.target as Element).closest('button')) return;
     (e.currentTarget as HTMLElement).setPointerCapture(e.pointerId);
     drag.current = { x, view: { span: view.span, at: end() }, pulse: y < HEAD, far: false };
   };
@@ -172,6 +172,11 @@ export function Lanes({ board, version, view, still, focus, alone, rate, whole, 
           {asleep.length > 0 && <button type="button" class="link" aria-pressed={quiet} onClick={() => setQuiet(!quiet)}>{quiet ? 'hide' : 'show'} {asleep.length} quiet</button>}
           {board.more > 0 && <span class="dim" title={`No more than ${board.lanes.size} lanes are kept; the ones quiet for longest went`}>{count(board.more)} more</span>}
         </div>
+        {!active && last > 0 && (last < from || last > to) && (
+          <button type="button" class="nothing" style={{ left: `${NAMES + 16}px` }} onClick={() => onView({ span: view.span, at: last + view.span / 10 })}>
+            Nothing here; the last was {ago(new Date(last).toISOString())}. Show it
+          </button>
+        )}
         {lanes.map((l, i) => (
           <div key={l.key} class={`lane ${l.running ? 'running' : ''}`} data-agent={l.agent} style={{ transform: `translateY(${HEAD + i * LANE}px)`, height: `${LANE}px`, width: `${NAMES}px` }}>
             <button type="button" style={{ paddingLeft: `${6 + l.depth * 12}px` }} aria-pressed={focus === l.key} title={about(l, focus === l.key)}
