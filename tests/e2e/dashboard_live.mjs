@@ -381,7 +381,7 @@ try {
     stop = true;
     await flood;
     await put({ agent: 'bulk', message: 'the flood is over' });
-    await line('the flood is over').waitFor();
+    await line('the flood is over').waitFor({ timeout: 30000 });
     await until(async () => /^0 entries\/s/m.test(await page.locator('.tools').innerText()), 'quiet again');
   });
   await check('Clear empties lines and lanes', async () => {
