@@ -167,26 +167,36 @@ function withFilter(q: string, filter: string): string {
 export function toggle(q: string, wanted: string, negate = false): string {
   const what = negate ? (wanted.startsWith('-') ? wanted.slice(1) : '-' + wanted) : wanted;
   const other = what.startsWith('-') ? what.slice(1) : '-' + what;
-  let filter = filterOf(q);
-  const parts = terms(filter);
+  const filter = whole(q), parts = single(q);
   if (parts.includes(what)) return withFilter(q, parts.filter((t) => t !== what).join(' '));
   if (parts.includes(other)) return withFilter(q, parts.map((t) => (t === other ? what : t)).join(' '));
-  if (filter === '*') filter = '';
-  if (hasOr(filter)) filter = `(${filter})`;
   return withFilter(q, filter ? `${filter} ${what}` : what);
 }
 
 export function hasTerm(q: string, wanted: string): boolean {
-  return terms(filterOf(q)).includes(wanted);
+  return single(q).includes(wanted);
 }
 
-function hasOr(filter: string): boolean {
+/** Are there words between the terms, which one term cannot be taken out of? */
+function joined(filter: string): boolean {
   let depth = 0;
   for (const t of tokens(filter)) {
-    if (t.kind === 'paren') depth += t.text === '(' ? 1 : t.text === ')' ? -1 : 0;
-    if (t.kind === 'keyword' && t.text === 'OR' && depth === 0) return true;
+    if (t.kind === 'paren') depth += '([{'.includes(t.text) ? 1 : -1;
+    if (t.kind === 'keyword' && ['AND', 'OR', 'NOT'].includes(t.text) && depth === 0) return true;
   }
   return false;
+}
+
+/** The terms that can be taken away one by one. */
+function single(q: string): string[] {
+  const filter = filterOf(q);
+  return joined(filter) ? [] : terms(filter);
+}
+
+/** The filter as something that a term can follow. */
+function whole(q: string): string {
+  const filter = filterOf(q);
+  return filter === '*' ? '' : joined(filter) ? `(${filter})` : filter;
 }
 
 /** The terms of a conjunction, split at blanks outside of quotes and parentheses. */
@@ -206,13 +216,13 @@ export function terms(filter: string): string[] {
 
 /** The values of a field that the filter asks for (or, with '-', rules out) as terms of its own. */
 export function chosen(q: string, name: string, sign: '' | '-' = ''): string[] {
-  const start = `${sign}${name}=`;
-  return terms(filterOf(q)).filter((t) => t.startsWith(start));
+  return single(q).filter((t) => t.startsWith(`${sign}${name}=`));
 }
 
 /** The filter without what it says about a field in terms of their own: what else could be chosen there. */
 export function filterWithout(q: string, name: string): string {
-  return terms(filterOf(q)).filter((t) => !t.startsWith(`${name}=`) && !t.startsWith(`-${name}=`)).join(' ');
+  const own = [...chosen(q, name), ...chosen(q, name, '-')];
+  return own.length ? single(q).filter((t) => !own.includes(t)).join(' ') : filterOf(q);
 }
 
 /** Only this value of the field: takes the place of another that was chosen. */
@@ -223,15 +233,14 @@ export function only(q: string, name: string, wanted: string): string {
 
 /** The least and the greatest value that the filter lets a number have, as they are written. */
 export function bounds(q: string, name: string): [string, string] {
-  const of = (operator: string) =>
-    terms(filterOf(q)).find((t) => t.startsWith(name + operator))?.slice(name.length + operator.length) ?? '';
-  return [of('>='), of('<=')];
+  const of = (start: string) => single(q).find((t) => t.startsWith(start))?.slice(start.length) ?? '';
+  return [of(`${name}>=`), of(`${name}<=`)];
 }
 
 export function withBounds(q: string, name: string, least: string, most: string): string {
-  const kept = terms(filterOf(q)).filter((t) => !t.startsWith(`${name}>=`) && !t.startsWith(`${name}<=`) && t !== '*');
-  if (hasOr(kept.join(' '))) kept.splice(0, kept.length, `(${kept.join(' ')})`);
-  return withFilter(q, [...kept, ...(least ? [`${name}>=${least}`] : []), ...(most ? [`${name}<=${most}`] : [])].join(' '));
+  const [a, b] = bounds(q, name);
+  const kept = a || b ? single(q).filter((t) => t !== `${name}>=${a}` && t !== `${name}<=${b}`).join(' ') : whole(q);
+  return withFilter(q, [kept, least && `${name}>=${least}`, most && `${name}<=${most}`].filter(Boolean).join(' '));
 }
 
 const TEXTS = new Set(['message', 'input', 'output', 'error']);
