@@ -296,8 +296,8 @@ try {
     assert.equal(await page.locator('.alerts li', { hasText: 'made-here' }).count(), 0);
   });
   await check('the last day of each rule is a strip, red while it fired', async () => {
-    await page.locator('.alerts li', { hasText: 'many-errors' }).locator('.strip .fired').first().waitFor({ state: 'attached' });
-    assert.equal(await page.locator('.alerts li', { hasText: 'calm' }).locator('.strip .fired').count(), 0);
+    await page.locator('.alerts li', { hasText: 'many-errors' }).locator('.firings .fired').first().waitFor({ state: 'attached' });
+    assert.equal(await page.locator('.alerts li', { hasText: 'calm' }).locator('.firings .fired').count(), 0);
   });
 
   // ---- saved views, dashboards ----
@@ -475,6 +475,19 @@ try {
     await put({ agent: 'x', message: 'one more' });
     await until(async () => await figure('stored').innerText() !== before, 'another number');
   });
+  await check('nobody answers: one line says so, what is shown stays, and it goes on by itself', async () => {
+    const other = await browser.newContext({ viewport: { width: 1300, height: 800 } }), p = await other.newPage();
+    await p.goto(`${base}/#/dashboards/overview`);
+    await p.locator('.panel', { hasText: 'Errors by agent' }).locator('.shown', { hasText: 'coder' }).waitFor();
+    await p.route('**/*', (r) => r.abort());
+    await p.getByRole('button', { name: 'Refresh' }).click();
+    await p.locator('.unreached', { hasText: 'cannot be reached' }).waitFor();
+    await p.locator('.panel', { hasText: 'Errors by agent' }).locator('.shown', { hasText: 'coder' }).waitFor();
+    assert.equal(await p.locator('.problem').count(), 0);
+    await p.unroute('**/*');
+    await becomes(async () => await p.locator('.unreached').count(), 0);
+    await other.close();
+  });
   await check('retention: the classes and how long they keep', async () => {
     await page.getByRole('tab', { name: 'Retention' }).click();
     await page.getByRole('table', { name: 'Classes' }).locator('tbody tr').first().waitFor();
@@ -504,7 +517,21 @@ try {
     await p.goto(`${base}/#/health`);
     await p.getByRole('tab', { name: 'Keys' }).click();
     await p.getByRole('table', { name: 'Keys' }).locator('tr', { hasText: 'mine' }).waitFor();
+    await p.locator('form input[name=name]').fill('viewer');
+    await p.getByLabel('Expires').selectOption('30');
+    await p.getByRole('button', { name: 'Make a key' }).click();
+    const viewer = await until(async () => {
+      const text = await p.locator('.warning code').innerText();
+      return text !== secret && text;
+    }, 'another key');
+    await p.getByRole('table', { name: 'Keys' }).locator('tr', { hasText: 'viewer' }).filter({ hasText: 'in 29d' }).waitFor();
     await mine.close();
+    const theirs = await browser.newContext({ httpCredentials: { username: 'any', password: viewer }, viewport: { width: 1300, height: 800 } });
+    const v = await theirs.newPage();
+    await v.goto(`${base}/#/keys`);
+    await v.locator('.problem', { hasText: 'private window' }).waitFor();
+    assert.equal(await v.getByRole('button', { name: 'Make a key' }).count(), 0);
+    await theirs.close();
   });
   const unexpected = wrong.filter((w) => !/status of 401/.test(w));
   await check('no error of a script, nothing that the policy refused', async () => assert.deepEqual(unexpected, []));
@@ -512,4 +539,4 @@ try {
   await browser.close();
   rmSync(dir, { recursive: true, force: true });
 }
-done(44);
+done(45);

@@ -1,4 +1,8 @@
 /** The server's native interface (docs/http-api.md), typed. */
+import { signal } from '@preact/signals';
+
+/** The last request found nobody to answer it. */
+export const gone = signal(false);
 
 export class ApiError extends Error {
   constructor(message: string, readonly status: number, readonly code = '', readonly hint = '',
@@ -96,9 +100,12 @@ async function read<T>(answer: Response): Promise<T> {
 
 async function send(path: string, options: RequestInit): Promise<Response> {
   try {
-    return await fetch(path, { credentials: 'same-origin', ...options });
+    const answer = await fetch(path, { credentials: 'same-origin', ...options });
+    gone.value = false;
+    return answer;
   } catch (e) {
     if (e instanceof DOMException && e.name === 'AbortError') throw e;
+    gone.value = true;
     throw new ApiError('The server cannot be reached', 0, 'unreachable', 'Is fleetlog running?');
   }
 }

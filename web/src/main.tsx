@@ -2,6 +2,7 @@ import { render } from 'preact';
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { typing, useKeys } from './hooks';
 import { Palette, place, visited } from './palette';
+import { Gone } from './parts/common';
 import { Icon } from './parts/icon';
 import { Agents } from './pages/agents';
 import { Alerts } from './pages/alerts';
@@ -13,7 +14,7 @@ import { Issues } from './pages/issues';
 import { Live } from './pages/live';
 import { Sessions } from './pages/sessions';
 import { Traces } from './pages/traces';
-import { notes, settle, theme } from './state';
+import { notes, q, settle, theme } from './state';
 import { go, href, route } from './url';
 import { visible } from './format';
 
@@ -111,10 +112,12 @@ function Shell() {
       {palette && (
         <Dialog title="Go to" onClose={() => setPalette(false)}>
           <Palette pages={[...PAGES, ...PARTS].map((p) => place(p.name, p.title)).concat(
-            ['entry', 'dashboards', 'saved'].includes(wanted) ? [] : [{ kind: 'command', name: 'Save this view', run: () => void saveView() }])}
+            ['entry', 'dashboards', 'saved'].includes(wanted) ? [] : [{ kind: 'command', name: 'Save this view', run: () => void saveView() },
+            { kind: 'command', name: 'Alert when this query has many entries', run: () => go('alerts', '', { edit: '1', q: q.value }) }])}
                    onClose={() => setPalette(false)} />
         </Dialog>
       )}
+      <Gone />
       <div class="notes" role="status">
         {notes.value.map((n) => <div key={n.id} class={n.bad ? 'bad' : ''}>{visible(n.text)}</div>)}
       </div>

@@ -4,7 +4,7 @@ import { type Json, type Row, get, query } from '../api';
 import { ago, clock, count, duration, money, plain, short, visible } from '../format';
 import { useEvery, useKeys, useLoad, usePeers } from '../hooks';
 import { Chart } from '../parts/chart';
-import { Bar, Code, Empty, Level, Problem, Spark, Tabs } from '../parts/common';
+import { Bar, Empty, Level, Problem, Send, Spark, Tabs } from '../parts/common';
 import { shows, shortId } from '../parts/listing';
 import { stepped } from '../parts/panel';
 import { summary } from '../parts/rows';
@@ -126,7 +126,7 @@ function None({ kind }: { kind: Kind }) {
   return (
     <Empty title={`No ${PAGE[kind]} in this range`}>
       <p>Entries with the field <code>{kind}</code> show up here.</p>
-      <Code text={`curl ${location.origin}/api/v1/ingest -d '${example}'`} />
+      <Send entry={example} />
       <p><button type="button" class="link" onClick={() => setRange('all', undefined)}>Look at all time</button></p>
     </Empty>
   );

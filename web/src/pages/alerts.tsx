@@ -101,7 +101,7 @@ function Strip({ history, firing }: { history: Row[]; firing: boolean }) {
   if (firing) for (const t of open.values()) spans.push([t, end]);
   const fired = spans.filter(([, to]) => to > start);
   return (
-    <svg class="strip" viewBox="0 0 1000 10" preserveAspectRatio="none" role="img"
+    <svg class="firings" viewBox="0 0 1000 10" preserveAspectRatio="none" role="img"
          aria-label={`the last 24 hours: fired ${count(fired.length)} ${fired.length === 1 ? 'time' : 'times'}`}>
       <title>The last 24 hours: fired {count(fired.length)} {fired.length === 1 ? 'time' : 'times'}</title>
       <rect class="quiet" width="1000" height="10" />

@@ -4,7 +4,7 @@ import { type Json, type Row, change, get, query } from '../api';
 import { ago, bytes, count, duration, moment, plain, short } from '../format';
 import { useEvery, useLoad } from '../hooks';
 import { Chart } from '../parts/chart';
-import { Bar, Code, Empty, Problem, Tabs } from '../parts/common';
+import { Bar, Code, Empty, Problem, Send, Tabs } from '../parts/common';
 import { shows } from '../parts/listing';
 import { Table } from '../parts/table';
 import { copy, failed, note, now } from '../state';
@@ -93,23 +93,23 @@ function Store() {
   const recent = samples.length > 1 ? (samples[samples.length - 1] as Sample).stored - (samples[Math.max(0, samples.length - 6)] as Sample).stored : 0;
   const over = samples.length > 1 ? ((samples[samples.length - 1] as Sample).t - (samples[Math.max(0, samples.length - 6)] as Sample).t) / 1000 : 1;
   const entries = Number(st.segment_rows ?? 0) + Number(st.memtable_rows ?? 0), disk = Number(st.segment_bytes ?? 0) + Number(st.wal_bytes ?? 0);
-  const wrong = wrongs(data), bad = wrong.some((w) => w.bad), last = (sources.data?.all ?? []).map((r) => String(r.last)).sort().at(-1);
+  const out = error?.status === 0, wrong = wrongs(data), bad = out || wrong.some((w) => w.bad), last = (sources.data?.all ?? []).map((r) => String(r.last)).sort().at(-1);
   const size = (v: Json | undefined) => bytes(Number(v ?? 0));
   return (
     <div class="pad one">
       <Problem error={error} />
       <div class={`verdict ${bad ? 'bad' : wrong.length ? 'warn' : 'good'}`} role="status">
-        <p><b>{bad ? 'Something is wrong' : wrong.length ? 'Works, with something to look at' : 'All is well'}</b>
+        <p><b>{out ? 'It does not answer; these are its last figures' : bad ? 'Something is wrong' : wrong.length ? 'Works, with something to look at' : 'All is well'}</b>
           <span>{samples.length > 1 && ` · ${short(recent / over)} entries/s`} · {last ? `last entry ${ago(last)}` : 'waiting for the first entry'}</span></p>
         {wrong.length > 0 && <ul>{wrong.map((w) => <li key={w.text}>{w.text} <span class="dim">{w.todo}</span></li>)}</ul>}
       </div>
-      {!entries && <Empty title="Waiting for the first entry"><p>Send one:</p><Code text={`curl ${location.origin}/api/v1/ingest -d '{"agent": "planner", "message": "hello"}'`} /></Empty>}
+      {!entries && <Empty title="Waiting for the first entry"><p>Send one:</p><Send entry={'{"agent": "planner", "message": "hello"}'} /></Empty>}
       <div class="sections">
         <section class="plotted"><h3>Entries stored per second, since this page was opened</h3>
           {rates.length > 1 ? <Chart columns={['time', 'entries/s']} rows={rates} bars={false} label="Entries stored per second" span={[Math.min((samples[0] as Sample).t, Date.now() - 60e3), (samples[samples.length - 1] as Sample).t]} />
             : <p class="nothing dim">…</p>}</section>
         <section class="plotted"><h3>The last hour</h3>
-          {sources.data && <Chart columns={sources.data.rate.columns} rows={sources.data.rate.rows} bars label="Entries of the last hour" span={[minute * 60e3 - 3600e3, Math.max(now.value, Date.now())]} />}</section>
+          {sources.data && (!sources.data.rate.rows.length ? <p class="nothing dim">Nothing came.</p> : <Chart columns={sources.data.rate.columns} rows={sources.data.rate.rows} bars label="Entries of the last hour" span={[minute * 60e3 - 3600e3, Math.max(now.value, Date.now())]} />)}</section>
         <section><h3>Ingest</h3>
           <dl class="figures">
             <Figure name="stored" value={n(i.stored)} /><Figure name="duplicates" value={n(i.duplicate)} />

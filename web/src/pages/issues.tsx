@@ -4,7 +4,7 @@ import { type Json, type Row, change, get, query } from '../api';
 import { ago, clock, count, duration, moment, plain, visible } from '../format';
 import { useKeys, useLoad, usePeers } from '../hooks';
 import { Chart } from '../parts/chart';
-import { Code, Empty, Level, Problem, Spark, Tabs } from '../parts/common';
+import { Empty, Level, Problem, Send, Spark, Tabs } from '../parts/common';
 import { summary } from '../parts/rows';
 import { TimePicker, setRange } from '../parts/timepicker';
 import { term } from '../query';
@@ -131,7 +131,7 @@ function List() {
           <Empty title={state === 'open' ? 'No open issues' : `Nothing is ${state}`}>
             <p>Errors with the same type, tool, message pattern and place in the code are one issue. A resolved one opens again by
               itself when it comes back.</p>
-            {state === 'open' && <Code text={`curl ${location.origin}/api/v1/ingest -d '{"agent": "planner", "level": "error", "error_type": "TimeoutError", "message": "no answer after 30 s"}'`} />}
+            {state === 'open' && <Send entry={'{"agent": "planner", "level": "error", "error_type": "TimeoutError", "message": "no answer after 30 s"}'} />}
             {range.value.start && <p><button type="button" class="link" onClick={() => setRange('all', undefined)}>Look at all time</button></p>}
           </Empty>
         )

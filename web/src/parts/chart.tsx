@@ -98,7 +98,7 @@ export function Chart({ columns, rows, bars, label, unit = short, log = false, o
         if (v > 0) low = Math.min(low, v);
       }
     }
-    return [low, Math.max(1e-9, mark ?? 0, ...sums.values())];
+    return [low, Math.max(0, mark ?? 0, ...sums.values()) || 1];
   }, [all, hidden, bars, mark]);
   const width = Math.max(1, size.width - LEFT - RIGHT), height = Math.max(40, size.height), room = height - BOTTOM - TOP;
   const x = (t: number) => LEFT + ((Math.max(from, Math.min(to, t)) - from) / (to - from)) * width;

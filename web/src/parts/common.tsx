@@ -1,18 +1,46 @@
 import type { ComponentChildren } from 'preact';
-import type { ApiError } from '../api';
-import { copy } from '../state';
+import { type ApiError, get, gone } from '../api';
+import { copy, now } from '../state';
+import { useEvery, useLoad } from '../hooks';
 import { Icon } from './icon';
 import { LEVELS, visible } from '../format';
 
 export function Problem({ error }: { error: ApiError | undefined }) {
-  if (!error) return null;
+  if (!error || (!error.status && gone.value)) return null; /* one line at the top says so for all */
   return (
     <div class="problem" role="alert">
       <strong>{visible(error.message)}</strong>
       {error.hint && <span> {visible(error.hint)}</span>}
+      {error.status === 403 && <span> The key you signed in with may not do this: open the page in a private window to sign in with another.</span>}
+      {error.status === 429 && !error.hint && <span> Wait a minute and try again.</span>}
       {error.status === 401 && <> <button type="button" onClick={() => location.reload()}>Sign in</button></>}
     </div>
   );
+}
+
+/** While nobody answers: that it is so, and that it is tried again. What is shown stays, and is asked anew afterwards. */
+export function Gone() {
+  const out = gone.value;
+  const again = () => {
+    fetch('/ready', { cache: 'no-store' }).then(() => {
+      gone.value = false;
+      now.value = Date.now();
+    }, () => undefined);
+  };
+  useEvery(out ? 2000 : 1e9, () => { if (out) again(); });
+  if (!out) return null;
+  return (
+    <div class="unreached" role="alert">
+      <span><strong>The server cannot be reached.</strong> Is fleetlog running? Trying again every two seconds.</span>
+      <button type="button" onClick={again}>Try now</button>
+    </div>
+  );
+}
+
+/** The command that sends an entry to this server, with a key where it asks for one. */
+export function Send({ entry }: { entry: string }) {
+  const { data } = useLoad('open', (s) => get<{ open?: boolean }>('/health', {}, s));
+  return <Code text={`curl ${location.origin}/api/v1/ingest ${data?.open === false ? '-H "Authorization: Bearer $FLEETLOG_API_KEY" ' : ''}-d '${entry}'`} />;
 }
 
 export function Level({ level }: { level: string }) {

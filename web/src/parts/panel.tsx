@@ -57,7 +57,7 @@ export function Shown({ panel, ms, onLoad }: { panel: Panel; ms: number; onLoad?
       onLoad?.(a);
       return a;
     }));
-  if (error) return <Problem error={error} />;
+  if (error && (error.status || !data)) return <Problem error={error} />;
   if (!data) return <p class="dim pad">…</p>;
   return <div class="shown" aria-busy={loading}><Figure panel={panel} data={data} /></div>;
 }
