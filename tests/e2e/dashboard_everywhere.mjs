@@ -245,6 +245,19 @@ try {
     await shot(page, 'time-dark');
     await serious();
     await page.keyboard.press('Escape');
+    await page.getByRole('button', { name: 'Export' }).click();
+    await page.getByRole('dialog').waitFor();
+    await serious();
+    await page.keyboard.press('Escape');
+    await page.locator('.head .title').first().click();
+    await page.getByRole('dialog').waitFor();
+    await page.locator('.facet h3 button', { hasText: 'duration_ms' }).first().click();
+    await page.getByLabel('At least duration_ms').waitFor();
+    await page.locator('.row').first().click();
+    await page.locator('.detail').getByRole('button', { name: 'Values of agent', exact: true }).click();
+    await page.locator('.stats .pick').first().waitFor();
+    await serious();
+    await page.keyboard.press('Escape');
   });
 
   // ---- a telephone ----

@@ -125,14 +125,16 @@ function Head({ column: c, i, columns, onColumns, oldest, onOldest, left, onDrag
             }} onPointerMove={(e) => { if (drag.current) size(drag.current.width + e.clientX - drag.current.x); }}
             onPointerUp={() => { drag.current = null; }} />
       {menu.open && (
-        <ul class="menu list" role="dialog" aria-label={`Column ${name}`} ref={menu.list}>
-          {time && onOldest && item('Newest first', () => onOldest(false))}
-          {time && onOldest && item('Oldest first', () => onOldest(true))}
-          {item(c.pinned ? 'Unpin' : 'Pin', () => onColumns(pin(columns, c)))}
-          {i > 0 && item('Move left', () => onColumns(moved(columns, i, i - 1)), 'Shift ←')}
-          {i < columns.length - 1 && item('Move right', () => onColumns(moved(columns, i, i + 1)), 'Shift →')}
-          {item('Remove', drop, 'Del')}
-        </ul>
+        <div class="menu list" role="dialog" aria-label={`Column ${name}`} ref={menu.list}>
+          <ul>
+            {time && onOldest && item('Newest first', () => onOldest(false))}
+            {time && onOldest && item('Oldest first', () => onOldest(true))}
+            {item(c.pinned ? 'Unpin' : 'Pin', () => onColumns(pin(columns, c)))}
+            {i > 0 && item('Move left', () => onColumns(moved(columns, i, i - 1)), 'Shift ←')}
+            {i < columns.length - 1 && item('Move right', () => onColumns(moved(columns, i, i + 1)), 'Shift →')}
+            {item('Remove', drop, 'Del')}
+          </ul>
+        </div>
       )}
     </span>
   );

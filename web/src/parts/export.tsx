@@ -31,15 +31,17 @@ export function Export({ q, rows, from, to }: { q: string; rows: number | undefi
     <span class="export" ref={menu.box}>
       <button type="button" aria-haspopup="dialog" aria-expanded={menu.open} onClick={menu.toggle}>Export ▾</button>
       {menu.open && (
-        <ul class="menu list" role="dialog" aria-label="Export" ref={menu.list}>
-          <li class="dim">{rows === undefined ? 'All rows' : counted(rows, 'row')}, as a file</li>
-          <li><a href={link('ndjson')} download="fleetlog.ndjson" onClick={menu.close}>NDJSON</a></li>
-          <li><a href={link('csv')} download="fleetlog.csv" onClick={menu.close}>CSV</a></li>
-          <li class="dim">The query, for a terminal</li>
-          {pick('curl', () => as(asCurl))}
-          {pick('fleetlog command', () => as(asCommand))}
-          {pick('link', () => location.href)}
-        </ul>
+        <div class="menu list" role="dialog" aria-label="Export" ref={menu.list}>
+          <ul>
+            <li class="dim">{rows === undefined ? 'All rows' : counted(rows, 'row')}, as a file</li>
+            <li><a href={link('ndjson')} download="fleetlog.ndjson" onClick={menu.close}>NDJSON</a></li>
+            <li><a href={link('csv')} download="fleetlog.csv" onClick={menu.close}>CSV</a></li>
+            <li class="dim">The query, for a terminal</li>
+            {pick('curl', () => as(asCurl))}
+            {pick('fleetlog command', () => as(asCommand))}
+            {pick('link', () => location.href)}
+          </ul>
+        </div>
       )}
     </span>
   );
