@@ -49,6 +49,7 @@ export function Live() {
   const list = useRef<HTMLDivElement>(null);
   const reached = useRef(0);
   const told = useRef(0);
+  const drawn = useRef(new WeakMap<Row, preact.JSX.Element>());
   if (!paused) stopped.current = NaN;
   else if (isNaN(stopped.current)) stopped.current = Date.now();
 
@@ -228,6 +229,16 @@ export function Live() {
     const l = board.current.lanes.get(laneKey(r, by));
     return l === chosen || (!alone && l && within(l, chosen));
   }) : rows;
+  const line = (r: Row, on: boolean) => {
+    let v = on ? undefined : drawn.current.get(r); /* the same as before is passed over when the lines are compared */
+    if (!v) v = (
+      <div key={String(r.seq)} class={`line ${String(r.level)} ${on ? 'on' : ''}`} onClick={() => open(r)}>
+        <time>{clock(String(r.timestamp))}</time> <Level level={String(r.level)} /> <b style={{ color: `hsl(${hue(String(r.agent ?? 'unknown'))} 50% var(--name-light))` }}>{plain(r.agent)}</b> {summary(r).slice(0, 500)}
+      </div>
+    );
+    if (!on) drawn.current.set(r, v);
+    return v;
+  };
   useKeys({
     ' ': () => (paused ? resume() : setPaused(true)), Escape: () => (picked ? setPicked(undefined) : setParams({ lane: undefined, alone: undefined }, true)),
     j: () => go(1), k: () => go(-1),
@@ -274,11 +285,7 @@ export function Live() {
                 reached.current = el.scrollTop;
                 if (!paused && up && el.scrollHeight - el.scrollTop - el.clientHeight > 120) setPaused(true);
               }}>
-                {lines.slice(-500).map((r) => (
-                  <div key={String(r.seq)} class={`line ${String(r.level)} ${picked?.seq === r.seq ? 'on' : ''}`} onClick={() => open(r)}>
-                    <time>{clock(String(r.timestamp))}</time> <Level level={String(r.level)} /> <b style={{ color: `hsl(${hue(String(r.agent ?? 'unknown'))} 50% var(--name-light))` }}>{plain(r.agent)}</b> {summary(r).slice(0, 500)}
-                  </div>
-                ))}
+                {lines.slice(-500).map((r) => line(r, picked?.seq === r.seq))}
               </div>
             )}
             {picked && <Detail row={picked} onClose={() => setPicked(undefined)} onStep={(n) => go(-n)} actions={{

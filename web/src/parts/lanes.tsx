@@ -43,19 +43,20 @@ export function Lanes({ board, version, view, still, focus, alone, rate, whole, 
   scene.current = { lanes, lane: LANE, names: NAMES, view, end };
 
   useEffect(() => {
-    let frame = 0, drawn = -Infinity;
+    let frame = 0, drawn = -Infinity, cost = 0; /* what takes long is drawn less often: the page stays at hand */
     const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
     const draw = (at: number) => {
       frame = requestAnimationFrame(draw);
       const c = canvas.current, e = box.current;
-      if (!c || !e || !size.width || document.hidden || at - drawn < (calm ? 1000 : 50)) return;
+      if (!c || !e || !size.width || document.hidden || at - drawn < (calm ? 1000 : Math.max(50, cost * 10))) return;
       drawn = at;
-      const s = scene.current, until = s.end();
+      const s = scene.current, until = s.end(), began = performance.now();
       board.settle(Date.now());
       hits.current = paint(c, {
         board, lanes: s.lanes, lane: s.lane, names: s.names, from: until - s.view.span, to: until, now: Math.min(until, Date.now()), width: size.width,
         height: Math.max(HEAD, Math.min(size.height, HEAD + s.lanes.length * s.lane)), top: e.scrollTop, pointer: pointer.current.x, selected: pointer.current.selected,
       });
+      cost = performance.now() - began;
     };
     frame = requestAnimationFrame(draw);
     return () => cancelAnimationFrame(frame);
