@@ -131,6 +131,23 @@ try {
     await page.mouse.move(5, 700);
   });
 
+  await check('the time goes on to the present, though no entry came since', async () => {
+    await page.route('**/api/v1/timeline?*', async (r) => { /* a server that fell silent an hour ago */
+      const answer = await r.fetch(), t = await answer.json();
+      const buckets = t.buckets.filter((b) => Date.parse(b.time) < Date.now() - 3600e3);
+      await r.fulfill({ json: { ...t, buckets, end: new Date(Date.parse(buckets[buckets.length - 1].time) + t.step_ms).toISOString(), total: 4321 } });
+    });
+    await at(page, 'explore', { q: 'agent:*', from: 'now-24h' });
+    await becomes(total, 4321);
+    const box = await page.locator('.plot').boundingBox(), over = async (part) => {
+      await page.mouse.move(box.x + 44 + (box.width - 48) * part, box.y + 40);
+      return await page.evaluate(() => new Promise((ready) => requestAnimationFrame(() => requestAnimationFrame(() => ready(document.querySelectorAll('.tip').length)))));
+    };
+    await becomes(async () => await over(0.995), 0, 'nothing is there now');
+    await becomes(async () => await over(1 - 5400 / 86400), 1, 'an hour and a half ago it was');
+    await page.mouse.move(5, 700);
+    await page.unroute('**/api/v1/timeline?*');
+  });
   await check('a range that is mostly empty: one click, or z, goes to the time that has entries, Z back out', async () => {
     await at(page, 'explore', { from: 'now-30d' });
     await page.getByRole('button', { name: 'Zoom to data' }).click();
@@ -889,4 +906,4 @@ try {
 } finally {
   await browser.close();
 }
-done(83);
+done(84);

@@ -74,8 +74,8 @@ export function Explore() {
         <QueryBar value={text} error={error} busy={hist.loading || table.loading} onRun={run} />
         <TimePicker />
       </div>
-      <Histogram data={hist.data} q={text} onTerm={onTerm} onFit={() => void fit()} onWiden={wide}
-                 onRange={(a, b) => setRange(iso(a), iso(b))} />
+      <Histogram data={hist.data} q={text} until={at.start && !at.end ? now.value : undefined} onTerm={onTerm}
+                 onFit={() => void fit()} onWiden={wide} onRange={(a, b) => setRange(iso(a), iso(b))} />
       <div class="tools">
         {piped ? (
           <strong class="found">{rowsOf ? counted(rowsOf.length, 'entry', 'entries') : answer && counted(answer.rows.length, 'row')}</strong>

@@ -44,14 +44,15 @@ function seriesColour(by: string, s: string, style: CSSStyleDeclaration): string
   return `hsl(${hue(s)} 55% ${style.getPropertyValue('--chart-light').trim() || '52%'})`;
 }
 
-/** How much of the range lies between the first and the last entry. */
-export function filled(t: Timeline): number {
-  const some = t.buckets.map((b, i) => (b.count ? i : -1)).filter((i) => i >= 0);
-  return some.length ? ((some[some.length - 1] as number) - (some[0] as number) + 1) / t.buckets.length : 1;
+/** How much of a time lies between the first and the last entry. */
+function filled(t: Timeline, span: number): number {
+  const some = t.buckets.filter((b) => b.count), first = some[0], last = some[some.length - 1];
+  return first && last ? (Date.parse(last.time) + t.step_ms - Date.parse(first.time)) / span : 1;
 }
 
-export function Histogram({ data, q, onRange, onWiden, onTerm, onFit, height = 116 }: {
-  data: Timeline | undefined; q: string; onRange: (from: number, to: number) => void; onWiden: () => void;
+/** `until`: where the time ends for people, though no entry came since. */
+export function Histogram({ data, q, until = 0, onRange, onWiden, onTerm, onFit, height = 116 }: {
+  data: Timeline | undefined; q: string; until?: number; onRange: (from: number, to: number) => void; onWiden: () => void;
   onTerm: (term: string, negate: boolean) => void; onFit: () => void; height?: number;
 }) {
   const [box, size] = useSize<HTMLDivElement>();
@@ -64,7 +65,7 @@ export function Histogram({ data, q, onRange, onWiden, onTerm, onFit, height = 1
   /* what of the first and the last bucket lies outside of the range is not there, and is not shown as if it were */
   const start = data ? Math.max(Date.parse(data.start), Date.parse(buckets[0]?.time ?? data.start)) : 0;
   const last = data ? Date.parse(buckets[buckets.length - 1]?.time ?? data.end) + step : 1;
-  const end = data ? Math.max(start + 1, Math.min(Date.parse(data.end), last)) : 1;
+  const end = data ? Math.max(start + 1, until, Math.min(Date.parse(data.end), last)) : 1;
   const most = Math.max(1, ...buckets.map((b) => b.count)) * 1.04;
   const width = Math.max(1, size.width - LEFT - RIGHT);
   const xOf = (t: number) => LEFT + ((Math.max(start, Math.min(end, t)) - start) / (end - start)) * width;
@@ -128,7 +129,8 @@ export function Histogram({ data, q, onRange, onWiden, onTerm, onFit, height = 1
   };
   const move = (e: PointerEvent) => {
     const x = place(e), first = Date.parse(buckets[0]?.time ?? '');
-    setOver(Math.max(0, Math.min(buckets.length - 1, Math.floor((tOf(x) - first) / step))));
+    const i = Math.max(0, Math.floor((tOf(x) - first) / step));
+    setOver(i < buckets.length ? i : -1);
     if (drag) setDrag([drag[0], x]);
   };
   const up = (e: PointerEvent) => {
@@ -159,7 +161,7 @@ export function Histogram({ data, q, onRange, onWiden, onTerm, onFit, height = 1
       <div class="legend">
         <Legend by={by} series={series} q={q} onTerm={onTerm} />
         <span class="fill" />
-        {data && filled(data) < 0.34 && (
+        {data && filled(data, end - start) < 0.34 && (
           <button type="button" class="fit" title="Only the time that has entries (z)" onClick={onFit}>Zoom to data <kbd>z</kbd></button>
         )}
       </div>
