@@ -123,6 +123,19 @@ static str body_of(const struct ingest_op *op)
     return body.p ? body : str_n(nothing, 0);
 }
 
+static void note_refusals(struct ingest_op *op, const struct ingest_result *r)
+{
+    struct call *c = op->c;
+    const char *path = c->route ? c->route->path : "";
+    uint64_t told = 0;
+    for (uint32_t i = 0; i < r->nerrors; i++, told++)
+        refusals_add(&c->s->refusals, op->now, path, c->who->name, r->errors[i].reason, 1);
+    if (told && told >= op->rejected)
+        return; /* a body that cannot be read at all has no entries, and is told too */
+    str rest = op->err.msg[0] ? str_c(op->err.msg) : STR("further entries of such a request");
+    refusals_add(&c->s->refusals, op->now, path, c->who->name, rest, op->rejected - told);
+}
+
 static int decode_with(struct ingest_op *op, struct ingest_run *run)
 {
     struct call *c = op->c;
@@ -138,6 +151,8 @@ static int decode_with(struct ingest_op *op, struct ingest_run *run)
     op->rejected = rc == 0 ? r.rejected : r.entries;
     if (r.nerrors)
         keep_errors(op, &r);
+    if (op->rejected || rc == ERR_INVALID)
+        note_refusals(op, &r);
     return rc;
 }
 

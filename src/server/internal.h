@@ -26,6 +26,7 @@
 #include "query/occur.h"
 #include "query/spill.h"
 #include "server/metrics.h"
+#include "server/refusals.h"
 #include "server/server.h"
 
 /* ---- pool.c ---- */
@@ -126,6 +127,7 @@ struct server {
     struct auth *auth;
     struct alerts *alerts;
     struct metrics metrics;
+    struct refusals refusals;
     struct tails *tails;
     struct issues *issues;
     struct price_file *prices; /* prices.h */

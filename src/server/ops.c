@@ -277,6 +277,11 @@ void ops_status(struct call *c)
     json_key(&b, &first, "store");
     put_store(&b, &st);
     put_counts(&b, s);
+    json_key(&b, &first, "refusals");
+    if (c->who->agent[0]) /* a reason may quote what others sent */
+        buf_puts(&b, "[]");
+    else
+        refusals_put(&s->refusals, &b);
     put_classes(&b, s);
     put_scrub(&b, &st.scrub);
     put_limits(&b, &s->cfg);

@@ -573,7 +573,9 @@ const struct route route_table[] = {
     OPS(HTTP_GET, "/metrics", ops_metrics, SCOPE_READ, 0, "Metrics for Prometheus",
         "text format 0.0.4"),
     OPS(HTTP_GET, "/api/v1/status", ops_status, SCOPE_READ, 0,
-        "State of store, live tails and queries", "JSON object"),
+        "State of store, live tails and queries",
+        "JSON object; `refusals`: why entries were refused of late, "
+        "`{last, entries, path, key, reason}`"),
     OPS(HTTP_GET, "/api/v1/integrity", ops_integrity, SCOPE_READ, 0,
         "Declared holes and damage found so far", "`{ok, gaps, corruptions, ...}`"),
     OPS(HTTP_GET, "/openapi.json", ops_openapi, 0, 0, "This table as OpenAPI 3.1", "JSON object"),

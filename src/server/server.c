@@ -247,6 +247,7 @@ static int make_openapi(struct server *s, struct err *err)
 
 static int start_parts(struct server *s, struct err *err)
 {
+    refusals_init(&s->refusals);
     int rc = check_config(s, err);
     if (rc == 0)
         rc = make_urls(s, err);
@@ -341,6 +342,7 @@ void server_stop(struct server *s)
     meta_close(s->meta);
     tails_free(s);
     auth_free(s);
+    refusals_deinit(&s->refusals);
     page_free(s);
     builtin_free(s->builtin);
     price_file_close(s->prices);

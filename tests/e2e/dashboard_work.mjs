@@ -467,6 +467,7 @@ try {
   });
   await check('health says first whether all is well, and what is to do', async () => {
     await page.locator('.verdict.warn', { hasText: 'refused' }).waitFor();
+    await page.getByRole('table', { name: 'Refusals' }).locator('tr', { hasText: 'timestamp' }).waitFor();
     await page.getByRole('img', { name: 'Entries stored per second' }).waitFor();
     await page.getByRole('img', { name: 'Entries of the last hour' }).waitFor();
   });

@@ -48,6 +48,20 @@ class TestState(Ops):
         self.assertEqual((s["scrub"]["running"], s["scrub"]["finished_at"]), (False, None))
         self.assertEqual([(c["class"], c["name"]) for c in s["classes"]], [(0, "default")])
 
+    def test_refusals_are_told_with_reason_and_count(self):
+        with Server() as s:
+            self.assertEqual(s.get("/api/v1/status").json()["refusals"], [])
+            for _ in range(3):
+                self.assertEqual(s.post("/api/v1/ingest", [{"agent": "x", "timestamp": "never"}]).status, 400)
+            self.assertEqual(s.post("/api/v1/ingest", b"{nothing").status, 400)
+            got = s.get("/api/v1/status").json()["refusals"]
+            self.assertEqual(len(got), 2, got)
+            self.assertEqual((got[1]["entries"], got[1]["path"]), (3, "/api/v1/ingest"))
+            self.assertIn("timestamp", got[1]["reason"])
+            for i in range(30):  # each with a reason of its own: the newest are kept
+                s.post("/api/v1/ingest", [{"agent": "x", "timestamp": "never %d" % i}])
+            self.assertLessEqual(len(s.get("/api/v1/status").json()["refusals"]), 20)
+
     def test_integrity(self):
         got = self.server.get("/api/v1/integrity").json()
         self.assertEqual((got["ok"], got["gaps"], got["corruptions"]), (True, [], 0))

@@ -19,6 +19,7 @@ interface Status {
   keys: number;
   store: Row;
   ingest: Record<string, number>;
+  refusals?: Row[];
   live: Record<string, number>;
   queries: Record<string, number>;
   classes: Row[];
@@ -138,6 +139,11 @@ function Store() {
             {data.scrub.finished_at ? <Figure name="checked whole" value={ago(String(data.scrub.finished_at))} /> : null}
           </dl></section>
       </div>
+      {data.refusals && data.refusals.length > 0 && (
+        <section><h3>Refused, and why</h3>
+          <Table label="Refusals" columns={['last', 'entries', 'path', 'key', 'reason']} rows={data.refusals} wide="reason" minor={['path', 'key']} show={shows}
+                 names={{ last: 'Last', entries: 'Entries', path: 'Sent to', key: 'Key', reason: 'Reason' }} /></section>
+      )}
       <section><h3>Sources of the last day</h3>
         <Table label="Sources" columns={['agent', 'entries', 'errors', 'lag', 'late', 'first', 'last']} rows={sources.data?.all ?? []}
                names={{ agent: 'Agent', entries: 'Entries', errors: 'Errors', lag: 'Delay, p95', late: 'Later than 1 min', first: 'First received', last: 'Last received' }} minor={['first', 'late']}
