@@ -112,7 +112,8 @@ function Shell() {
       {palette && (
         <Dialog title="Go to" onClose={() => setPalette(false)}>
           <Palette pages={[...PAGES, ...PARTS].map((p) => place(p.name, p.title)).concat(
-            ['entry', 'dashboards', 'saved'].includes(wanted) ? [] : [{ kind: 'command', name: 'Save this view', run: () => void saveView() },
+            ['entry', 'dashboards', 'saved'].includes(wanted) ? [] : [
+            { kind: 'command', name: 'Save this view', run: () => void saveView() },
             { kind: 'command', name: 'Alert when this query has many entries', run: () => go('alerts', '', { edit: '1', q: q.value }) }])}
                    onClose={() => setPalette(false)} />
         </Dialog>

@@ -39,9 +39,21 @@ function List({ saved }: { saved: boolean }) {
   return (
     <div class="page">
       <div class="tools first">
-        <Tabs label="Parts" value={saved ? 'saved' : 'dashboards'} onPick={(v) => go(v)} options={[['dashboards', 'Dashboards'], ['saved', 'Saved views']]} />
+        <Tabs
+          label="Parts"
+          value={saved ? 'saved' : 'dashboards'}
+          onPick={(v) => go(v)}
+          options={[
+            ['dashboards', 'Dashboards'],
+            ['saved', 'Saved views'],
+          ]}
+        />
         <span class="fill" />
-        {!saved && <button type="button" onClick={() => void make()}>New dashboard</button>}
+        {!saved && (
+          <button type="button" onClick={() => void make()}>
+            New dashboard
+          </button>
+        )}
       </div>
       {saved ? <Saved /> : <Cards />}
     </div>
@@ -61,10 +73,18 @@ function Cards() {
               <a href={href('dashboards', d.name)}>
                 <Sketch panels={panels} />
                 <b>{visible(d.title)}</b>
-                <span class="dim">{panels.length === 1 ? '1 panel' : `${count(panels.length)} panels`} · {d.builtin === true ? 'comes with fleetlog'
-                  : `changed ${ago(String(d.changed))}${d.changed_by ? ` by ${plain(d.changed_by)}` : ''}`}</span>
+                <span class="dim">
+                  {panels.length === 1 ? '1 panel' : `${count(panels.length)} panels`} ·{' '}
+                  {d.builtin === true
+                    ? 'comes with fleetlog'
+                    : `changed ${ago(String(d.changed))}${d.changed_by ? ` by ${plain(d.changed_by)}` : ''}`}
+                </span>
               </a>
-              {d.builtin !== true && <button type="button" aria-label={`Delete ${visible(d.title)}`} onClick={() => void drop('dashboards', d)}>×</button>}
+              {d.builtin !== true && (
+                <button type="button" aria-label={`Delete ${visible(d.title)}`} onClick={() => void drop('dashboards', d)}>
+                  ×
+                </button>
+              )}
             </li>
           );
         })}
@@ -78,7 +98,11 @@ function Sketch({ panels }: { panels: Panel[] }) {
   return (
     <span class="sketch" aria-hidden="true">
       {panels.slice(0, 14).map((p, i) => (
-        <span key={i} class={`t-${p.type}`} style={{ gridColumn: `span ${Math.max(2, Math.min(12, p.w ?? 6))}`, gridRow: `span ${Math.max(1, Math.min(6, p.h ?? 4))}` }} />
+        <span
+          key={i}
+          class={`t-${p.type}`}
+          style={{ gridColumn: `span ${Math.max(2, Math.min(12, p.w ?? 6))}`, gridRow: `span ${Math.max(1, Math.min(6, p.h ?? 4))}` }}
+        />
       ))}
     </span>
   );
@@ -105,33 +129,65 @@ function Saved() {
   if (data && !data.saved.length) {
     return (
       <Empty title="No saved views">
-        <p>Save what you look at, from the commands (<kbd>Ctrl K</kbd>): the page with its query, range and columns. Or from a shell:</p>
-        <Code text={`curl ${location.origin}/api/v1/saved -d '{"title": "Slow tools", "params": {"q": "tool:* duration_ms>1s", "from": "now-1h"}}'`} />
+        <p>
+          Save what you look at, from the commands (<kbd>Ctrl K</kbd>): the page with its query, range and columns. Or from a shell:
+        </p>
+        <Code
+          text={`curl ${location.origin}/api/v1/saved -d ` +
+            `'{"title": "Slow tools", "params": {"q": "tool:* duration_ms>1s", "from": "now-1h"}}'`}
+        />
       </Empty>
     );
   }
   return (
-    <Table label="Saved views" columns={['title', 'page', 'query', 'changed', '']} rows={(data?.saved ?? []).map((d) => ({ ...d, query: params(d).q ?? (typeof d.id === 'string' ? d.id : '') }))}
-           show={{
-             title: (v, r) => (renamed === r.name ? (
-               <input defaultValue={String(v)} aria-label="New title" maxLength={128} ref={(e) => e?.focus()}
-                      onBlur={(e) => void retitle(String(r.name), (e.currentTarget as HTMLInputElement).value.trim())}
-                      onKeyDown={(e) => {
-                        if (e.key === 'Enter') (e.currentTarget as HTMLInputElement).blur();
-                        else if (e.key === 'Escape') rename('');
-                      }} />
-             ) : <a href={link(r)}>{plain(v)}</a>),
-             page: (v) => <span class="dim">{plain(v)}</span>,
-             query: (v) => <code class="mono" title={plain(v)}>{plain(v) || 'everything'}</code>,
-             changed: (v, r) => <span class="dim" title={String(v)}>{ago(String(v))}{r.changed_by ? ` by ${plain(r.changed_by)}` : ''}</span>,
-             '': (_v, r) => (
-               <span class="acting">
-                 <button type="button" class="link" onClick={() => void copy(`${location.origin}${location.pathname}${link(r)}`, 'link copied')}>Copy link</button>
-                 <button type="button" class="link" aria-label={`Rename ${plain(r.title)}`} onClick={() => rename(String(r.name))}>Rename</button>
-                 <button type="button" class="link" aria-label={`Delete ${plain(r.title)}`} onClick={() => void drop('saved', r as Doc)}>Delete</button>
-               </span>
-             ),
-           }} />
+    <Table
+      label="Saved views"
+      columns={['title', 'page', 'query', 'changed', '']}
+      rows={(data?.saved ?? []).map((d) => ({ ...d, query: params(d).q ?? (typeof d.id === 'string' ? d.id : '') }))}
+      show={{
+        title: (v, r) =>
+          renamed === r.name ? (
+            <input
+              defaultValue={String(v)}
+              aria-label="New title"
+              maxLength={128}
+              ref={(e) => e?.focus()}
+              onBlur={(e) => void retitle(String(r.name), (e.currentTarget as HTMLInputElement).value.trim())}
+              onKeyDown={(e) => {
+                if (e.key === 'Enter') (e.currentTarget as HTMLInputElement).blur();
+                else if (e.key === 'Escape') rename('');
+              }}
+            />
+          ) : (
+            <a href={link(r)}>{plain(v)}</a>
+          ),
+        page: (v) => <span class="dim">{plain(v)}</span>,
+        query: (v) => (
+          <code class="mono" title={plain(v)}>
+            {plain(v) || 'everything'}
+          </code>
+        ),
+        changed: (v, r) => (
+          <span class="dim" title={String(v)}>
+            {ago(String(v))}
+            {r.changed_by ? ` by ${plain(r.changed_by)}` : ''}
+          </span>
+        ),
+        '': (_v, r) => (
+          <span class="acting">
+            <button type="button" class="link" onClick={() => void copy(`${location.origin}${location.pathname}${link(r)}`, 'link copied')}>
+              Copy link
+            </button>
+            <button type="button" class="link" aria-label={`Rename ${plain(r.title)}`} onClick={() => rename(String(r.name))}>
+              Rename
+            </button>
+            <button type="button" class="link" aria-label={`Delete ${plain(r.title)}`} onClick={() => void drop('saved', r as Doc)}>
+              Delete
+            </button>
+          </span>
+        ),
+      }}
+    />
   );
 }
 

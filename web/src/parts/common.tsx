@@ -11,7 +11,8 @@ export function Problem({ error }: { error: ApiError | undefined }) {
     <div class="problem" role="alert">
       <strong>{visible(error.message)}</strong>
       {error.hint && <span> {visible(error.hint)}</span>}
-      {error.status === 403 && <span> The key you signed in with may not do this: open the page in a private window to sign in with another.</span>}
+      {error.status === 403 && (
+        <span> The key you signed in with may not do this: open the page in a private window to sign in with another.</span>)}
       {error.status === 429 && !error.hint && <span> Wait a minute and try again.</span>}
       {error.status === 401 && <> <button type="button" onClick={() => location.reload()}>Sign in</button></>}
     </div>
@@ -40,7 +41,8 @@ export function Gone() {
 /** The command that sends an entry to this server, with a key where it asks for one. */
 export function Send({ entry }: { entry: string }) {
   const { data } = useLoad('open', (s) => get<{ open?: boolean }>('/health', {}, s));
-  return <Code text={`curl ${location.origin}/api/v1/ingest ${data?.open === false ? '-H "Authorization: Bearer $FLEETLOG_API_KEY" ' : ''}-d '${entry}'`} />;
+  const key = data?.open === false ? '-H "Authorization: Bearer $FLEETLOG_API_KEY" ' : '';
+  return <Code text={`curl ${location.origin}/api/v1/ingest ${key}-d '${entry}'`} />;
 }
 
 export function Level({ level }: { level: string }) {

@@ -22,8 +22,15 @@ export interface Panel {
   w?: number; /* of 12 */
   h?: number; /* rows of 60 pixels */
   options?: {
-    x?: string; y?: string | string[]; by?: string; columns?: string[]; unit?: string; stack?: boolean; log?: boolean;
-    min?: number; max?: number;
+    x?: string;
+    y?: string | string[];
+    by?: string;
+    columns?: string[];
+    unit?: string;
+    stack?: boolean;
+    log?: boolean;
+    min?: number;
+    max?: number;
   };
 }
 
@@ -33,9 +40,11 @@ const SIZES: Record<string, number> = { ms: 1, s: 1e3, m: 60e3, h: 3600e3, d: 86
 /** A step of time is written for one range; in another that would make few points of it, or far too many, the panel
  *  takes one that fits and says so. */
 export function stepped(q: string, ms: number): { q: string; step: string } {
-  const cut = filterEnd(q), m = STEP.exec(q.slice(cut));
+  const cut = filterEnd(q),
+    m = STEP.exec(q.slice(cut));
   if (!m || !(ms > 0)) return { q, step: m ? `${m[1]}${m[2]}` : '' };
-  const size = Number(m[1]) * (SIZES[m[2] as string] as number), n = ms / size;
+  const size = Number(m[1]) * (SIZES[m[2] as string] as number),
+    n = ms / size;
   if (n >= 20 && n <= 500) return { q, step: `${m[1]}${m[2]}` };
   const fits = STEPS.find((s) => s >= 1e3 && ms / s <= 80) ?? 86400e3;
   const unit = ['d', 'h', 'm', 's'].find((u) => fits % (SIZES[u] as number) === 0) as string;
@@ -45,7 +54,8 @@ export function stepped(q: string, ms: number): { q: string; step: string } {
 
 /** The length of the range; `data` is where the entries begin and end, for a range that is open. */
 export function spanOf(data: { first: number; last: number } | undefined): number {
-  const { start, end } = range.value, to = end ? Date.parse(end) : now.value;
+  const { start, end } = range.value,
+    to = end ? Date.parse(end) : now.value;
   if (start) return to - Date.parse(start);
   return data ? data.last - data.first : 0;
 }
@@ -56,17 +66,22 @@ export function Shown({ panel, ms, onLoad }: { panel: Panel; ms: number; onLoad?
     query(q, { ...range.value, limit: panel.type === 'logs' ? 100 : 5000 }, s).then((a) => {
       onLoad?.(a);
       return a;
-    }));
+    }),
+  );
   if (error && (error.status || !data)) return <Problem error={error} />;
   if (!data) return <p class="dim pad">…</p>;
-  return <div class="shown" aria-busy={loading}><Figure panel={panel} data={data} /></div>;
+  return (
+    <div class="shown" aria-busy={loading}>
+      <Figure panel={panel} data={data} />
+    </div>
+  );
 }
 
 /** The columns that the panel's options ask for, or all. */
 function columnsOf(panel: Panel, data: Answer): string[] {
   const all = data.columns.length ? data.columns : data.rows[0] ? Object.keys(data.rows[0]) : [];
   const o = panel.options ?? {};
-  const wanted = panel.type === 'table' ? o.columns ?? [] : [o.x, o.by, ...ysOf(panel)].filter((c): c is string => !!c);
+  const wanted = panel.type === 'table' ? (o.columns ?? []) : [o.x, o.by, ...ysOf(panel)].filter((c): c is string => !!c);
   const there = wanted.filter((c) => all.includes(c));
   return o.y === undefined && panel.type !== 'table' ? all : there.length ? there : all;
 }
@@ -78,12 +93,18 @@ function ysOf(panel: Panel): string[] {
 
 function unitOf(panel: Panel): (n: number) => string {
   switch (panel.options?.unit) {
-    case 'ms': return duration;
-    case 'usd': return money;
-    case 'bytes': return bytes;
-    case 'percent': return (n) => n.toFixed(1) + ' %';
-    case undefined: return short;
-    default: return (n) => `${short(n)} ${panel.options?.unit}`;
+    case 'ms':
+      return duration;
+    case 'usd':
+      return money;
+    case 'bytes':
+      return bytes;
+    case 'percent':
+      return (n) => n.toFixed(1) + ' %';
+    case undefined:
+      return short;
+    default:
+      return (n) => `${short(n)} ${panel.options?.unit}`;
   }
 }
 
@@ -93,11 +114,38 @@ function Nothing({ panel, missing = [] }: { panel: Panel; missing?: string[] }) 
   const cost = missing.some((c) => /cost/.test(c));
   return (
     <p class="nothing dim">
-      {cost ? 'No entry here has a cost.'
-        : missing.length ? <>No entry here has <code>{missing.slice(0, 3).map((c) => plain(c)).join(', ')}</code>.</>
-          : asked.length ? <>No entry here has <code>{asked.slice(0, 3).map((c) => plain(c)).join(', ')}</code>.</>
-            : 'Nothing matches in this range.'}
-      {cost && <small>It comes from <code>cost_usd</code>, or from <code>model</code> with its tokens and a price.</small>}
+      {cost ? (
+        'No entry here has a cost.'
+      ) : missing.length ? (
+        <>
+          No entry here has{' '}
+          <code>
+            {missing
+              .slice(0, 3)
+              .map((c) => plain(c))
+              .join(', ')}
+          </code>
+          .
+        </>
+      ) : asked.length ? (
+        <>
+          No entry here has{' '}
+          <code>
+            {asked
+              .slice(0, 3)
+              .map((c) => plain(c))
+              .join(', ')}
+          </code>
+          .
+        </>
+      ) : (
+        'Nothing matches in this range.'
+      )}
+      {cost && (
+        <small>
+          It comes from <code>cost_usd</code>, or from <code>model</code> with its tokens and a price.
+        </small>
+      )}
     </p>
   );
 }
@@ -105,36 +153,50 @@ function Nothing({ panel, missing = [] }: { panel: Panel; missing?: string[] }) 
 const zoom = (from: number, to: number) => setRange(iso(from), iso(to));
 
 function Figure({ panel, data }: { panel: Panel; data: Answer }) {
-  const columns = columnsOf(panel, data), unit = unitOf(panel), o = panel.options ?? {};
+  const columns = columnsOf(panel, data),
+    unit = unitOf(panel),
+    o = panel.options ?? {};
   if (!data.rows.length) return <Nothing panel={panel} />;
   const numbers = columns.filter((c) => data.rows.some((r) => typeof r[c] === 'number'));
   if (panel.type !== 'table' && panel.type !== 'logs' && !numbers.length)
     return <Nothing panel={panel} missing={ysOf(panel).length ? ysOf(panel) : columns} />;
   switch (panel.type) {
-    case 'line': return <Chart columns={columns} rows={data.rows} bars={false} log={o.log} label={panel.title} unit={unit} onRange={zoom} />;
-    case 'bar': return timeColumn(columns, data.rows)
-      ? <Chart columns={columns} rows={data.rows} bars label={panel.title} unit={unit} onRange={zoom} />
-      : <Bars columns={columns} rows={data.rows} by={o.by} label={panel.title} unit={unit} />;
-    case 'heatmap': return <Heat columns={columns} rows={data.rows} label={panel.title} />;
-    case 'number': return (
-      <div class="bignumbers">
-        {numbers.slice(0, 4).map((c) => (
-          <div key={c}><b title={count(Number(data.rows[0]?.[c]))}>{unit(Number(data.rows[0]?.[c]))}</b>
-            {c.toLowerCase() !== panel.title.toLowerCase() && numbers.length > 1 && <span class="dim">{plain(c)}</span>}</div>
-        ))}
-      </div>
-    );
-    case 'logs': return (
-      <div class="tail">
-        {data.rows.map((r) => (
-          <a key={String(r.seq)} class={`line ${String(r.level)}`} href={href('entry', String(r.id))}>
-            <time title={String(r.timestamp)}>{clock(String(r.timestamp))}</time> <Level level={String(r.level)} /> <b>{plain(r.agent)}</b>{' '}
-            {typeof r.duration_ms === 'number' && o.columns?.includes('duration_ms') && <em>{duration(r.duration_ms)}</em>} {summary(r).slice(0, 300)}
-          </a>
-        ))}
-      </div>
-    );
-    default: return <Table label={panel.title} columns={columns} rows={data.rows} show={cells(panel, columns, data.rows, unit)} />;
+    case 'line':
+      return <Chart columns={columns} rows={data.rows} bars={false} log={o.log} label={panel.title} unit={unit} onRange={zoom} />;
+    case 'bar':
+      return timeColumn(columns, data.rows) ? (
+        <Chart columns={columns} rows={data.rows} bars label={panel.title} unit={unit} onRange={zoom} />
+      ) : (
+        <Bars columns={columns} rows={data.rows} by={o.by} label={panel.title} unit={unit} />
+      );
+    case 'heatmap':
+      return <Heat columns={columns} rows={data.rows} label={panel.title} />;
+    case 'number':
+      return (
+        <div class="bignumbers">
+          {numbers.slice(0, 4).map((c) => (
+            <div key={c}>
+              <b title={count(Number(data.rows[0]?.[c]))}>{unit(Number(data.rows[0]?.[c]))}</b>
+              {c.toLowerCase() !== panel.title.toLowerCase() && numbers.length > 1 && <span class="dim">{plain(c)}</span>}
+            </div>
+          ))}
+        </div>
+      );
+    case 'logs':
+      return (
+        <div class="tail">
+          {data.rows.map((r) => (
+            <a key={String(r.seq)} class={`line ${String(r.level)}`} href={href('entry', String(r.id))}>
+              <time title={String(r.timestamp)}>{clock(String(r.timestamp))}</time> <Level level={String(r.level)} />{' '}
+              <b>{plain(r.agent)}</b>{' '}
+              {typeof r.duration_ms === 'number' && o.columns?.includes('duration_ms') && <em>{duration(r.duration_ms)}</em>}{' '}
+              {summary(r).slice(0, 300)}
+            </a>
+          ))}
+        </div>
+      );
+    default:
+      return <Table label={panel.title} columns={columns} rows={data.rows} show={cells(panel, columns, data.rows, unit)} />;
   }
 }
 
