@@ -365,7 +365,10 @@ try {
 
   await check('a panel that is empty says why', async () => {
     await at(page, 'dashboards/security-audit');
-    await page.locator('.panel', { hasText: 'Access patterns by user' }).locator('.nothing', { hasText: 'audit.user_id' }).waitFor();
+    await page.locator('.panel', { hasText: 'Access patterns by user' }).locator('.why', { hasText: 'audit.user_id' }).waitFor();
+    const why = await page.locator('.panel', { hasText: 'Access patterns by user' }).locator('.why').boundingBox();
+    const title = await page.locator('.panel', { hasText: 'Access patterns by user' }).locator('h3').boundingBox();
+    assert.ok(why.y > title.y + title.height, 'below the title');
   });
   await check('a step of time that does not suit the range is changed, and the panel says so', async () => {
     const panel = page.locator('.panel', { hasText: 'Durations over time' });

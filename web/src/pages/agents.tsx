@@ -343,7 +343,7 @@ function One({ kind, name }: { kind: Kind; name: string }) {
                   onRange={zoom}
                 />
               ) : (
-                <p class="nothing dim">
+                <p class="why dim">
                   No entry here has <code>duration_ms</code>.
                 </p>
               ))}

@@ -220,14 +220,14 @@ function Store() {
               span={[Math.min((samples[0] as Sample).t, Date.now() - 60e3), (samples[samples.length - 1] as Sample).t]}
             />
           ) : (
-            <p class="nothing dim">…</p>
+            <p class="why dim">…</p>
           )}
         </section>
         <section class="plotted">
           <h3>The last hour</h3>
           {sources.data &&
             (!sources.data.rate.rows.length ? (
-              <p class="nothing dim">Nothing came.</p>
+              <p class="why dim">Nothing came.</p>
             ) : (
               <Chart
                 columns={sources.data.rate.columns}

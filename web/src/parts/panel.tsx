@@ -111,9 +111,9 @@ function unitOf(panel: Panel): (n: number) => string {
 /** Why there is nothing: the field that the filter asks for, or the figure that no entry has. */
 function Nothing({ panel, missing = [] }: { panel: Panel; missing?: string[] }) {
   const asked = [...filterOf(panel.q).matchAll(/(?:^|[\s(])([\w.]+):\*/g)].map((m) => m[1] as string);
-  const cost = missing.some((c) => /cost/.test(c));
+  const cost = panel.options?.unit === 'usd' || missing.some((c) => /cost/.test(c));
   return (
-    <p class="nothing dim">
+    <p class="why dim">
       {cost ? (
         'No entry here has a cost.'
       ) : missing.length ? (
