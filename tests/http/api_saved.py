@@ -274,7 +274,8 @@ class Shipped(Documents):
             [{"timestamp": ago(minutes=i), "agent": "coder", "tool": t, "duration_ms": 10 * i + 5, "message": "call"}
              for i in range(20) for t in ("read_file", "run")] +
             [{"timestamp": ago(minutes=5), "agent": "planner", "model": m, "cost_usd": c, "message": "thought",
-              "tokens": {"input": 100, "output": 20}} for m, c in (("large", .02), ("small", .01))])
+              "tokens": {"input": 100, "output": 20},  # the seed's own failure is at the very start of the last hour
+              "audit": {"user_id": "bob", "action": "login", "resource": "r", "result": "failure"}} for m, c in (("large", .02), ("small", .01))])
         seen = {}
         for d in self.ask("GET", "dashboards")["dashboards"]:
             for p in d["panels"]:
