@@ -123,11 +123,11 @@ try {
     await at(page, 'explore');
     await at(page, 'dashboards');
     await page.getByRole('tab', { name: 'Saved views' }).click();
-    await becomes(async () => await page.locator('.cards a').count(), odd.length);
-    for (const to of await page.locator('.cards a').evaluateAll((all) => all.map((a) => a.href)))
+    await becomes(async () => await page.locator('tbody a').count(), odd.length);
+    for (const to of await page.locator('tbody a').evaluateAll((all) => all.map((a) => a.href)))
       assert.ok(to.startsWith(`${base}/#/traces/`), to);
     for (let i = 0; i < odd.length; i++) {
-      await page.locator('.cards a', { hasText: `${odd[i]} ${i}` }).click();
+      await page.locator('tbody a', { hasText: `${odd[i]} ${i}` }).click();
       await until(async () => new URL(page.url()).hash.startsWith('#/traces/'), odd[i]);
       assert.equal(await page.locator('img, iframe, script[src]').count(), 0);
       await at(page, 'dashboards');
