@@ -5,8 +5,13 @@ import { signal } from '@preact/signals';
 export const gone = signal(false);
 
 export class ApiError extends Error {
-  constructor(message: string, readonly status: number, readonly code = '', readonly hint = '',
-              readonly position = -1) {
+  constructor(
+    message: string,
+    readonly status: number,
+    readonly code = '',
+    readonly hint = '',
+    readonly position = -1,
+  ) {
     super(message);
   }
 }
@@ -78,8 +83,7 @@ export type Params = Record<string, string | number | boolean | undefined>;
 
 function search(params: Params): string {
   const q = new URLSearchParams();
-  for (const [key, value] of Object.entries(params))
-    if (value !== undefined && value !== '') q.set(key, String(value));
+  for (const [key, value] of Object.entries(params)) if (value !== undefined && value !== '') q.set(key, String(value));
   const text = q.toString();
   return text ? '?' + text : '';
 }
@@ -94,8 +98,7 @@ async function read<T>(answer: Response): Promise<T> {
   }
   if (answer.ok) return body as T;
   const e = (body as { error?: { message?: string; code?: string; hint?: string; position?: number } })?.error;
-  throw new ApiError(e?.message ?? `The server answered ${answer.status}`, answer.status, e?.code, e?.hint,
-    e?.position);
+  throw new ApiError(e?.message ?? `The server answered ${answer.status}`, answer.status, e?.code, e?.hint, e?.position);
 }
 
 async function send(path: string, options: RequestInit): Promise<Response> {
@@ -114,13 +117,20 @@ export async function get<T>(path: string, params: Params = {}, signal?: AbortSi
   return read<T>(await send(path + search(params), { signal }));
 }
 
-export async function change<T>(method: 'POST' | 'PUT' | 'PATCH' | 'DELETE', path: string, body?: unknown,
-                                signal?: AbortSignal): Promise<T> {
-  return read<T>(await send(path, {
-    method, signal,
-    headers: body === undefined ? {} : { 'content-type': 'application/json' },
-    body: body === undefined ? undefined : JSON.stringify(body),
-  }));
+export async function change<T>(
+  method: 'POST' | 'PUT' | 'PATCH' | 'DELETE',
+  path: string,
+  body?: unknown,
+  signal?: AbortSignal,
+): Promise<T> {
+  return read<T>(
+    await send(path, {
+      method,
+      signal,
+      headers: body === undefined ? {} : { 'content-type': 'application/json' },
+      body: body === undefined ? undefined : JSON.stringify(body),
+    }),
+  );
 }
 
 export type Range = {

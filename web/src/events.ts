@@ -2,8 +2,16 @@
 import type { Json, Row } from './api';
 
 /* as src/query/pipe_sessions.c has it */
-export const USER = new Set(['UserPromptSubmit', 'user_prompt', 'user_message', 'user_input', 'codex.user_prompt', 'user', 'prompt',
-  'claude_code.user_prompt']);
+export const USER = new Set([
+  'UserPromptSubmit',
+  'user_prompt',
+  'user_message',
+  'user_input',
+  'codex.user_prompt',
+  'user',
+  'prompt',
+  'claude_code.user_prompt',
+]);
 export const ANSWER = new Set(['agent_response', 'assistant', 'assistant_message', 'llm_response', 'Stop']);
 export const SYSTEM = new Set(['system_prompt', 'system']);
 export const THINKING = new Set(['thinking', 'reasoning']);

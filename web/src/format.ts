@@ -14,13 +14,23 @@ export function counted(n: number, one: string, more = one + 's'): string {
 export function short(n: number): string {
   const a = Math.abs(n);
   if (a < 1000) return Number.isInteger(n) ? String(n) : n.toPrecision(3).replace(/\.?0+$/, '');
-  for (const [unit, size] of [['T', 1e12], ['G', 1e9], ['M', 1e6], ['k', 1e3]] as const)
+  for (const [unit, size] of [
+    ['T', 1e12],
+    ['G', 1e9],
+    ['M', 1e6],
+    ['k', 1e3],
+  ] as const)
     if (a >= size) return (n / size).toFixed(a / size < 10 ? 1 : 0).replace(/\.0$/, '') + unit;
   return String(n);
 }
 
 export function bytes(n: number): string {
-  for (const [unit, size] of [['TiB', 2 ** 40], ['GiB', 2 ** 30], ['MiB', 2 ** 20], ['KiB', 1024]] as const)
+  for (const [unit, size] of [
+    ['TiB', 2 ** 40],
+    ['GiB', 2 ** 30],
+    ['MiB', 2 ** 20],
+    ['KiB', 1024],
+  ] as const)
     if (n >= size) return (n / size).toFixed(n / size < 10 ? 1 : 0) + ' ' + unit;
   return n + ' B';
 }
@@ -65,8 +75,10 @@ export function ago(iso: string, now = Date.now()): string {
 
 /** Control and direction characters are shown, never obeyed. */
 export function visible(text: string): string {
-  return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
-    (c) => '\\u' + c.charCodeAt(0).toString(16).padStart(4, '0'));
+  return text.replace(
+    /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
+    (c) => '\\u' + c.charCodeAt(0).toString(16).padStart(4, '0'),
+  );
 }
 
 /** What an object has itself: names come from strangers, and one of them is `constructor`. */
@@ -86,7 +98,7 @@ export function hue(name: string): number {
   let h = 3787;
   for (const c of name) h = (Math.imul(h, 33) + (c.codePointAt(0) as number)) | 0;
   h = Math.imul(h ^ (h >>> 15), 0x2c1b3c6d);
-  return 35 + ((h ^ (h >>> 13)) >>> 0) % 270;
+  return 35 + (((h ^ (h >>> 13)) >>> 0) % 270);
 }
 
 export const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'critical'] as const;

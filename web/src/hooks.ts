@@ -18,11 +18,14 @@ export function useLoad<T>(key: string, load: (signal: AbortSignal) => Promise<T
     const control = new AbortController();
     set((s) => ({ ...s, loading: true }));
     latest.current(control.signal).then(
-      (data) => { if (!control.signal.aborted) set({ data, error: undefined, loading: false }); },
+      (data) => {
+        if (!control.signal.aborted) set({ data, error: undefined, loading: false });
+      },
       (e: unknown) => {
         if (control.signal.aborted || aborted(e)) return;
         set((s) => ({ data: s.data, error: e instanceof ApiError ? e : new ApiError(String(e), 0), loading: false }));
-      });
+      },
+    );
     return () => control.abort();
   }, [key]);
   return state;
@@ -33,7 +36,9 @@ export function useEvery(ms: number, f: () => void): void {
   const latest = useRef(f);
   latest.current = f;
   useEffect(() => {
-    const timer = setInterval(() => { if (!document.hidden) latest.current(); }, ms);
+    const timer = setInterval(() => {
+      if (!document.hidden) latest.current();
+    }, ms);
     return () => clearInterval(timer);
   }, [ms]);
 }
@@ -87,6 +92,5 @@ function pressable(target: EventTarget | null): boolean {
 }
 
 export function typing(target: EventTarget | null): boolean {
-  return target instanceof HTMLElement &&
-    (target.isContentEditable || ['INPUT', 'TEXTAREA', 'SELECT'].includes(target.tagName));
+  return target instanceof HTMLElement && (target.isContentEditable || ['INPUT', 'TEXTAREA', 'SELECT'].includes(target.tagName));
 }

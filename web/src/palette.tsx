@@ -139,7 +139,8 @@ export function Palette({ pages, onClose }: { pages: Place[]; onClose: () => voi
             ref={(e) => {
               if (e && i === at) e.scrollIntoView({ block: 'nearest' });
             }}
-            onClick={() => run(i)}>
+            onClick={() => run(i)}
+          >
             <span class="what">{visible(p.name)}</span>
             <span class="kind">{p.kind}</span>
           </li>

@@ -2,8 +2,8 @@
  *  docs/query-language.md; the server alone judges whether a query is right. */
 import type { Json } from './api';
 
-export type TokenKind = 'text' | 'field' | 'operator' | 'string' | 'regex' | 'keyword' | 'pipe' | 'pipename'
-  | 'number' | 'comment' | 'paren';
+export type TokenKind =
+  'text' | 'field' | 'operator' | 'string' | 'regex' | 'keyword' | 'pipe' | 'pipename' | 'number' | 'comment' | 'paren';
 
 export interface Token {
   kind: TokenKind;
@@ -19,7 +19,8 @@ const RESERVED = new Set(['after', 'before', 'on', 'in']);
 
 /** How long the name at the start of a text is, when a piece of it stands in backticks; else 0. */
 function tickedLength(s: string): number {
-  let i = 0, ticks = false;
+  let i = 0,
+    ticks = false;
   if (!/^[`A-Za-z_@\u0080-\uffff]/.test(s)) return 0;
   for (;;) {
     if (s[i] === '`') {
@@ -36,7 +37,9 @@ function tickedLength(s: string): number {
 /** Pieces for colouring; together they are the text. Lenient: whatever is not understood is text. */
 export function tokens(q: string): Token[] {
   const out: Token[] = [];
-  let i = 0, afterPipe = false, name: number;
+  let i = 0,
+    afterPipe = false,
+    name: number;
   const take = (kind: TokenKind, n: number) => {
     out.push({ kind, text: q.slice(i, i + n) });
     i += n;
@@ -52,8 +55,7 @@ export function tokens(q: string): Token[] {
       continue;
     } else if ((m = /^\*?"(?:\\.|[^"\\])*"?\*?/.exec(rest))) take('string', m[0].length);
     else if ((name = tickedLength(rest))) take('field', name);
-    else if (rest[0] === '/' && (m = /^\/(?:\\.|[^/\\\n])+\/[ims]*(?=[\s)|]|$)/.exec(rest)))
-      take('regex', m[0].length);
+    else if (rest[0] === '/' && (m = /^\/(?:\\.|[^/\\\n])+\/[ims]*(?=[\s)|]|$)/.exec(rest))) take('regex', m[0].length);
     else if ((m = /^[()[\]{}]/.exec(rest))) take('paren', 1);
     else if ((m = /^(?:!=|>=|<=|[:=<>,+*%-])/.exec(rest))) take('operator', m[0].length);
     else if ((m = /^[^\s()[\]{}|:=<>,"`!]+/.exec(rest))) {
@@ -101,9 +103,13 @@ export function pipeParts(q: string): string[] {
 
 /** Adds a pipe, or takes it away when it is there; `behind`, which it works on, comes and goes with it. */
 export function togglePipe(q: string, behind: string, pipe: string): string {
-  const parts = pipeParts(q), filter = filterOf(q);
-  let next = !pipe ? parts : parts.includes(pipe) ? parts.filter((p) => p !== pipe)
-    : [...parts, ...(parts.includes(behind) ? [] : [behind]), pipe];
+  const parts = pipeParts(q),
+    filter = filterOf(q);
+  let next = !pipe
+    ? parts
+    : parts.includes(pipe)
+      ? parts.filter((p) => p !== pipe)
+      : [...parts, ...(parts.includes(behind) ? [] : [behind]), pipe];
   if (next[next.length - 1] === behind) next = next.slice(0, -1);
   if (!next.length) return filter === '*' ? '' : filter;
   return [filter || '*', ...next].join(' | ');
@@ -112,13 +118,23 @@ export function togglePipe(q: string, behind: string, pipe: string): string {
 const BARE = /^[\p{L}\p{N}_][\p{L}\p{N}_.@-]*$/u;
 
 export function quote(s: string): string {
-  return '"' + s.replace(/[\\"]/g, '\\$&').replace(/\n/g, '\\n').replace(/\t/g, '\\t')
-    .replace(/[\u0000-\u001f\u007f]/g, (c) => '\\u' + c.charCodeAt(0).toString(16).padStart(4, '0')) + '"';
+  return (
+    '"' +
+    s
+      .replace(/[\\"]/g, '\\$&')
+      .replace(/\n/g, '\\n')
+      .replace(/\t/g, '\\t')
+      .replace(/[\u0000-\u001f\u007f]/g, (c) => '\\u' + c.charCodeAt(0).toString(16).padStart(4, '0')) +
+    '"'
+  );
 }
 
 function ticked(key: string): string {
-  return '`' + key.replace(/[\\`]/g, '\\$&')
-    .replace(new RegExp(`[${HIDDEN}]`, 'g'), (c) => '\\u' + c.charCodeAt(0).toString(16).padStart(4, '0')) + '`';
+  return (
+    '`' +
+    key.replace(/[\\`]/g, '\\$&').replace(new RegExp(`[${HIDDEN}]`, 'g'), (c) => '\\u' + c.charCodeAt(0).toString(16).padStart(4, '0')) +
+    '`'
+  );
 }
 
 /** The key at these steps of an entry as a query names it. */
@@ -135,8 +151,11 @@ export function nameSteps(name: string): string[] | null {
   for (let rest = name; rest;) {
     const m = /^(?:`((?:\\[^]|[^`\\])*)`|([^`.]*))(?:\.|$)/.exec(rest);
     if (!m) return null;
-    const key = m[2] ?? (m[1] as string).replace(/\\(?:u([0-9a-f]{4})|([^]))/g, (_, hex: string | undefined, c: string) =>
-      (hex ? String.fromCharCode(parseInt(hex, 16)) : c === 'n' ? '\n' : c === 't' ? '\t' : c));
+    const key =
+      m[2] ??
+      (m[1] as string).replace(/\\(?:u([0-9a-f]{4})|([^]))/g, (_, hex: string | undefined, c: string) =>
+        hex ? String.fromCharCode(parseInt(hex, 16)) : c === 'n' ? '\n' : c === 't' ? '\t' : c,
+      );
     if (out.length || m[2] !== 'attributes') out.push(key);
     rest = rest.slice(m[0].length);
   }
@@ -147,8 +166,7 @@ export function nameSteps(name: string): string[] | null {
 export function term(name: string, value: Json): string {
   if (value === null) return `-${name}:*`;
   if (typeof value === 'string')
-    return `${name}=${BARE.test(value) && !KEYWORDS.has(value) && !/^(true|false|\d)/.test(value)
-      ? value : quote(value)}`;
+    return `${name}=${BARE.test(value) && !KEYWORDS.has(value) && !/^(true|false|\d)/.test(value) ? value : quote(value)}`;
   return `${name}=${typeof value === 'object' ? quote(JSON.stringify(value)) : String(value)}`;
 }
 
@@ -167,7 +185,8 @@ function withFilter(q: string, filter: string): string {
 export function toggle(q: string, wanted: string, negate = false): string {
   const what = negate ? (wanted.startsWith('-') ? wanted.slice(1) : '-' + wanted) : wanted;
   const other = what.startsWith('-') ? what.slice(1) : '-' + what;
-  const filter = whole(q), parts = single(q);
+  const filter = whole(q),
+    parts = single(q);
   if (parts.includes(what)) return withFilter(q, parts.filter((t) => t !== what).join(' '));
   if (parts.includes(other)) return withFilter(q, parts.map((t) => (t === other ? what : t)).join(' '));
   return withFilter(q, filter ? `${filter} ${what}` : what);
@@ -202,7 +221,8 @@ function whole(q: string): string {
 /** The terms of a conjunction, split at blanks outside of quotes and parentheses. */
 export function terms(filter: string): string[] {
   const out: string[] = [];
-  let depth = 0, now = '';
+  let depth = 0,
+    now = '';
   for (const t of tokens(filter)) {
     if (t.kind === 'paren') depth += '([{'.includes(t.text) ? 1 : -1;
     if (t.kind === 'text' && /^\s+$/.test(t.text) && depth <= 0) {
@@ -222,24 +242,39 @@ export function chosen(q: string, name: string, sign: '' | '-' = ''): string[] {
 /** The filter without what it says about a field in terms of their own: what else could be chosen there. */
 export function filterWithout(q: string, name: string): string {
   const own = [...chosen(q, name), ...chosen(q, name, '-')];
-  return own.length ? single(q).filter((t) => !own.includes(t)).join(' ') : filterOf(q);
+  return own.length
+    ? single(q)
+        .filter((t) => !own.includes(t))
+        .join(' ')
+    : filterOf(q);
 }
 
 /** Only this value of the field: takes the place of another that was chosen. */
 export function only(q: string, name: string, wanted: string): string {
   const others = chosen(q, name).filter((t) => t !== wanted);
-  return toggle(others.reduce((to, t) => toggle(to, t), q), wanted);
+  return toggle(
+    others.reduce((to, t) => toggle(to, t), q),
+    wanted,
+  );
 }
 
 /** The least and the greatest value that the filter lets a number have, as they are written. */
 export function bounds(q: string, name: string): [string, string] {
-  const of = (start: string) => single(q).find((t) => t.startsWith(start))?.slice(start.length) ?? '';
+  const of = (start: string) =>
+    single(q)
+      .find((t) => t.startsWith(start))
+      ?.slice(start.length) ?? '';
   return [of(`${name}>=`), of(`${name}<=`)];
 }
 
 export function withBounds(q: string, name: string, least: string, most: string): string {
   const [a, b] = bounds(q, name);
-  const kept = a || b ? single(q).filter((t) => t !== `${name}>=${a}` && t !== `${name}<=${b}`).join(' ') : whole(q);
+  const kept =
+    a || b
+      ? single(q)
+          .filter((t) => t !== `${name}>=${a}` && t !== `${name}<=${b}`)
+          .join(' ')
+      : whole(q);
   return withFilter(q, [kept, least && `${name}>=${least}`, most && `${name}<=${most}`].filter(Boolean).join(' '));
 }
 
@@ -248,10 +283,13 @@ const TEXTS = new Set(['message', 'input', 'output', 'error']);
 /** What the filter looks for in texts: words, phrases, parts of words. To be marked where it was found; undefined
  *  when there is nothing, or only what a browser had better not look for. */
 export function sought(q: string): RegExp | undefined {
-  const all = tokens(filterOf(q)), out: string[] = [];
+  const all = tokens(filterOf(q)),
+    out: string[] = [];
   let skip = false; /* what comes next is taken away, or is about another field */
   for (let i = 0; i < all.length; i++) {
-    const t = all[i] as Token, before = all[i - 1], after = all[i + 1];
+    const t = all[i] as Token,
+      before = all[i - 1],
+      after = all[i + 1];
     if (t.kind === 'text' && !t.text.trim()) continue;
     if (t.kind === 'keyword') {
       if (t.text === 'in') out.pop(); /* `agent in (a, b)`: that was a field */
@@ -290,7 +328,9 @@ function pieceOf(t: Token, open: boolean): string | undefined {
     /* one that could take for ever is not tried */
     return /\)[*+{?]/.test(inside) || (inside.match(/[*+}]/g)?.length ?? 0) > 2 ? undefined : inside;
   }
-  let text = t.text, front = !open, back = true;
+  let text = t.text,
+    front = !open,
+    back = true;
   if (t.kind === 'string') {
     front = !text.startsWith('*');
     back = !text.endsWith('*');

@@ -24,12 +24,19 @@ export function spansOf(rows: Row[], now: number): Span[] {
   const spans: Span[] = rows.map((row) => {
     const from = Date.parse(String(row.start));
     const ms = typeof row.duration_ms === 'number' ? row.duration_ms : NaN;
-    return { row, depth: Number(row.depth ?? 0), from, to: from + ms, end: from + (isNaN(ms) ? 0 : ms), kids: 0, leaf: !pointed(row),
-      logs: [] };
+    return {
+      row,
+      depth: Number(row.depth ?? 0),
+      from,
+      to: from + ms,
+      end: from + (isNaN(ms) ? 0 : ms),
+      kids: 0,
+      leaf: !pointed(row),
+      logs: [],
+    };
   });
   const last = spans.reduce((m, s) => Math.max(m, s.from, s.end), 0);
-  for (const s of spans)
-    if (isNaN(s.to)) s.end = s.row.state === 'running' ? Math.max(last, now) : s.from;
+  for (const s of spans) if (isNaN(s.to)) s.end = s.row.state === 'running' ? Math.max(last, now) : s.from;
   const open: Span[] = [];
   for (const s of spans) {
     while (open.length && (open[open.length - 1] as Span).depth >= s.depth) open.pop();
@@ -48,12 +55,21 @@ export function rowsOf(turns: Turn[]): Row[] {
   return turns.map((t) => {
     const ms = t.kind === 'call' && t.result ? (typeof t.result.duration_ms === 'number' ? t.result.duration_ms : t.end - t.at) : null;
     return {
-      span_id: t.key, depth: t.depth + (t.kind === 'call' ? 1 : 0), link: 'child', kind: t.kind, start: new Date(t.at).toISOString(),
-        agent: t.who,
-      name: t.kind === 'call' ? t.name : t.text || (t.kind === 'note' ? t.event : ''), tool: t.kind === 'call' ? t.name : null,
-      duration_ms: ms, state: t.kind !== 'call' ? 'point' : t.result ? 'closed' : 'unknown_end', errors: wrong(t) ? 1 : 0,
-      level: t.row.level ?? 'info', status: t.kind === 'call' ? t.result?.status ?? null : null, session_id: t.row.session_id ?? null,
-      message: t.kind === 'call' ? t.result?.message ?? null : null,
+      span_id: t.key,
+      depth: t.depth + (t.kind === 'call' ? 1 : 0),
+      link: 'child',
+      kind: t.kind,
+      start: new Date(t.at).toISOString(),
+      agent: t.who,
+      name: t.kind === 'call' ? t.name : t.text || (t.kind === 'note' ? t.event : ''),
+      tool: t.kind === 'call' ? t.name : null,
+      duration_ms: ms,
+      state: t.kind !== 'call' ? 'point' : t.result ? 'closed' : 'unknown_end',
+      errors: wrong(t) ? 1 : 0,
+      level: t.row.level ?? 'info',
+      status: t.kind === 'call' ? (t.result?.status ?? null) : null,
+      session_id: t.row.session_id ?? null,
+      message: t.kind === 'call' ? (t.result?.message ?? null) : null,
     };
   });
 }
@@ -69,17 +85,22 @@ const IDLE = 1 / 20; /* of the whole */
 const CUT = 0.04; /* what is left of a gap, of all that is busy */
 
 export function scaleOf(spans: Span[], from: number, to: number, pressed: boolean): Scale {
-  const all = Math.max(1e-6, to - from), gaps: [number, number][] = [];
+  const all = Math.max(1e-6, to - from),
+    gaps: [number, number][] = [];
   if (!pressed) return { place: (t) => (t - from) / all, time: (p) => from + p * all, gaps };
-  const edges = spans.filter((s) => s.leaf || pointed(s.row)).map((s): [number, number] => [s.from, Math.max(s.end, s.from)]).sort((a,
-    b) => a[0] - b[0]);
+  const edges = spans
+    .filter((s) => s.leaf || pointed(s.row))
+    .map((s): [number, number] => [s.from, Math.max(s.end, s.from)])
+    .sort((a, b) => a[0] - b[0]);
   let reached = from;
   for (const [a, b] of edges) {
     if (a - reached > all * IDLE) gaps.push([reached, a]);
     reached = Math.max(reached, b);
   }
   if (to - reached > all * IDLE) gaps.push([reached, to]);
-  const busy = Math.max(1e-6, all - gaps.reduce((sum, [a, b]) => sum + b - a, 0)), cut = busy * CUT, whole = busy + gaps.length * cut;
+  const busy = Math.max(1e-6, all - gaps.reduce((sum, [a, b]) => sum + b - a, 0)),
+    cut = busy * CUT,
+    whole = busy + gaps.length * cut;
   const place = (t: number) => {
     let at = t - from;
     for (const [a, b] of gaps) if (t > a) at -= ((Math.min(t, b) - a) / (b - a)) * (b - a - cut);
@@ -96,16 +117,49 @@ export function scaleOf(spans: Span[], from: number, to: number, pressed: boolea
   return { place, time, gaps };
 }
 
-const STEPS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 10e3, 15e3, 30e3, 60e3, 120e3, 300e3, 600e3, 900e3, 1800e3,
+const STEPS = [
+  0.1,
+  0.2,
+  0.5,
+  1,
+  2,
+  5,
+  10,
+  20,
+  50,
+  100,
+  200,
+  500,
+  1e3,
+  2e3,
+  5e3,
+  10e3,
+  15e3,
+  30e3,
+  60e3,
+  120e3,
+  300e3,
+  600e3,
+  900e3,
+  1800e3,
   3600e3,
-  2 * 3600e3, 6 * 3600e3, 12 * 3600e3, 86400e3, 7 * 86400e3, 30 * 86400e3];
+  2 * 3600e3,
+  6 * 3600e3,
+  12 * 3600e3,
+  86400e3,
+  7 * 86400e3,
+  30 * 86400e3,
+];
 
 /** Round times since the start between two places, not closer than `least`: [place, text]. */
 export function marksOf(scale: Scale, start: number, zoom: [number, number], least: number): [number, string][] {
-  const a = scale.time(zoom[0]), b = scale.time(zoom[1]), cuts = scale.gaps.filter(([x, y]) => y > a && x < b);
+  const a = scale.time(zoom[0]),
+    b = scale.time(zoom[1]),
+    cuts = scale.gaps.filter(([x, y]) => y > a && x < b);
   const busy = b - a - cuts.reduce((sum, [x, y]) => sum + Math.min(y, b) - Math.max(x, a), 0);
   const step = STEPS.find((s) => busy / s <= (zoom[1] - zoom[0]) / least) ?? 365 * 86400e3;
-  const out: [number, string][] = [], pieces: [number, number][] = [];
+  const out: [number, string][] = [],
+    pieces: [number, number][] = [];
   let from = a;
   for (const [x, y] of cuts) {
     pieces.push([from, x]);
@@ -115,16 +169,17 @@ export function marksOf(scale: Scale, start: number, zoom: [number, number], lea
   for (const [x, y] of pieces)
     for (let k = Math.ceil((x - start) / step - 1e-9); start + k * step <= y; k++) {
       const p = scale.place(start + k * step);
-      if (!out.length || p - (out[out.length - 1] as [number, string])[0] >= least * 0.7) out.push([p, k
-        ? duration(k * step).replace(/ 0[sm]$/, '') : '0']);
+      if (!out.length || p - (out[out.length - 1] as [number, string])[0] >= least * 0.7)
+        out.push([p, k ? duration(k * step).replace(/ 0[sm]$/, '') : '0']);
     }
   return out;
 }
 
 /** What a span did; a tool call is known by its tool. */
 export function nameOf(row: Row): Json | undefined {
-  return row.tool && (!row.name || row.name === 'execute_tool' || row.name === `execute_tool ${String(row.tool)}`) ? row.tool
-    : row.name ?? row.kind;
+  return row.tool && (!row.name || row.name === 'execute_tool' || row.name === `execute_tool ${String(row.tool)}`)
+    ? row.tool
+    : (row.name ?? row.kind);
 }
 
 /** It failed; or something in it did, and it went on. */

@@ -7,8 +7,10 @@ import { route } from './url';
 /** Set again whenever relative times should be reckoned anew: a new query, refresh. */
 export const now = signal(Date.now());
 let place = '';
-effect(() => { /* whoever goes on sees what came since */
-  const r = route.value, here = JSON.stringify([r.page, r.id, r.params.q]);
+effect(() => {
+  /* whoever goes on sees what came since */
+  const r = route.value,
+    here = JSON.stringify([r.page, r.id, r.params.q]);
   if (here !== place) now.value = Date.now();
   place = here;
 });
@@ -31,10 +33,11 @@ function resolve(text: string): string | undefined {
 /** The range where the address names none. Ten minutes of a new fleet are a speck in a day, and one that stopped last
  *  week is not in it: the shortest preset that holds what the last day has, or else the newest entry. */
 export async function settle(): Promise<void> {
-  const at = Date.now(), day = 86400e3;
-  const [old, young] = await Promise.all([
-    query('*', { start: 'now-24h', order: 'asc', limit: 1 }), query('*', { limit: 1 }),
-  ]).catch(() => []);
+  const at = Date.now(),
+    day = 86400e3;
+  const [old, young] = await Promise.all([query('*', { start: 'now-24h', order: 'asc', limit: 1 }), query('*', { limit: 1 })]).catch(
+    () => [],
+  );
   const t = (old?.rows[0] ?? young?.rows[0])?.timestamp;
   if (typeof t !== 'string') return;
   /* with room to spare: what just fits is gone with the next refresh */
@@ -48,12 +51,16 @@ function kept<T extends string>(name: string, initial: T) {
   let value = initial;
   try {
     value = (localStorage.getItem('fleetlog.' + name) as T | null) ?? initial;
-  } catch { /* storage may be forbidden */ }
+  } catch {
+    /* storage may be forbidden */
+  }
   const s = signal<T>(value);
   effect(() => {
     try {
       localStorage.setItem('fleetlog.' + name, s.value);
-    } catch { /* as above */ }
+    } catch {
+      /* as above */
+    }
   });
   return s;
 }
@@ -81,7 +88,9 @@ export const facetsOpen = kept<'yes' | 'no'>(narrow ? 'facets.narrow' : 'facets'
 
 /** Read by what is drawn on a canvas: its colours are those of the moment. */
 export const colours = signal(0);
-matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => { colours.value++; });
+matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
+  colours.value++;
+});
 
 effect(() => {
   const root = document.documentElement;
@@ -97,7 +106,12 @@ let noteId = 0;
 export function note(text: string, bad = false): void {
   const id = ++noteId;
   notes.value = [...notes.value.slice(-3), { id, text, bad }];
-  setTimeout(() => { notes.value = notes.value.filter((n) => n.id !== id); }, bad ? 8000 : 3000);
+  setTimeout(
+    () => {
+      notes.value = notes.value.filter((n) => n.id !== id);
+    },
+    bad ? 8000 : 3000,
+  );
 }
 
 /** What a change was answered with. */

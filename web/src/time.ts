@@ -3,9 +3,17 @@
 const UNITS: Record<string, number> = { s: 1e3, m: 60e3, h: 3600e3, d: 86400e3, w: 7 * 86400e3 };
 
 export const PRESETS: [string, string][] = [
-  ['now-5m', 'Last 5 minutes'], ['now-15m', 'Last 15 minutes'], ['now-30m', 'Last 30 minutes'], ['now-1h', 'Last hour'],
-  ['now-3h', 'Last 3 hours'], ['now-6h', 'Last 6 hours'], ['now-12h', 'Last 12 hours'], ['now-24h', 'Last 24 hours'],
-  ['now-7d', 'Last 7 days'], ['now-30d', 'Last 30 days'], ['', 'All time'],
+  ['now-5m', 'Last 5 minutes'],
+  ['now-15m', 'Last 15 minutes'],
+  ['now-30m', 'Last 30 minutes'],
+  ['now-1h', 'Last hour'],
+  ['now-3h', 'Last 3 hours'],
+  ['now-6h', 'Last 6 hours'],
+  ['now-12h', 'Last 12 hours'],
+  ['now-24h', 'Last 24 hours'],
+  ['now-7d', 'Last 7 days'],
+  ['now-30d', 'Last 30 days'],
+  ['', 'All time'],
 ];
 
 /** Milliseconds since 1970, or undefined when it is open or makes no sense. */
@@ -37,7 +45,8 @@ export function iso(ms: number): string {
 
 /** Round values for the marks of an axis from 0 to `most`: about `lines` of them, no closer than `least`. */
 export function rounds(most: number, lines = 3, least = 0): number[] {
-  const rough = most / lines, power = 10 ** Math.floor(Math.log10(rough));
+  const rough = most / lines,
+    power = 10 ** Math.floor(Math.log10(rough));
   const step = Math.max(least, power * ([1, 2, 5].find((m) => m * power >= rough) ?? 10));
   const out: number[] = [];
   for (let i = 0; step > 0 && i * step <= most * 1.000001; i++) out.push(i * step);
@@ -50,9 +59,41 @@ export function fineStep(ms: number): string {
   return `${step}ms`;
 }
 
-export const STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 10e3, 15e3, 30e3, 60e3, 120e3, 300e3, 600e3,
-  900e3, 1800e3, 3600e3, 7200e3, 3 * 3600e3, 6 * 3600e3, 12 * 3600e3, 86400e3, 2 * 86400e3, 7 * 86400e3,
-  14 * 86400e3, 30 * 86400e3, 91 * 86400e3, 365 * 86400e3];
+export const STEPS = [
+  1,
+  2,
+  5,
+  10,
+  20,
+  50,
+  100,
+  200,
+  500,
+  1e3,
+  2e3,
+  5e3,
+  10e3,
+  15e3,
+  30e3,
+  60e3,
+  120e3,
+  300e3,
+  600e3,
+  900e3,
+  1800e3,
+  3600e3,
+  7200e3,
+  3 * 3600e3,
+  6 * 3600e3,
+  12 * 3600e3,
+  86400e3,
+  2 * 86400e3,
+  7 * 86400e3,
+  14 * 86400e3,
+  30 * 86400e3,
+  91 * 86400e3,
+  365 * 86400e3,
+];
 
 /** Round places for the marks of a time axis: [instant, text]. */
 export function ticks(from: number, to: number, most: number): [number, string][] {
@@ -63,10 +104,16 @@ export function ticks(from: number, to: number, most: number): [number, string][
   for (let t = Math.ceil((from - shift) / step) * step + shift; t <= to; t += step) {
     const d = new Date(t);
     const hm = `${two(d.getHours())}:${two(d.getMinutes())}`;
-    out.push([t, step >= 86400e3 ? `${two(d.getMonth() + 1)}-${two(d.getDate())}`
-      : step >= 60e3 ? hm
-        : step >= 1e3 ? `${hm}:${two(d.getSeconds())}`
-          : `${two(d.getSeconds())}.${String(d.getMilliseconds()).padStart(3, '0')}`]);
+    out.push([
+      t,
+      step >= 86400e3
+        ? `${two(d.getMonth() + 1)}-${two(d.getDate())}`
+        : step >= 60e3
+          ? hm
+          : step >= 1e3
+            ? `${hm}:${two(d.getSeconds())}`
+            : `${two(d.getSeconds())}.${String(d.getMilliseconds()).padStart(3, '0')}`,
+    ]);
   }
   return out;
 }

@@ -12,8 +12,7 @@ function parse(hash: string): Route {
   const cut = text.indexOf('?');
   const path = (cut < 0 ? text : text.slice(0, cut)).split('/').map(decode);
   const params: Record<string, string> = {};
-  if (cut >= 0)
-    for (const [key, value] of new URLSearchParams(text.slice(cut + 1))) params[key] = value;
+  if (cut >= 0) for (const [key, value] of new URLSearchParams(text.slice(cut + 1))) params[key] = value;
   return { page: path[0] || 'explore', id: path.slice(1).join('/'), params };
 }
 
@@ -26,7 +25,9 @@ function decode(part: string): string {
 }
 
 export const route = signal<Route>(parse(location.hash));
-window.addEventListener('hashchange', () => { route.value = parse(location.hash); });
+window.addEventListener('hashchange', () => {
+  route.value = parse(location.hash);
+});
 
 /** Empty values are left out. */
 export function href(page: string, id = '', params: Record<string, string | undefined> = {}): string {

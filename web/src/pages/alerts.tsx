@@ -81,7 +81,7 @@ function List() {
           <Code
             text={
               '# alerts.yaml\nalerts:\n  - name: errors\n    query: level:error\n    window: 5m\n' +
-                '    when: {above: 10}\n    send:\n      - log: true\n\nfleetlog alerts apply alerts.yaml'
+              '    when: {above: 10}\n    send:\n      - log: true\n\nfleetlog alerts apply alerts.yaml'
             }
           />
         </Empty>
@@ -162,7 +162,8 @@ function Strip({ history, firing }: { history: Row[]; firing: boolean }) {
       viewBox="0 0 1000 10"
       preserveAspectRatio="none"
       role="img"
-      aria-label={`the last 24 hours: fired ${count(fired.length)} ${fired.length === 1 ? 'time' : 'times'}`}>
+      aria-label={`the last 24 hours: fired ${count(fired.length)} ${fired.length === 1 ? 'time' : 'times'}`}
+    >
       <title>
         The last 24 hours: fired {count(fired.length)} {fired.length === 1 ? 'time' : 'times'}
       </title>
@@ -213,7 +214,8 @@ function Snooze({ rule }: { rule: Rule }) {
       onChange={(e) => {
         const span = (e.currentTarget as HTMLSelectElement).value;
         if (span) void act('POST', path, { for: span }, `snoozed for ${span}`);
-      }}>
+      }}
+    >
       <option value="">Snooze</option>
       <option value="30m">30 minutes</option>
       <option value="2h">2 hours</option>

@@ -189,7 +189,8 @@ function Panels({ doc: stored }: { doc: Doc }) {
                 onChange={(e) => {
                   const v = (e.currentTarget as HTMLSelectElement).value;
                   setParams({ refresh: v === String(doc.refresh ?? 'off') ? undefined : v }, true);
-                }}>
+                }}
+              >
                 {[...new Set(['off', '5s', '30s', '1m', '5m', ...(refresh ? [refresh] : [])])].map((v) => (
                   <option key={v} value={v}>
                     {v}
@@ -202,7 +203,8 @@ function Panels({ doc: stored }: { doc: Doc }) {
               aria-pressed={full}
               title={full ? 'Leave full screen' : 'Full screen'}
               aria-label="Full screen"
-              onClick={() => void (full ? document.exitFullscreen() : box.current?.requestFullscreen())}>
+              onClick={() => void (full ? document.exitFullscreen() : box.current?.requestFullscreen())}
+            >
               <Icon name="full" />
             </button>
           </>
@@ -324,7 +326,8 @@ function Frame({
       ref={box}
       class={`panel ${chosen ? 'chosen' : ''}`}
       aria-label={name}
-      style={{ gridColumn: `span ${wide(panel)}`, gridRow: `span ${high(panel)}` }}>
+      style={{ gridColumn: `span ${wide(panel)}`, gridRow: `span ${high(panel)}` }}
+    >
       <header>
         {editing ? (
           <>
@@ -341,7 +344,8 @@ function Frame({
               onPointerMove={pull}
               onPointerUp={() => {
                 dragged.current = -1;
-              }}>
+              }}
+            >
               {visible(panel.title) || '(no title)'}
             </button>
             <span class="fill" />
@@ -370,7 +374,8 @@ function Frame({
             <a
               href={href('explore', '', { q: panel.q, from: route.value.params.from, to: route.value.params.to })}
               title="Open in Explore"
-              aria-label={`Open ${name} in Explore`}>
+              aria-label={`Open ${name} in Explore`}
+            >
               <Icon name="explore" />
             </a>
           </>
@@ -509,10 +514,7 @@ function Editor({ panel, onChange, onClose }: { panel: Panel; onChange: (p: Pane
       )}
       {panel.type === 'line' && (
         <label class="check">
-          <input
-            type="checkbox"
-            checked={o.log === true}
-            onChange={(e) => flag('log', (e.currentTarget as HTMLInputElement).checked)} />{' '}
+          <input type="checkbox" checked={o.log === true} onChange={(e) => flag('log', (e.currentTarget as HTMLInputElement).checked)} />{' '}
           logarithmic axis
         </label>
       )}

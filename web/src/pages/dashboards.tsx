@@ -133,8 +133,10 @@ function Saved() {
           Save what you look at, from the commands (<kbd>Ctrl K</kbd>): the page with its query, range and columns. Or from a shell:
         </p>
         <Code
-          text={`curl ${location.origin}/api/v1/saved -d ` +
-            `'{"title": "Slow tools", "params": {"q": "tool:* duration_ms>1s", "from": "now-1h"}}'`}
+          text={
+            `curl ${location.origin}/api/v1/saved -d ` +
+            `'{"title": "Slow tools", "params": {"q": "tool:* duration_ms>1s", "from": "now-1h"}}'`
+          }
         />
       </Empty>
     );

@@ -13,10 +13,14 @@ export function Entry() {
   if (!data) return <p class="dim pad">…</p>;
   return (
     <div class="page single">
-      <Detail row={data} onClose={() => history.back()} actions={{
-        include: (path, value) => go('explore', '', { q: term(path, value), from: 'all' }),
-        exclude: (path, value) => go('explore', '', { q: toggle('', term(path, value), true), from: 'all' }),
-      }} />
+      <Detail
+        row={data}
+        onClose={() => history.back()}
+        actions={{
+          include: (path, value) => go('explore', '', { q: term(path, value), from: 'all' }),
+          exclude: (path, value) => go('explore', '', { q: toggle('', term(path, value), true), from: 'all' }),
+        }}
+      />
     </div>
   );
 }

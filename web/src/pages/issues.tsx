@@ -59,7 +59,8 @@ function Ignore({ onPick }: { onPick: (more: Record<string, unknown>) => void })
       onChange={(e) => {
         const v = (e.currentTarget as HTMLSelectElement).value;
         onPick(UNTIL.find(([name]) => name === v)?.[2]() ?? {});
-      }}>
+      }}
+    >
       <option value="" disabled>
         Ignore…
       </option>
@@ -380,8 +381,7 @@ function One({ id }: { id: string }) {
             <Level level={String(data.level)} /> {visible(data.title)}
           </h2>
           <p class="dim">
-            <b class="strong">{count(data.count)}</b> times ·{' '}
-            <b class="strong">{count(Number(data.sessions ?? 0))}</b> sessions · first{' '}
+            <b class="strong">{count(data.count)}</b> times · <b class="strong">{count(Number(data.sessions ?? 0))}</b> sessions · first{' '}
             <time title={data.first}>{ago(data.first)}</time> · last <time title={data.last}>{ago(data.last)}</time>
             {data.tool ? (
               <>
@@ -407,7 +407,8 @@ function One({ id }: { id: string }) {
               <a
                 href={href('traces', String(c.entry.trace_id), {
                   span: typeof c.entry.span_id === 'string' ? c.entry.span_id : undefined,
-                })}>
+                })}
+              >
                 Its trace
               </a>
             ) : null}
@@ -448,7 +449,8 @@ function One({ id }: { id: string }) {
                 <a
                   key={String(r.seq)}
                   class={`line ${String(r.level)} ${r.id === c.entry.id ? 'on' : ''}`}
-                  href={href('entry', String(r.id))}>
+                  href={href('entry', String(r.id))}
+                >
                   <time title={String(r.timestamp)}>{clock(String(r.timestamp))}</time> <Level level={String(r.level)} />{' '}
                   <b>{plain(r.agent)}</b> {summary(r).slice(0, 400)}
                 </a>

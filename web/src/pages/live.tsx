@@ -16,17 +16,33 @@ import { iso } from '../time';
 import { route, setParams } from '../url';
 import { Welcome } from './explore';
 
-const ROWS = 2000, HISTORY = 200, MARKS = 5000, RECENT = 20000, FAST = 300;
-const OFTEN = 80, CALM = 700; /* ms between two drawings of the lines; without a word of skipped ones */
-const SPANS: [string, string][] = [['60', '1 min'], ['180', '3 min'], ['300', '5 min'], ['900', '15 min']];
+const ROWS = 2000,
+  HISTORY = 200,
+  MARKS = 5000,
+  RECENT = 20000,
+  FAST = 300;
+const OFTEN = 80,
+  CALM = 700; /* ms between two drawings of the lines; without a word of skipped ones */
+const SPANS: [string, string][] = [
+  ['60', '1 min'],
+  ['180', '3 min'],
+  ['300', '5 min'],
+  ['900', '15 min'],
+];
 type Shown = 'both' | 'lanes' | 'lines';
 
 export function Live() {
   const { params } = route.value;
-  const text = q.value, shown = (params.view as Shown) || 'both', by: By = params.by === 'session' ? 'session' : 'agent';
+  const text = q.value,
+    shown = (params.view as Shown) || 'both',
+    by: By = params.by === 'session' ? 'session' : 'agent';
   const [moving, setMoving] = useState<View>(); /* until the address says so */
-  const view: View = moving ?? { span: Math.max(SHORTEST, Math.min(LONGEST, (Number(params.span) || 60) * 1000)), at: Number(params.at) || NaN };
-  const focus = params.lane ?? '', alone = params.alone === '1';
+  const view: View = moving ?? {
+    span: Math.max(SHORTEST, Math.min(LONGEST, (Number(params.span) || 60) * 1000)),
+    at: Number(params.at) || NaN,
+  };
+  const focus = params.lane ?? '',
+    alone = params.alone === '1';
   const [rows, setRows] = useState<Row[]>([]);
   const [state, setState] = useState('connecting');
   const [error, setError] = useState<ApiError>();
@@ -55,7 +71,13 @@ export function Live() {
 
   useEffect(() => {
     const control = new AbortController();
-    let source: EventSource | undefined, due = 0, behind = 0, flushed = -OFTEN, seen = 0, came = 0, incoming: Row[] = [];
+    let source: EventSource | undefined,
+      due = 0,
+      behind = 0,
+      flushed = -OFTEN,
+      seen = 0,
+      came = 0,
+      incoming: Row[] = [];
     board.current = new Board(by, step);
     recent.current = [];
     setRows([]);
@@ -67,7 +89,8 @@ export function Live() {
     const flush = () => {
       due = 0;
       flushed = performance.now();
-      const batch = incoming, n = came;
+      const batch = incoming,
+        n = came;
       incoming = [];
       came = 0;
       if (n) setAny(true);
@@ -104,28 +127,37 @@ export function Live() {
       });
       source.onerror = () => {
         setState('reconnecting');
-        if (source?.readyState === EventSource.CLOSED) window.setTimeout(() => { if (!control.signal.aborted) begin(); }, 2000);
+        if (source?.readyState === EventSource.CLOSED)
+          window.setTimeout(() => {
+            if (!control.signal.aborted) begin();
+          }, 2000);
       };
     };
     /* what was skipped last is what a person looks for when it is calm again */
     const catchUp = () => {
-      query(text || '*', { limit: HISTORY }, control.signal).then((a) => {
-        last.current = Math.max(last.current, a.watermark);
-        setRows((old) => (isNaN(stopped.current) ? joined(old, a.rows.reverse()) : old));
-        setStarted((n) => n + 1);
-      }, () => undefined); /* the tail goes on as it is */
+      query(text || '*', { limit: HISTORY }, control.signal).then(
+        (a) => {
+          last.current = Math.max(last.current, a.watermark);
+          setRows((old) => (isNaN(stopped.current) ? joined(old, a.rows.reverse()) : old));
+          setStarted((n) => n + 1);
+        },
+        () => undefined,
+      ); /* the tail goes on as it is */
     };
     const begin = () => {
-      query(text || '*', { limit: HISTORY }, control.signal).then((a) => {
-        for (const r of a.rows.reverse()) put(r);
-        last.current = a.watermark;
-        setStarted((n) => n + 1);
-        follow(a.watermark);
-      }, (e: unknown) => {
-        if (control.signal.aborted) return;
-        setError(e instanceof ApiError ? e : new ApiError(String(e), 0));
-        setState('stopped');
-      });
+      query(text || '*', { limit: HISTORY }, control.signal).then(
+        (a) => {
+          for (const r of a.rows.reverse()) put(r);
+          last.current = a.watermark;
+          setStarted((n) => n + 1);
+          follow(a.watermark);
+        },
+        (e: unknown) => {
+          if (control.signal.aborted) return;
+          setError(e instanceof ApiError ? e : new ApiError(String(e), 0));
+          setState('stopped');
+        },
+      );
     };
     begin();
     let before = 0;
@@ -145,29 +177,35 @@ export function Live() {
   /* what the lanes show of the time before: asked again for another window, behind which the tail goes on */
   useEffect(() => {
     if (!started || shown === 'lines') return undefined;
-    const control = new AbortController(), until = last.current;
+    const control = new AbortController(),
+      until = last.current;
     const timer = setTimeout(() => {
-      const to = isNaN(view.at) ? Date.now() : view.at, only = `${text.trim() ? `(${text}\n) ` : ''}seq>${cleared.current} seq<=${until}`;
+      const to = isNaN(view.at) ? Date.now() : view.at,
+        only = `${text.trim() ? `(${text}\n) ` : ''}seq>${cleared.current} seq<=${until}`;
       const range = { start: iso(to - view.span * 1.25), end: isNaN(view.at) ? undefined : iso(to) };
       Promise.all([
         query(`${only} | eval short = substr(message, 1, 80) | fields ${WANTED}`, { limit: MARKS, ...range }, control.signal),
         timeline(only, 'agent', range, `${step}ms`, control.signal),
         timeline(`${only} level>=error`, 'agent', range, `${step}ms`, control.signal),
-      ]).then(([a, beats, bad]) => {
-        const b = new Board(by, step), had = new Set(a.rows.map((r) => r.seq));
-        const rest = recent.current.filter((r) => !had.has(r.seq ?? 0)); /* lanes stay while one looks back */
-        for (const r of [...a.rows, ...rest].sort((x, y) => Number(x.seq) - Number(y.seq))) b.add(r);
-        for (const [i, t] of beats.buckets.entries()) {
-          for (const [agent, n] of Object.entries(t.by)) b.beat(Date.parse(t.time), agent, n, 0);
-          if (bad.buckets[i]?.count) b.beat(Date.parse(t.time), '', 0, bad.buckets[i].count);
-        }
-        for (const r of rest) if (Number(r.seq) > until) beat(b, r);
-        board.current = b;
-        setPartly(beats.total > a.count ? `lanes show the newest ${count(a.count)} of ${count(beats.total)}` : '');
-        setVersion((v) => v + 1);
-      }, (e: unknown) => {
-        if (!aborted(e)) setPartly(e instanceof Error ? e.message : String(e));
-      });
+      ]).then(
+        ([a, beats, bad]) => {
+          const b = new Board(by, step),
+            had = new Set(a.rows.map((r) => r.seq));
+          const rest = recent.current.filter((r) => !had.has(r.seq ?? 0)); /* lanes stay while one looks back */
+          for (const r of [...a.rows, ...rest].sort((x, y) => Number(x.seq) - Number(y.seq))) b.add(r);
+          for (const [i, t] of beats.buckets.entries()) {
+            for (const [agent, n] of Object.entries(t.by)) b.beat(Date.parse(t.time), agent, n, 0);
+            if (bad.buckets[i]?.count) b.beat(Date.parse(t.time), '', 0, bad.buckets[i].count);
+          }
+          for (const r of rest) if (Number(r.seq) > until) beat(b, r);
+          board.current = b;
+          setPartly(beats.total > a.count ? `lanes show the newest ${count(a.count)} of ${count(beats.total)}` : '');
+          setVersion((v) => v + 1);
+        },
+        (e: unknown) => {
+          if (!aborted(e)) setPartly(e instanceof Error ? e.message : String(e));
+        },
+      );
     }, 120);
     return () => {
       clearTimeout(timer);
@@ -181,7 +219,8 @@ export function Live() {
     reached.current = e.scrollTop;
   };
   useEffect(newest, [rows, paused]);
-  useEffect(() => { /* lanes come and go above it */
+  useEffect(() => {
+    /* lanes come and go above it */
     const watch = new ResizeObserver(newest);
     if (list.current) watch.observe(list.current);
     return () => watch.disconnect();
@@ -198,19 +237,26 @@ export function Live() {
     setPaused(true);
   };
   const go = (by: number) => {
-    const i = picked ? lines.findIndex((r) => r.seq === picked.seq) : lines.length, next = lines[i + by];
+    const i = picked ? lines.findIndex((r) => r.seq === picked.seq) : lines.length,
+      next = lines[i + by];
     if (next) open(next);
   };
   const pick = (id: string) => {
     const r = rows.find((one) => one.id === id);
     if (r) open(r);
-    else get<Row>(`/api/v1/entries/${encodeURIComponent(id)}`).then(open, (e: unknown) => note(e instanceof Error ? e.message : String(e), true));
+    else
+      get<Row>(`/api/v1/entries/${encodeURIComponent(id)}`).then(open, (e: unknown) =>
+        note(e instanceof Error ? e.message : String(e), true),
+      );
   };
   const look = (v: View) => {
     setMoving(v);
     clearTimeout(told.current);
     told.current = window.setTimeout(() => {
-      setParams({ span: v.span === 60e3 ? undefined : String(Math.round(v.span) / 1000), at: isNaN(v.at) ? undefined : String(Math.round(v.at)) }, true);
+      setParams(
+        { span: v.span === 60e3 ? undefined : String(Math.round(v.span) / 1000), at: isNaN(v.at) ? undefined : String(Math.round(v.at)) },
+        true,
+      );
       setMoving(undefined);
     }, 200);
   };
@@ -225,23 +271,30 @@ export function Live() {
     setVersion((v) => v + 1);
   };
   const chosen = focus ? board.current.lanes.get(focus) : undefined;
-  const lines = chosen ? rows.filter((r) => {
-    const l = board.current.lanes.get(laneKey(r, by));
-    return l === chosen || (!alone && l && within(l, chosen));
-  }) : rows;
+  const lines = chosen
+    ? rows.filter((r) => {
+        const l = board.current.lanes.get(laneKey(r, by));
+        return l === chosen || (!alone && l && within(l, chosen));
+      })
+    : rows;
   const line = (r: Row, on: boolean) => {
     let v = on ? undefined : drawn.current.get(r); /* the same as before is passed over when the lines are compared */
-    if (!v) v = (
-      <div key={String(r.seq)} class={`line ${String(r.level)} ${on ? 'on' : ''}`} onClick={() => open(r)}>
-        <time>{clock(String(r.timestamp))}</time> <Level level={String(r.level)} /> <b style={{ color: `hsl(${hue(String(r.agent ?? 'unknown'))} 50% var(--name-light))` }}>{plain(r.agent)}</b> {summary(r).slice(0, 500)}
-      </div>
-    );
+    if (!v)
+      v = (
+        <div key={String(r.seq)} class={`line ${String(r.level)} ${on ? 'on' : ''}`} onClick={() => open(r)}>
+          <time>{clock(String(r.timestamp))}</time> <Level level={String(r.level)} />{' '}
+          <b style={{ color: `hsl(${hue(String(r.agent ?? 'unknown'))} 50% var(--name-light))` }}>{plain(r.agent)}</b>{' '}
+          {summary(r).slice(0, 500)}
+        </div>
+      );
     if (!on) drawn.current.set(r, v);
     return v;
   };
   useKeys({
-    ' ': () => (paused ? resume() : setPaused(true)), Escape: () => (picked ? setPicked(undefined) : setParams({ lane: undefined, alone: undefined }, true)),
-    j: () => go(1), k: () => go(-1),
+    ' ': () => (paused ? resume() : setPaused(true)),
+    Escape: () => (picked ? setPicked(undefined) : setParams({ lane: undefined, alone: undefined }, true)),
+    j: () => go(1),
+    k: () => go(-1),
   });
   return (
     <div class="page live">
@@ -249,51 +302,132 @@ export function Live() {
         <QueryBar value={text} error={error} busy={state === 'connecting'} onRun={(to) => setParams({ q: to })} />
       </div>
       <div class="tools">
-        <span class={`state ${state}`} role="status">{state}</span>
-        <span class={rate > FAST ? 'badnumber' : 'dim'}>{count(rate)} entries/s{rate > FAST ? ': only the latest are kept on the page' : ''}</span>
+        <span class={`state ${state}`} role="status">
+          {state}
+        </span>
+        <span class={rate > FAST ? 'badnumber' : 'dim'}>
+          {count(rate)} entries/s{rate > FAST ? ': only the latest are kept on the page' : ''}
+        </span>
         {dropped > 0 && <span class="badnumber">{count(dropped)} skipped: this page was too slow</span>}
         {partly && shown !== 'lines' && <span class="dim">{visible(partly)}</span>}
         {chosen && (
-          <span class="following">following <b>{chosen.agent}</b> {chosen.detail && <span class="dim">{chosen.detail}</span>}
-            <button type="button" aria-pressed={!alone} onClick={() => setParams({ alone: alone ? undefined : '1' }, true)}>with sub-agents</button>
-            <button type="button" aria-label="All agents" title="All agents (Esc)" onClick={() => setParams({ lane: undefined, alone: undefined }, true)}>×</button>
+          <span class="following">
+            following <b>{chosen.agent}</b> {chosen.detail && <span class="dim">{chosen.detail}</span>}
+            <button type="button" aria-pressed={!alone} onClick={() => setParams({ alone: alone ? undefined : '1' }, true)}>
+              with sub-agents
+            </button>
+            <button
+              type="button"
+              aria-label="All agents"
+              title="All agents (Esc)"
+              onClick={() => setParams({ lane: undefined, alone: undefined }, true)}
+            >
+              ×
+            </button>
           </span>
         )}
         <span class="fill" />
-        {!isNaN(view.at) && <button type="button" class="now" title="Back to the present (0)" onClick={() => look({ span: view.span, at: NaN })}>Back to now</button>}
-        <Tabs<Shown> label="Views" value={shown} onPick={(v) => setParams({ view: v === 'both' ? undefined : v }, true)}
-                     options={[['both', 'Both'], ['lanes', 'Lanes'], ['lines', 'Lines']]} />
-        {shown !== 'lines' && <>
-          <Tabs<string> label="Time shown" value={String(view.span / 1000)} onPick={(v) => look({ span: Number(v) * 1000, at: view.at })} options={SPANS} />
-          <label class="small">lanes by <select value={by} onChange={(e) => setParams({ by: e.currentTarget.value === 'session' ? 'session' : undefined, lane: undefined }, true)}>
-            <option value="agent">agent</option><option value="session">session</option>
-          </select></label>
-        </>}
-        <button type="button" aria-pressed={paused} onClick={() => (paused ? resume() : setPaused(true))}>{paused ? 'Resume' : 'Pause'}</button>
-        <button type="button" onClick={clear}>Clear</button>
+        {!isNaN(view.at) && (
+          <button type="button" class="now" title="Back to the present (0)" onClick={() => look({ span: view.span, at: NaN })}>
+            Back to now
+          </button>
+        )}
+        <Tabs<Shown>
+          label="Views"
+          value={shown}
+          onPick={(v) => setParams({ view: v === 'both' ? undefined : v }, true)}
+          options={[
+            ['both', 'Both'],
+            ['lanes', 'Lanes'],
+            ['lines', 'Lines'],
+          ]}
+        />
+        {shown !== 'lines' && (
+          <>
+            <Tabs<string>
+              label="Time shown"
+              value={String(view.span / 1000)}
+              onPick={(v) => look({ span: Number(v) * 1000, at: view.at })}
+              options={SPANS}
+            />
+            <label class="small">
+              lanes by{' '}
+              <select
+                value={by}
+                onChange={(e) => setParams({ by: e.currentTarget.value === 'session' ? 'session' : undefined, lane: undefined }, true)}
+              >
+                <option value="agent">agent</option>
+                <option value="session">session</option>
+              </select>
+            </label>
+          </>
+        )}
+        <button type="button" aria-pressed={paused} onClick={() => (paused ? resume() : setPaused(true))}>
+          {paused ? 'Resume' : 'Pause'}
+        </button>
+        <button type="button" onClick={clear}>
+          Clear
+        </button>
       </div>
       <Problem error={error} />
-      {state === 'live' && !any && !text ? <Welcome /> : (
+      {state === 'live' && !any && !text ? (
+        <Welcome />
+      ) : (
         <div class="below column">
-          {shown !== 'lines' && <Lanes board={board.current} version={version} view={view} still={stopped.current} focus={focus} alone={alone} rate={rate} whole={shown === 'lanes'} last={Date.parse(String(rows[rows.length - 1]?.timestamp)) || 0}
-                                       onView={look} onPick={pick} onFocus={(key) => setParams({ lane: key || undefined, alone: undefined }, true)} />}
-          {(shown !== 'lanes' || picked) && <div class="across">
-            {shown !== 'lanes' && (
-              <div class="tail" ref={list} tabIndex={0} aria-label="Entries" role="log" aria-live="off" onScroll={(e) => {
-                const el = e.currentTarget as HTMLElement;
-                const up = el.scrollTop < reached.current; /* new lines move the end away, only a person goes up */
-                reached.current = el.scrollTop;
-                if (!paused && up && el.scrollHeight - el.scrollTop - el.clientHeight > 120) setPaused(true);
-              }}>
-                {lines.slice(-500).map((r) => line(r, picked?.seq === r.seq))}
-              </div>
-            )}
-            {picked && <Detail row={picked} onClose={() => setPicked(undefined)} onStep={(n) => go(-n)} actions={{
-              include: (path, value) => setParams({ q: toggle(text, term(path, value)) }),
-              exclude: (path, value) => setParams({ q: toggle(text, term(path, value), true) }),
-            }} />}
-          </div>}
-          {waiting > 0 && <button type="button" class="pill" onClick={resume}>+{count(waiting)} new {visible('↓')}</button>}
+          {shown !== 'lines' && (
+            <Lanes
+              board={board.current}
+              version={version}
+              view={view}
+              still={stopped.current}
+              focus={focus}
+              alone={alone}
+              rate={rate}
+              whole={shown === 'lanes'}
+              last={Date.parse(String(rows[rows.length - 1]?.timestamp)) || 0}
+              onView={look}
+              onPick={pick}
+              onFocus={(key) => setParams({ lane: key || undefined, alone: undefined }, true)}
+            />
+          )}
+          {(shown !== 'lanes' || picked) && (
+            <div class="across">
+              {shown !== 'lanes' && (
+                <div
+                  class="tail"
+                  ref={list}
+                  tabIndex={0}
+                  aria-label="Entries"
+                  role="log"
+                  aria-live="off"
+                  onScroll={(e) => {
+                    const el = e.currentTarget as HTMLElement;
+                    const up = el.scrollTop < reached.current; /* new lines move the end away, only a person goes up */
+                    reached.current = el.scrollTop;
+                    if (!paused && up && el.scrollHeight - el.scrollTop - el.clientHeight > 120) setPaused(true);
+                  }}
+                >
+                  {lines.slice(-500).map((r) => line(r, picked?.seq === r.seq))}
+                </div>
+              )}
+              {picked && (
+                <Detail
+                  row={picked}
+                  onClose={() => setPicked(undefined)}
+                  onStep={(n) => go(-n)}
+                  actions={{
+                    include: (path, value) => setParams({ q: toggle(text, term(path, value)) }),
+                    exclude: (path, value) => setParams({ q: toggle(text, term(path, value), true) }),
+                  }}
+                />
+              )}
+            </div>
+          )}
+          {waiting > 0 && (
+            <button type="button" class="pill" onClick={resume}>
+              +{count(waiting)} new {visible('↓')}
+            </button>
+          )}
         </div>
       )}
     </div>

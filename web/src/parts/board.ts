@@ -42,25 +42,50 @@ export interface Beat {
 }
 
 export const TRACKS = 4;
-const KEPT = 4000, LANES = 200, SPANS = 50000, STALE = 5 * 60e3;
+const KEPT = 4000,
+  LANES = 200,
+  SPANS = 50000,
+  STALE = 5 * 60e3;
 const RANK: Record<string, number> = { warn: 1, error: 2, critical: 2 };
 const TURN_END = new Set(['Stop', 'StopFailure', 'SessionEnd']);
 
 /** What is asked of an entry; the marks keep no more than this says. */
-export const WANTED = 'seq, id, timestamp, agent, agent_id, parent_agent_id, session_id, level, event, kind, tool, operation, model, span_id, ' +
+export const WANTED =
+  'seq, id, timestamp, agent, agent_id, parent_agent_id, session_id, level, event, kind, tool, operation, model, span_id, ' +
   'parent_id, call_id, duration_ms, agent_type, parent_session_id, tool_input.subagent_type, short';
 
 const text = (v: unknown) => (typeof v === 'string' ? v : '');
 
 /** The same of an entry as the tail gives it. */
 export function slim(r: Row): Row {
-  const a = (r.attributes ?? {}) as Row, input = a.tool_input as Row | undefined;
+  const a = (r.attributes ?? {}) as Row,
+    input = a.tool_input as Row | undefined;
   const out: Row = {
-    agent_type: a.agent_type ?? null, parent_session_id: a.parent_session_id ?? null,
-    'tool_input.subagent_type': input?.subagent_type ?? null, short: text(r.message).slice(0, 80),
+    agent_type: a.agent_type ?? null,
+    parent_session_id: a.parent_session_id ?? null,
+    'tool_input.subagent_type': input?.subagent_type ?? null,
+    short: text(r.message).slice(0, 80),
   };
-  for (const name of ['seq', 'id', 'timestamp', 'agent', 'agent_id', 'parent_agent_id', 'session_id', 'level', 'event', 'kind', 'tool',
-    'operation', 'model', 'span_id', 'parent_id', 'call_id', 'duration_ms']) out[name] = r[name] ?? null;
+  for (const name of [
+    'seq',
+    'id',
+    'timestamp',
+    'agent',
+    'agent_id',
+    'parent_agent_id',
+    'session_id',
+    'level',
+    'event',
+    'kind',
+    'tool',
+    'operation',
+    'model',
+    'span_id',
+    'parent_id',
+    'call_id',
+    'duration_ms',
+  ])
+    out[name] = r[name] ?? null;
   return out;
 }
 
@@ -76,7 +101,10 @@ export class Board {
   private sessions = new Map<string, Lane>();
   private sent = new Map<string, Lane>(); /* who asked for a sub-agent of this type, in this session */
 
-  constructor(readonly by: By, readonly step: number) {}
+  constructor(
+    readonly by: By,
+    readonly step: number,
+  ) {}
 
   /** Counts for the pulse alone; a slim entry. */
   beat(t: number, agent: string, n: number, bad: number): void {
@@ -84,7 +112,7 @@ export class Board {
     let b = this.beats.get(slot);
     if (!b) {
       if (this.beats.size > 2000) this.beats.delete(this.beats.keys().next().value as number);
-      this.beats.set(slot, b = { count: 0, bad: 0, by: new Map() });
+      this.beats.set(slot, (b = { count: 0, bad: 0, by: new Map() }));
     }
     b.count += n;
     b.bad += bad;
@@ -94,18 +122,29 @@ export class Board {
   add(row: Row): void {
     const t = Date.parse(text(row.timestamp));
     if (isNaN(t)) return;
-    const lane = this.lane(row, t), level = RANK[text(row.level)] ?? 0, event = text(row.event);
+    const lane = this.lane(row, t),
+      level = RANK[text(row.level)] ?? 0,
+      event = text(row.event);
     if (!lane) return;
     lane.count++;
     lane.last = Math.max(lane.last, t);
     lane.first = Math.min(lane.first, t);
     if (level >= 2) lane.errors++;
     if (row.model) lane.model = text(row.model);
-    const session = text(row.session_id), ms = typeof row.duration_ms === 'number' ? row.duration_ms : 0;
-    const span = text(row.span_id), of = `${lane.key}\u0001`;
-    const key = row.tool && (CALL.has(event) || RESULT.has(event)) ? (row.call_id ? `call ${text(row.call_id)}` : `${of}tool ${text(row.tool)}`)
-      : event === 'SubagentStart' || event === 'SubagentStop' ? `${of}agent`
-        : event === 'UserPromptSubmit' || TURN_END.has(event) ? `${of}turn ${session}` : span;
+    const session = text(row.session_id),
+      ms = typeof row.duration_ms === 'number' ? row.duration_ms : 0;
+    const span = text(row.span_id),
+      of = `${lane.key}\u0001`;
+    const key =
+      row.tool && (CALL.has(event) || RESULT.has(event))
+        ? row.call_id
+          ? `call ${text(row.call_id)}`
+          : `${of}tool ${text(row.tool)}`
+        : event === 'SubagentStart' || event === 'SubagentStop'
+          ? `${of}agent`
+          : event === 'UserPromptSubmit' || TURN_END.has(event)
+            ? `${of}turn ${session}`
+            : span;
     if (CALL.has(event) && row['tool_input.subagent_type'])
       this.sent.set(`${session}\u0001${text(row['tool_input.subagent_type']).toLowerCase()}`, lane);
     const starts = row.kind === 'span_start' || CALL.has(event) || event === 'SubagentStart' || event === 'UserPromptSubmit';
@@ -125,7 +164,12 @@ export class Board {
     const parent = text(row.parent_id) ? this.owner.get(text(row.parent_id)) : undefined;
     const from = row.kind === 'span_end' || RESULT.has(event) ? t - ms : t; /* these are told when all is over */
     const mark: Mark = {
-      id: text(row.id), t: from, end: starts ? NaN : from + ms, level, kind: kindOf(row, event, ms > 0 || starts), track: 0,
+      id: text(row.id),
+      t: from,
+      end: starts ? NaN : from + ms,
+      level,
+      kind: kindOf(row, event, ms > 0 || starts),
+      track: 0,
       text: plain(row.tool ?? row.operation ?? row.event ?? row.short).slice(0, 60),
       from: parent && parent !== lane ? parent : event === 'SubagentStart' ? lane.parent : undefined,
     };
@@ -160,8 +204,11 @@ export class Board {
   }
 
   private lane(row: Row, t: number): Lane | undefined {
-    const key = laneKey(row, this.by), have = this.lanes.get(key);
-    const agent = plain(row.agent) || 'unknown', instance = text(row.agent_id), session = text(row.session_id);
+    const key = laneKey(row, this.by),
+      have = this.lanes.get(key);
+    const agent = plain(row.agent) || 'unknown',
+      instance = text(row.agent_id),
+      session = text(row.session_id);
     if (have) {
       if (!have.parent) this.lineage(have, row, agent, session);
       return have;
@@ -170,13 +217,24 @@ export class Board {
       this.more++;
       return undefined;
     }
-    const which = [
-      instance && instance !== agent ? text(row.agent_type) || instance : '',
-      this.by === 'session' ? session : '',
-    ].filter((s) => s && s !== agent);
+    const which = [instance && instance !== agent ? text(row.agent_type) || instance : '', this.by === 'session' ? session : ''].filter(
+      (s) => s && s !== agent,
+    );
     const lane: Lane = {
-      key, agent, detail: plain(which.map((s) => (s.length > 18 ? s.slice(0, 8) : s)).join(' ')), parent: undefined, depth: 0,
-      first: t, last: t, count: 0, errors: 0, tools: 0, model: '', session, running: 0, marks: [],
+      key,
+      agent,
+      detail: plain(which.map((s) => (s.length > 18 ? s.slice(0, 8) : s)).join(' ')),
+      parent: undefined,
+      depth: 0,
+      first: t,
+      last: t,
+      count: 0,
+      errors: 0,
+      tools: 0,
+      model: '',
+      session,
+      running: 0,
+      marks: [],
     };
     this.lanes.set(key, lane);
     if (instance && !this.instances.has(instance)) this.instances.set(instance, lane);
@@ -208,12 +266,15 @@ export class Board {
    *  an instance inside a session, the agent of that session. */
   private lineage(lane: Lane, row: Row, agent: string, session: string): void {
     const type = (text(row.agent_type) || agent).toLowerCase();
-    const up = text(row.parent_agent_id), above = text(row.parent_session_id);
-    const parent = (up && (this.instances.get(up) ?? this.names.get(up)))
-      || (text(row.parent_id) && this.owner.get(text(row.parent_id)))
-      || this.sent.get(`${session}\u0001${type}`)
-      || (above && this.sessions.get(above))
-      || (row.agent_type && text(row.agent_id) && this.lanes.get(laneKey({ ...row, agent_id: null }, this.by))) || undefined;
+    const up = text(row.parent_agent_id),
+      above = text(row.parent_session_id);
+    const parent =
+      (up && (this.instances.get(up) ?? this.names.get(up))) ||
+      (text(row.parent_id) && this.owner.get(text(row.parent_id))) ||
+      this.sent.get(`${session}\u0001${type}`) ||
+      (above && this.sessions.get(above)) ||
+      (row.agent_type && text(row.agent_id) && this.lanes.get(laneKey({ ...row, agent_id: null }, this.by))) ||
+      undefined;
     for (let at = parent, i = 0; at; at = at.parent) if (at === lane || ++i > 50) return;
     if (!parent) return;
     lane.parent = parent;
@@ -242,7 +303,8 @@ export class Board {
 
 /** Who an entry belongs to: the agent, told apart by its instance where it has one. */
 export function laneKey(row: Row, by: By): string {
-  const agent = plain(row.agent) || 'unknown', instance = text(row.agent_id);
+  const agent = plain(row.agent) || 'unknown',
+    instance = text(row.agent_id);
   return `${agent}\u0001${instance === agent ? '' : instance}\u0001${by === 'session' ? text(row.session_id) : ''}`;
 }
 

@@ -259,7 +259,8 @@ export function Chart({
           if (!by) return;
           e.preventDefault();
           setOver(Math.max(0, Math.min(times.length - 1, over < 0 ? times.length - 1 : over + by)));
-        }}>
+        }}
+      >
         <canvas ref={canvas} role="img" aria-label={label} />
         {drag && Math.abs(drag[1] - drag[0]) > 4 ? (
           <div class="tip" style={beside(Math.max(...drag), size.width)}>
@@ -294,7 +295,8 @@ export function Chart({
                   if (!n.delete(s.name)) n.add(s.name);
                   return n;
                 })
-              }>
+              }
+            >
               <Swatch name={s.name} i={i} /> {s.name}
             </button>
           ))}
@@ -371,7 +373,8 @@ export function Bars({
                     <span
                       key={k}
                       title={`${k}: ${unit(b.parts.get(k) as number)}`}
-                      style={{ width: `${((b.parts.get(k) as number) / most) * 100}%` }}>
+                      style={{ width: `${((b.parts.get(k) as number) / most) * 100}%` }}
+                    >
                       <Swatch name={k} i={i} />
                     </span>
                   ) : null,
@@ -426,7 +429,8 @@ export function Heat({ columns, rows, label }: { columns: string[]; rows: Row[];
         class="heat"
         role="img"
         aria-label={label}
-        style={{ gridTemplateColumns: `fit-content(180px) repeat(${xs.length}, minmax(4px, 1fr))` }}>
+        style={{ gridTemplateColumns: `fit-content(180px) repeat(${xs.length}, minmax(4px, 1fr))` }}
+      >
         {ys.map((y) => [
           <span key={y} class="name" title={y}>
             {y}
@@ -451,7 +455,8 @@ export function Heat({ columns, rows, label }: { columns: string[]; rows: Row[];
               gridColumn: i === xs.length - 1 && i ? `${Math.max(2, i - 6)} / ${i + 3}` : `${i + 2} / span ${Math.min(8, xs.length - i)}`,
               textAlign: i === xs.length - 1 && i ? 'right' : 'left',
               gridRow: ys.length + 1,
-            }}>
+            }}
+          >
             {clock(new Date(Number(xs[i])).toISOString()).slice(0, 5)}
           </span>
         ))}

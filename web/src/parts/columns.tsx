@@ -4,7 +4,11 @@ import { useRef, useState } from 'preact/hooks';
 import { plain } from '../format';
 import { useMenu } from './menu';
 
-const GAP = 10, LEAST = 40, MESSAGE = 160, TIME = 98, DAY = 44;
+const GAP = 10,
+  LEAST = 40,
+  MESSAGE = 160,
+  TIME = 98,
+  DAY = 44;
 
 export interface Column {
   name: string;
@@ -12,16 +16,23 @@ export interface Column {
   pinned?: boolean; /* stays when the rows are scrolled sideways */
 }
 
-export const DEFAULT_COLUMNS: Column[] = [{ name: 'timestamp', width: TIME }, { name: 'level', width: 56 },
-  { name: 'agent', width: 110 }, { name: 'message', width: 0 }];
+export const DEFAULT_COLUMNS: Column[] = [
+  { name: 'timestamp', width: TIME },
+  { name: 'level', width: 56 },
+  { name: 'agent', width: 110 },
+  { name: 'message', width: 0 },
+];
 
 export function columnsFrom(text: string | undefined): Column[] {
   if (!text) return DEFAULT_COLUMNS;
-  const all = text.split('!').filter(Boolean).map((part): Column => {
-    const m = /^(.*?)(?:~(\d+)(p?))?$/.exec(part) as RegExpExecArray;
-    const name = (m[1] as string).replace(/%(21|25|7e)/g, (_, hex: string) => String.fromCharCode(parseInt(hex, 16)));
-    return { name, width: m[2] ? Number(m[2]) : name === 'message' ? 0 : 130, pinned: m[3] === 'p' };
-  });
+  const all = text
+    .split('!')
+    .filter(Boolean)
+    .map((part): Column => {
+      const m = /^(.*?)(?:~(\d+)(p?))?$/.exec(part) as RegExpExecArray;
+      const name = (m[1] as string).replace(/%(21|25|7e)/g, (_, hex: string) => String.fromCharCode(parseInt(hex, 16)));
+      return { name, width: m[2] ? Number(m[2]) : name === 'message' ? 0 : 130, pinned: m[3] === 'p' };
+    });
   return all.filter((c, i) => all.findIndex((x) => x.name === c.name) === i);
 }
 
@@ -47,7 +58,10 @@ export function gridOf(columns: Column[], withDay: boolean): Grid {
 }
 
 export function leftOf(columns: Column[], k: number, withDay: boolean): number {
-  return columns.slice(0, k).filter((c) => c.pinned).reduce((sum, c) => sum + (widthOf(c, withDay) || MESSAGE) + GAP, 0);
+  return columns
+    .slice(0, k)
+    .filter((c) => c.pinned)
+    .reduce((sum, c) => sum + (widthOf(c, withDay) || MESSAGE) + GAP, 0);
 }
 
 /** Pinned ones stand in front. */
@@ -63,32 +77,70 @@ function moved(columns: Column[], from: number, to: number): Column[] {
   return next;
 }
 
-export function Header({ columns, grid, onColumns, oldest, onOldest, withDay }: {
-  columns: Column[]; grid: Grid; onColumns: (c: Column[]) => void; oldest: boolean;
-  onOldest: ((oldest: boolean) => void) | undefined; withDay: boolean;
+export function Header({
+  columns,
+  grid,
+  onColumns,
+  oldest,
+  onOldest,
+  withDay,
+}: {
+  columns: Column[];
+  grid: Grid;
+  onColumns: (c: Column[]) => void;
+  oldest: boolean;
+  onOldest: ((oldest: boolean) => void) | undefined;
+  withDay: boolean;
 }) {
   const [dragged, setDragged] = useState(-1);
   return (
     <div class="head" role="row" style={{ gridTemplateColumns: grid.template, minWidth: `${grid.least}px` }}>
       {columns.map((c, i) => (
-        <Head key={c.name} column={c} i={i} columns={columns} onColumns={onColumns} oldest={oldest} onOldest={onOldest}
-              left={c.pinned ? leftOf(columns, i, withDay) : undefined} onDrag={() => setDragged(i)}
-              onDrop={() => {
-                if (dragged >= 0 && dragged !== i) onColumns(moved(columns, dragged, i));
-                setDragged(-1);
-              }} />
+        <Head
+          key={c.name}
+          column={c}
+          i={i}
+          columns={columns}
+          onColumns={onColumns}
+          oldest={oldest}
+          onOldest={onOldest}
+          left={c.pinned ? leftOf(columns, i, withDay) : undefined}
+          onDrag={() => setDragged(i)}
+          onDrop={() => {
+            if (dragged >= 0 && dragged !== i) onColumns(moved(columns, dragged, i));
+            setDragged(-1);
+          }}
+        />
       ))}
     </div>
   );
 }
 
-function Head({ column: c, i, columns, onColumns, oldest, onOldest, left, onDrag, onDrop }: {
-  column: Column; i: number; columns: Column[]; onColumns: (c: Column[]) => void; left: number | undefined;
-  oldest: boolean; onOldest: ((oldest: boolean) => void) | undefined; onDrag: () => void; onDrop: () => void;
+function Head({
+  column: c,
+  i,
+  columns,
+  onColumns,
+  oldest,
+  onOldest,
+  left,
+  onDrag,
+  onDrop,
+}: {
+  column: Column;
+  i: number;
+  columns: Column[];
+  onColumns: (c: Column[]) => void;
+  left: number | undefined;
+  oldest: boolean;
+  onOldest: ((oldest: boolean) => void) | undefined;
+  onDrag: () => void;
+  onDrop: () => void;
 }) {
   const menu = useMenu<HTMLSpanElement>();
   const drag = useRef<{ x: number; width: number } | null>(null);
-  const time = c.name === 'timestamp', name = time ? 'time' : plain(c.name);
+  const time = c.name === 'timestamp',
+    name = time ? 'time' : plain(c.name);
   const size = (width: number) => onColumns(columns.map((x) => (x === c ? { ...x, width: Math.max(LEAST, Math.round(width)) } : x)));
   const drop = () => onColumns(columns.filter((x) => x !== c));
   const key = (e: KeyboardEvent) => {
@@ -98,32 +150,82 @@ function Head({ column: c, i, columns, onColumns, oldest, onOldest, left, onDrag
     e.preventDefault();
   };
   const item = (text: string, run: () => void, hint = '') => (
-    <li><button type="button" onClick={() => { menu.close(); run(); }}>{text}{hint && <kbd>{hint}</kbd>}</button></li>
+    <li>
+      <button
+        type="button"
+        onClick={() => {
+          menu.close();
+          run();
+        }}
+      >
+        {text}
+        {hint && <kbd>{hint}</kbd>}
+      </button>
+    </li>
   );
   return (
-    <span role="columnheader" ref={menu.box} draggable class={c.pinned ? 'pinned' : ''}
-          style={left === undefined ? undefined : { left: `${left}px` }}
-          aria-sort={time && onOldest ? (oldest ? 'ascending' : 'descending') : undefined}
-          onDragStart={(e) => { e.dataTransfer?.setData('text/plain', c.name); onDrag(); }}
-          onDragOver={(e) => e.preventDefault()} onDrop={onDrop}>
-      <button type="button" class="title" aria-haspopup="dialog" aria-expanded={menu.open} title="Sort, pin, move, remove"
-              onClick={menu.toggle} onKeyDown={key}>
-        <span class="name">{name}</span>{time && onOldest && <span aria-hidden="true"> {oldest ? '↑' : '↓'}</span>}
+    <span
+      role="columnheader"
+      ref={menu.box}
+      draggable
+      class={c.pinned ? 'pinned' : ''}
+      style={left === undefined ? undefined : { left: `${left}px` }}
+      aria-sort={time && onOldest ? (oldest ? 'ascending' : 'descending') : undefined}
+      onDragStart={(e) => {
+        e.dataTransfer?.setData('text/plain', c.name);
+        onDrag();
+      }}
+      onDragOver={(e) => e.preventDefault()}
+      onDrop={onDrop}
+    >
+      <button
+        type="button"
+        class="title"
+        aria-haspopup="dialog"
+        aria-expanded={menu.open}
+        title="Sort, pin, move, remove"
+        onClick={menu.toggle}
+        onKeyDown={key}
+      >
+        <span class="name">{name}</span>
+        {time && onOldest && <span aria-hidden="true"> {oldest ? '↑' : '↓'}</span>}
       </button>
-      <button type="button" class="gone" aria-label={`Take the column ${plain(c.name)} away`} title="Take the column away"
-              tabIndex={-1} onClick={drop}>×</button>
-      <span class="grip" role="separator" tabIndex={0} aria-orientation="vertical" aria-label={`Width of ${name}`} aria-valuenow={c.width}
-            title="Drag, or press ← and →" onKeyDown={(e) => {
-              if (e.shiftKey || (e.key !== 'ArrowLeft' && e.key !== 'ArrowRight')) return;
-              e.preventDefault();
-              size(((e.currentTarget as HTMLElement).parentElement?.offsetWidth ?? 100) + (e.key === 'ArrowLeft' ? -10 : 10));
-            }} onPointerDown={(e) => {
-              e.preventDefault();
-              const el = e.currentTarget as HTMLElement;
-              el.setPointerCapture(e.pointerId);
-              drag.current = { x: e.clientX, width: el.parentElement?.offsetWidth ?? 100 };
-            }} onPointerMove={(e) => { if (drag.current) size(drag.current.width + e.clientX - drag.current.x); }}
-            onPointerUp={() => { drag.current = null; }} />
+      <button
+        type="button"
+        class="gone"
+        aria-label={`Take the column ${plain(c.name)} away`}
+        title="Take the column away"
+        tabIndex={-1}
+        onClick={drop}
+      >
+        ×
+      </button>
+      <span
+        class="grip"
+        role="separator"
+        tabIndex={0}
+        aria-orientation="vertical"
+        aria-label={`Width of ${name}`}
+        aria-valuenow={c.width}
+        title="Drag, or press ← and →"
+        onKeyDown={(e) => {
+          if (e.shiftKey || (e.key !== 'ArrowLeft' && e.key !== 'ArrowRight')) return;
+          e.preventDefault();
+          size(((e.currentTarget as HTMLElement).parentElement?.offsetWidth ?? 100) + (e.key === 'ArrowLeft' ? -10 : 10));
+        }}
+        onPointerDown={(e) => {
+          e.preventDefault();
+          const el = e.currentTarget as HTMLElement;
+          el.setPointerCapture(e.pointerId);
+          drag.current = { x: e.clientX, width: el.parentElement?.offsetWidth ?? 100 };
+        }}
+        onPointerMove={(e) => {
+          if (drag.current) size(drag.current.width + e.clientX - drag.current.x);
+        }}
+        onPointerUp={() => {
+          drag.current = null;
+        }}
+      />
       {menu.open && (
         <div class="menu list" role="dialog" aria-label={`Column ${name}`} ref={menu.list}>
           <ul>

@@ -12,9 +12,17 @@ export function Problem({ error }: { error: ApiError | undefined }) {
       <strong>{visible(error.message)}</strong>
       {error.hint && <span> {visible(error.hint)}</span>}
       {error.status === 403 && (
-        <span> The key you signed in with may not do this: open the page in a private window to sign in with another.</span>)}
+        <span> The key you signed in with may not do this: open the page in a private window to sign in with another.</span>
+      )}
       {error.status === 429 && !error.hint && <span> Wait a minute and try again.</span>}
-      {error.status === 401 && <> <button type="button" onClick={() => location.reload()}>Sign in</button></>}
+      {error.status === 401 && (
+        <>
+          {' '}
+          <button type="button" onClick={() => location.reload()}>
+            Sign in
+          </button>
+        </>
+      )}
     </div>
   );
 }
@@ -23,17 +31,26 @@ export function Problem({ error }: { error: ApiError | undefined }) {
 export function Gone() {
   const out = gone.value;
   const again = () => {
-    fetch('/ready', { cache: 'no-store' }).then(() => {
-      gone.value = false;
-      now.value = Date.now();
-    }, () => undefined);
+    fetch('/ready', { cache: 'no-store' }).then(
+      () => {
+        gone.value = false;
+        now.value = Date.now();
+      },
+      () => undefined,
+    );
   };
-  useEvery(out ? 2000 : 1e9, () => { if (out) again(); });
+  useEvery(out ? 2000 : 1e9, () => {
+    if (out) again();
+  });
   if (!out) return null;
   return (
     <div class="unreached" role="alert">
-      <span><strong>The server cannot be reached.</strong> Is fleetlog running? Trying again every two seconds.</span>
-      <button type="button" onClick={again}>Try now</button>
+      <span>
+        <strong>The server cannot be reached.</strong> Is fleetlog running? Trying again every two seconds.
+      </span>
+      <button type="button" onClick={again}>
+        Try now
+      </button>
     </div>
   );
 }
@@ -63,19 +80,29 @@ export function Empty({ title, children }: { title: string; children?: Component
 export function Code({ text }: { text: string }) {
   return (
     <div class="codebox">
-      <pre class="code"><code>{text}</code></pre>
-      <button type="button" title="Copy" aria-label="Copy" onClick={() => void copy(text)}><Icon name="copy" /></button>
+      <pre class="code">
+        <code>{text}</code>
+      </pre>
+      <button type="button" title="Copy" aria-label="Copy" onClick={() => void copy(text)}>
+        <Icon name="copy" />
+      </button>
     </div>
   );
 }
 
 export function Bar({ share, kind = '' }: { share: number; kind?: string }) {
-  return <span class={`bar ${kind}`} aria-hidden="true"><span style={{ width: `${Math.min(100, share * 100)}%` }} /></span>;
+  return (
+    <span class={`bar ${kind}`} aria-hidden="true">
+      <span style={{ width: `${Math.min(100, share * 100)}%` }} />
+    </span>
+  );
 }
 
 /** Counts over time, those of `bad` in red at the foot of each. */
 export function Spark({ values, bad, label }: { values: number[]; bad?: number[]; label: string }) {
-  const most = Math.max(1, ...values), w = 4, h = 22;
+  const most = Math.max(1, ...values),
+    w = 4,
+    h = 22;
   const high = (v: number) => (v > 0 ? Math.max(1.5, (v / most) * h) : 0);
   return (
     <svg class="spark" width={values.length * w} height={h} role="img" aria-label={label}>
@@ -86,13 +113,23 @@ export function Spark({ values, bad, label }: { values: number[]; bad?: number[]
   );
 }
 
-export function Tabs<T extends string>({ value, options, onPick, label }:
-  { value: T; options: [T, string][]; onPick: (v: T) => void; label: string }) {
+export function Tabs<T extends string>({
+  value,
+  options,
+  onPick,
+  label,
+}: {
+  value: T;
+  options: [T, string][];
+  onPick: (v: T) => void;
+  label: string;
+}) {
   return (
     <div class="tabs" role="tablist" aria-label={label}>
       {options.map(([v, text]) => (
-        <button key={v} role="tab" type="button" aria-selected={v === value} class={v === value ? 'on' : ''}
-                onClick={() => onPick(v)}>{text}</button>
+        <button key={v} role="tab" type="button" aria-selected={v === value} class={v === value ? 'on' : ''} onClick={() => onPick(v)}>
+          {text}
+        </button>
       ))}
     </div>
   );
@@ -102,8 +139,12 @@ export function Tabs<T extends string>({ value, options, onPick, label }:
 export function Peers({ step }: { step: (by: number) => void }) {
   return (
     <span class="steps">
-      <button type="button" title="Before it in the list ([)" aria-label="Before it in the list" onClick={() => step(-1)}>‹</button>
-      <button type="button" title="After it in the list (])" aria-label="After it in the list" onClick={() => step(1)}>›</button>
+      <button type="button" title="Before it in the list ([)" aria-label="Before it in the list" onClick={() => step(-1)}>
+        ‹
+      </button>
+      <button type="button" title="After it in the list (])" aria-label="After it in the list" onClick={() => step(1)}>
+        ›
+      </button>
     </span>
   );
 }

@@ -26,16 +26,29 @@ function groupOf(f: Field): Group {
 export function useFields(q: string, range: Range, stamp: string): Field[] | undefined {
   const { data } = useLoad('fields' + stamp, (s) => fields(filterOf(q), range, s));
   const place = (f: Field) => GROUPS.indexOf(groupOf(f)) * 100 + COMMON.indexOf(f.name);
-  return data?.fields.map((f) => ({ ...f, name: f.query ?? f.name })).filter((f) => !NEVER.has(f.name))
+  return data?.fields
+    .map((f) => ({ ...f, name: f.query ?? f.name }))
+    .filter((f) => !NEVER.has(f.name))
     .sort((a, b) => place(a) - place(b) || b.entries - a.entries);
 }
 
 interface Shared {
-  q: string; range: Range; stamp: string; total: number; onQuery: (q: string) => void;
+  q: string;
+  range: Range;
+  stamp: string;
+  total: number;
+  onQuery: (q: string) => void;
 }
 
-export function Facets({ all, columns, onColumn, ...shared }: Shared & {
-  all: Field[] | undefined; onColumn: (field: string) => void; columns: string[];
+export function Facets({
+  all,
+  columns,
+  onColumn,
+  ...shared
+}: Shared & {
+  all: Field[] | undefined;
+  onColumn: (field: string) => void;
+  columns: string[];
 }) {
   const [find, setFind] = useState('');
   const shown = find ? all?.filter((f) => f.name.toLowerCase().includes(find.toLowerCase())) : all;
@@ -43,16 +56,38 @@ export function Facets({ all, columns, onColumn, ...shared }: Shared & {
   return (
     <aside class="facets" aria-label="Fields">
       <div class="finder">
-        <input type="search" placeholder="Find a field" aria-label="Find a field" value={find} spellcheck={false}
-               onInput={(e) => setFind((e.currentTarget as HTMLInputElement).value)} />
-        <button type="button" class="gone" title="Hide the fields (f)" aria-label="Hide these"
-                onClick={() => { facetsOpen.value = 'no'; }}>×</button>
+        <input
+          type="search"
+          placeholder="Find a field"
+          aria-label="Find a field"
+          value={find}
+          spellcheck={false}
+          onInput={(e) => setFind((e.currentTarget as HTMLInputElement).value)}
+        />
+        <button
+          type="button"
+          class="gone"
+          title="Hide the fields (f)"
+          aria-label="Hide these"
+          onClick={() => {
+            facetsOpen.value = 'no';
+          }}
+        >
+          ×
+        </button>
       </div>
       {shown?.slice(0, 120).flatMap((f) => {
-        const group = groupOf(f), first = group !== before && group !== 'Common';
+        const group = groupOf(f),
+          first = group !== before && group !== 'Common';
         before = group;
         return [
-          ...(first ? [<h2 key={`group ${group}`} class="group">{group}</h2>] : []),
+          ...(first
+            ? [
+                <h2 key={`group ${group}`} class="group">
+                  {group}
+                </h2>,
+              ]
+            : []),
           <Facet key={f.name} field={f} column={columns.includes(f.name)} onColumn={onColumn} {...shared} />,
         ];
       })}
@@ -70,13 +105,29 @@ function Facet({ field, onColumn, column, ...shared }: Shared & { field: Field; 
   return (
     <section class="facet">
       <h3>
-        <button type="button" aria-expanded={open} title={`${name}: ${count(field.entries)} entries have it`}
-                onClick={() => setOpen(!open)}>
+        <button
+          type="button"
+          aria-expanded={open}
+          title={`${name}: ${count(field.entries)} entries have it`}
+          onClick={() => setOpen(!open)}
+        >
           <span class="fold">{open ? '▾' : '▸'}</span> {name}
         </button>
-        {percent > 0 && percent < 99.5 && <span class="dim" title="Share of the entries that have it">{share(percent / 100)}</span>}
-        <button type="button" class="add" aria-pressed={column} title={column ? 'Take the column away' : 'As a column'}
-                aria-label={`Column ${name}`} onClick={() => onColumn(field.name)}><Icon name="column" /></button>
+        {percent > 0 && percent < 99.5 && (
+          <span class="dim" title="Share of the entries that have it">
+            {share(percent / 100)}
+          </span>
+        )}
+        <button
+          type="button"
+          class="add"
+          aria-pressed={column}
+          title={column ? 'Take the column away' : 'As a column'}
+          aria-label={`Column ${name}`}
+          onClick={() => onColumn(field.name)}
+        >
+          <Icon name="column" />
+        </button>
       </h3>
       {open && numeric(field) && <Between name={field.name} {...shared} />}
       {open && <FacetValues name={field.name} most={numeric(field) ? 50 : undefined} {...shared} />}
@@ -88,8 +139,15 @@ function share(part: number): string {
   return part > 0 && part < 0.01 ? '<1%' : `${Math.round(part * 100)}%`;
 }
 
-export function FacetValues({ name, q, range, stamp, onQuery, few = FEW, most: distinct = Infinity }:
-  Omit<Shared, 'total'> & { name: string; few?: number; most?: number /* with more than so many values none is shown */ }) {
+export function FacetValues({
+  name,
+  q,
+  range,
+  stamp,
+  onQuery,
+  few = FEW,
+  most: distinct = Infinity,
+}: Omit<Shared, 'total'> & { name: string; few?: number; most?: number /* with more than so many values none is shown */ }) {
   const [most, setMost] = useState(few);
   const { data, error, loading } = useLoad(`values ${name} ${most} ${stamp}`, (s) => values(name, filterWithout(q, name), range, most, s));
   if (error) return <p class="dim">{error.message}</p>;
@@ -99,33 +157,62 @@ export function FacetValues({ name, q, range, stamp, onQuery, few = FEW, most: d
   return (
     <ul aria-busy={loading}>
       {data.values.map(({ value, count: n }) => {
-        const t = term(name, value as Json), part = data.present ? n / data.present : 0, label = plain(value) || '(empty)';
-        const on = hasTerm(q, t), out = hasTerm(q, '-' + t);
+        const t = term(name, value as Json),
+          part = data.present ? n / data.present : 0,
+          label = plain(value) || '(empty)';
+        const on = hasTerm(q, t),
+          out = hasTerm(q, '-' + t);
         return (
           <li key={t} class={on ? 'on' : out ? 'out' : ''}>
             <span class="behind" aria-hidden="true" style={{ width: `${part * 100}%` }} />
-            <button type="button" class="pick" aria-pressed={on}
-                    title={`${label}: ${count(n)}, ${(part * 100).toFixed(1)} %. Click: only these. Alt+click: without them.`}
-                    onClick={(e) => onQuery(e.altKey ? toggle(q, t, true) : only(q, name, t))}>
+            <button
+              type="button"
+              class="pick"
+              aria-pressed={on}
+              title={`${label}: ${count(n)}, ${(part * 100).toFixed(1)} %. Click: only these. Alt+click: without them.`}
+              onClick={(e) => onQuery(e.altKey ? toggle(q, t, true) : only(q, name, t))}
+            >
               <span class="what">{label}</span>
               <span class="n">{short(n)}</span>
               <span class="share">{share(part)}</span>
             </button>
             <span class="acts">
-              <button type="button" title={on ? 'Not only these' : 'Only these'} aria-label={`Only ${label}`}
-                      onClick={() => onQuery(only(q, name, t))}>{on ? '×' : '+'}</button>
-              <button type="button" title={out ? 'With these again' : 'Without these (Alt+click)'} aria-label={`Without ${label}`}
-                      onClick={() => onQuery(toggle(q, t, true))}>{out ? '×' : '−'}</button>
+              <button
+                type="button"
+                title={on ? 'Not only these' : 'Only these'}
+                aria-label={`Only ${label}`}
+                onClick={() => onQuery(only(q, name, t))}
+              >
+                {on ? '×' : '+'}
+              </button>
+              <button
+                type="button"
+                title={out ? 'With these again' : 'Without these (Alt+click)'}
+                aria-label={`Without ${label}`}
+                onClick={() => onQuery(toggle(q, t, true))}
+              >
+                {out ? '×' : '−'}
+              </button>
             </span>
           </li>
         );
       })}
       {!data.values.length && <li class="dim">No values here.</li>}
       {rest > 0 && most < 200 && (
-        <li><button type="button" class="more" onClick={() => setMost(Math.min(200, most * 4))}>{counted(rest, 'more value')}</button></li>
+        <li>
+          <button type="button" class="more" onClick={() => setMost(Math.min(200, most * 4))}>
+            {counted(rest, 'more value')}
+          </button>
+        </li>
       )}
       {rest > 0 && most >= 200 && <li class="dim">{count(rest)} more: narrow the query</li>}
-      {most > few && <li><button type="button" class="more" onClick={() => setMost(few)}>Fewer</button></li>}
+      {most > few && (
+        <li>
+          <button type="button" class="more" onClick={() => setMost(few)}>
+            Fewer
+          </button>
+        </li>
+      )}
     </ul>
   );
 }
@@ -139,40 +226,89 @@ export function unit(name: string): (n: number) => string {
 function Between({ name, q, range, stamp, onQuery }: Shared & { name: string }) {
   const rest = filterOf(withBounds(q, name, '', ''));
   const { data } = useLoad(`between ${name} ${stamp}`, (s) =>
-    query(`${rest || '*'} | stats ${[['min', 'lo'], ['p50', 'mid'], ['p95', 'high'], ['p99', 'top'], ['max', 'hi']]
-      .map(([f, as]) => `${f}(${name}) as ${as}`).join(', ')}`, range, s));
-  const at = data?.rows[0], figure = (k: string) => (typeof at?.[k] === 'number' ? at[k] as number : undefined);
-  const [least, most] = bounds(q, name), show = unit(name);
+    query(
+      `${rest || '*'} | stats ${[
+        ['min', 'lo'],
+        ['p50', 'mid'],
+        ['p95', 'high'],
+        ['p99', 'top'],
+        ['max', 'hi'],
+      ]
+        .map(([f, as]) => `${f}(${name}) as ${as}`)
+        .join(', ')}`,
+      range,
+      s,
+    ),
+  );
+  const at = data?.rows[0],
+    figure = (k: string) => (typeof at?.[k] === 'number' ? (at[k] as number) : undefined);
+  const [least, most] = bounds(q, name),
+    show = unit(name);
   const apply = (e: Event) => {
     e.preventDefault();
     const form = new FormData(e.currentTarget as HTMLFormElement);
-    const number = (k: string) => String(form.get(k) ?? '').trim().replace(/[^\w.+-]/g, '');
+    const number = (k: string) =>
+      String(form.get(k) ?? '')
+        .trim()
+        .replace(/[^\w.+-]/g, '');
     onQuery(withBounds(q, name, number('least'), number('most')));
   };
   const input = (k: string, v: string, hint: number | undefined, label: string) => (
-    <input name={k} key={v} defaultValue={v} size={6} inputMode="decimal" autocomplete="off" aria-label={`${label} ${plain(name)}`}
-           placeholder={hint === undefined ? '' : String(Number(hint.toPrecision(4)))}
-           onChange={(e) => (e.currentTarget as HTMLInputElement).form?.requestSubmit()} />
+    <input
+      name={k}
+      key={v}
+      defaultValue={v}
+      size={6}
+      inputMode="decimal"
+      autocomplete="off"
+      aria-label={`${label} ${plain(name)}`}
+      placeholder={hint === undefined ? '' : String(Number(hint.toPrecision(4)))}
+      onChange={(e) => (e.currentTarget as HTMLInputElement).form?.requestSubmit()}
+    />
   );
   const round = (n: number) => String(Number(n.toPrecision(3)));
   return (
     <div class="between">
       <form onSubmit={apply}>
-        {input('least', least, figure('lo'), 'At least')}<span class="dim">to</span>{input('most', most, figure('hi'), 'At most')}
-        <button type="submit" class="unseen">Apply</button>
+        {input('least', least, figure('lo'), 'At least')}
+        <span class="dim">to</span>
+        {input('most', most, figure('hi'), 'At most')}
+        <button type="submit" class="unseen">
+          Apply
+        </button>
         {(least || most) && (
-          <button type="button" class="gone" title="Any value" aria-label={`Any ${plain(name)}`}
-                  onClick={() => onQuery(withBounds(q, name, '', ''))}>×</button>
+          <button
+            type="button"
+            class="gone"
+            title="Any value"
+            aria-label={`Any ${plain(name)}`}
+            onClick={() => onQuery(withBounds(q, name, '', ''))}
+          >
+            ×
+          </button>
         )}
       </form>
       <p>
-        {([['mid', 'p50'], ['high', 'p95'], ['top', 'p99']] as const).map(([k, label]) => {
+        {(
+          [
+            ['mid', 'p50'],
+            ['high', 'p95'],
+            ['top', 'p99'],
+          ] as const
+        ).map(([k, label]) => {
           const v = figure(k);
-          return v !== undefined && (
-            <button key={k} type="button" title={`Only from ${label} on: ${show(v)}`} aria-pressed={least === round(v)}
-                    onClick={() => onQuery(withBounds(q, name, least === round(v) ? '' : round(v), most))}>
-              {label} <b>{show(v)}</b>
-            </button>
+          return (
+            v !== undefined && (
+              <button
+                key={k}
+                type="button"
+                title={`Only from ${label} on: ${show(v)}`}
+                aria-pressed={least === round(v)}
+                onClick={() => onQuery(withBounds(q, name, least === round(v) ? '' : round(v), most))}
+              >
+                {label} <b>{show(v)}</b>
+              </button>
+            )
           );
         })}
       </p>

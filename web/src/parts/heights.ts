@@ -10,7 +10,8 @@ export class Heights {
 
   /** Sets what was measured and says by how much the row grew. */
   set(i: number, height: number): number {
-    const grew = height - this.line - (this.more.get(i) ?? 0), block = Math.floor(i / BLOCK);
+    const grew = height - this.line - (this.more.get(i) ?? 0),
+      block = Math.floor(i / BLOCK);
     if (!grew) return 0;
     this.more.set(i, height - this.line);
     this.blocks.set(block, (this.blocks.get(block) ?? 0) + grew);
@@ -32,7 +33,8 @@ export class Heights {
 
   /** The row of `n` that is at this height. */
   at(y: number, n: number): number {
-    let low = 0, high = Math.max(0, n - 1);
+    let low = 0,
+      high = Math.max(0, n - 1);
     while (low < high) {
       const middle = Math.ceil((low + high) / 2);
       if (this.top(middle) <= y) low = middle;

@@ -8,20 +8,27 @@ import { chosen, term } from '../query';
 import { colours } from '../state';
 import { rounds, ticks } from '../time';
 
-const LEFT = 44, RIGHT = 4, BOTTOM = 18, TOP = 8;
+const LEFT = 44,
+  RIGHT = 4,
+  BOTTOM = 18,
+  TOP = 8;
 const NAMED = 10;
-const OTHER = '\u0000other', MISSING = '\u0000missing';
+const OTHER = '\u0000other',
+  MISSING = '\u0000missing';
 
 /** The series from the bottom of a stack to its top, with their sums: the most frequent values, and all others as one. */
 function seriesOf(t: Timeline): [string, number][] {
   const sums = new Map<string, number>();
-  let missing = 0, rest = t.total;
+  let missing = 0,
+    rest = t.total;
   for (const b of t.buckets) {
     missing += b.missing ?? 0;
     for (const [k, n] of Object.entries(b.by)) sums.set(k, (sums.get(k) ?? 0) + n);
   }
-  const named: [string, number][] = t.by === 'level' ? LEVELS.flatMap((l) => (sums.has(l) ? [[l, sums.get(l) as number]] : []))
-    : [...sums].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1)).slice(0, NAMED);
+  const named: [string, number][] =
+    t.by === 'level'
+      ? LEVELS.flatMap((l) => (sums.has(l) ? [[l, sums.get(l) as number]] : []))
+      : [...sums].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1)).slice(0, NAMED);
   for (const [, n] of named) rest -= n;
   if (rest > missing) named.push([OTHER, rest - missing]);
   if (missing) named.push([MISSING, missing]);
@@ -46,22 +53,41 @@ function seriesColour(by: string, s: string, style: CSSStyleDeclaration): string
 
 /** How much of a time lies between the first and the last entry. */
 function filled(t: Timeline, span: number): number {
-  const some = t.buckets.filter((b) => b.count), first = some[0], last = some[some.length - 1];
+  const some = t.buckets.filter((b) => b.count),
+    first = some[0],
+    last = some[some.length - 1];
   return first && last ? (Date.parse(last.time) + t.step_ms - Date.parse(first.time)) / span : 1;
 }
 
 /** `until`: where the time ends for people, though no entry came since. */
-export function Histogram({ data, q, until = 0, onRange, onWiden, onTerm, onFit, height = 116 }: {
-  data: Timeline | undefined; q: string; until?: number; onRange: (from: number, to: number) => void; onWiden: () => void;
-  onTerm: (term: string, negate: boolean) => void; onFit: () => void; height?: number;
+export function Histogram({
+  data,
+  q,
+  until = 0,
+  onRange,
+  onWiden,
+  onTerm,
+  onFit,
+  height = 116,
+}: {
+  data: Timeline | undefined;
+  q: string;
+  until?: number;
+  onRange: (from: number, to: number) => void;
+  onWiden: () => void;
+  onTerm: (term: string, negate: boolean) => void;
+  onFit: () => void;
+  height?: number;
 }) {
   const [box, size] = useSize<HTMLDivElement>();
   const canvas = useRef<HTMLCanvasElement>(null);
   const [drag, setDrag] = useState<[number, number] | null>(null);
   const [over, setOver] = useState(-1);
   void colours.value;
-  const series = data ? seriesOf(data) : [], by = data?.by ?? '';
-  const buckets = data?.buckets ?? [], step = data?.step_ms ?? 1;
+  const series = data ? seriesOf(data) : [],
+    by = data?.by ?? '';
+  const buckets = data?.buckets ?? [],
+    step = data?.step_ms ?? 1;
   /* what of the first and the last bucket lies outside of the range is not there, and is not shown as if it were */
   const start = data ? Math.max(Date.parse(data.start), Date.parse(buckets[0]?.time ?? data.start)) : 0;
   const last = data ? Date.parse(buckets[buckets.length - 1]?.time ?? data.end) + step : 1;
@@ -72,15 +98,18 @@ export function Histogram({ data, q, until = 0, onRange, onWiden, onTerm, onFit,
   const tOf = (x: number) => start + ((x - LEFT) / width) * (end - start);
 
   useEffect(() => {
-    const c = canvas.current, g = c?.getContext('2d');
+    const c = canvas.current,
+      g = c?.getContext('2d');
     if (!c || !g || !size.width) return;
-    const dpr = devicePixelRatio || 1, style = getComputedStyle(c);
+    const dpr = devicePixelRatio || 1,
+      style = getComputedStyle(c);
     c.width = size.width * dpr;
     c.height = height * dpr;
     g.scale(dpr, dpr);
     g.clearRect(0, 0, size.width, height);
     if (!data) return;
-    const room = height - BOTTOM - TOP, base = TOP + room;
+    const room = height - BOTTOM - TOP,
+      base = TOP + room;
     const spot = buckets[over];
     if (spot && !drag) {
       const x = xOf(Date.parse(spot.time));
@@ -106,7 +135,10 @@ export function Histogram({ data, q, until = 0, onRange, onWiden, onTerm, onFit,
       g.fillText(text, Math.max(LEFT + half - 8, Math.min(size.width - half, xOf(t))), height - BOTTOM / 2);
     }
     for (const b of buckets) {
-      const t = Date.parse(b.time), x = xOf(t), w = xOf(t + step) - x, gap = w > 4 ? 1 : 0;
+      const t = Date.parse(b.time),
+        x = xOf(t),
+        w = xOf(t + step) - x,
+        gap = w > 4 ? 1 : 0;
       let y = base;
       for (const [s] of series) {
         const v = of(b, s, series);
@@ -128,7 +160,8 @@ export function Histogram({ data, q, until = 0, onRange, onWiden, onTerm, onFit,
     return Math.max(LEFT, Math.min(size.width - RIGHT, e.clientX - r.left));
   };
   const move = (e: PointerEvent) => {
-    const x = place(e), first = Date.parse(buckets[0]?.time ?? '');
+    const x = place(e),
+      first = Date.parse(buckets[0]?.time ?? '');
     const i = Math.max(0, Math.floor((tOf(x) - first) / step));
     setOver(i < buckets.length ? i : -1);
     if (drag) setDrag([drag[0], x]);
@@ -142,27 +175,44 @@ export function Histogram({ data, q, until = 0, onRange, onWiden, onTerm, onFit,
   };
   return (
     <div class="histogram">
-      <div ref={box} class="plot" style={{ height: `${height}px` }}
-           onPointerDown={(e) => {
-             (e.currentTarget as HTMLElement).setPointerCapture(e.pointerId);
-             setDrag([place(e), place(e)]);
-           }}
-           onPointerMove={move} onPointerUp={up} onPointerLeave={() => setOver(-1)} onDblClick={onWiden}>
+      <div
+        ref={box}
+        class="plot"
+        style={{ height: `${height}px` }}
+        onPointerDown={(e) => {
+          (e.currentTarget as HTMLElement).setPointerCapture(e.pointerId);
+          setDrag([place(e), place(e)]);
+        }}
+        onPointerMove={move}
+        onPointerUp={up}
+        onPointerLeave={() => setOver(-1)}
+        onDblClick={onWiden}
+      >
         <canvas ref={canvas} role="img" aria-label={data ? `${count(data.total)} entries over time` : 'entries over time'} />
-        {drag && Math.abs(drag[1] - drag[0]) > 4
-          ? (
-            <div class="tip span" style={beside(Math.max(...drag), size.width)}>
-              {stretch(tOf(Math.min(...drag)), tOf(Math.max(...drag)))}
-            </div>
+        {drag && Math.abs(drag[1] - drag[0]) > 4 ? (
+          <div class="tip span" style={beside(Math.max(...drag), size.width)}>
+            {stretch(tOf(Math.min(...drag)), tOf(Math.max(...drag)))}
+          </div>
+        ) : (
+          buckets[over] && (
+            <Tip
+              bucket={buckets[over] as Bucket}
+              by={by}
+              series={series}
+              step={step}
+              end={end}
+              at={beside(xOf(Date.parse((buckets[over] as Bucket).time) + step), size.width)}
+            />
           )
-          : buckets[over] && <Tip bucket={buckets[over] as Bucket} by={by} series={series} step={step} end={end}
-                                  at={beside(xOf(Date.parse((buckets[over] as Bucket).time) + step), size.width)} />}
+        )}
       </div>
       <div class="legend">
         <Legend by={by} series={series} q={q} onTerm={onTerm} />
         <span class="fill" />
         {data && filled(data, end - start) < 0.34 && (
-          <button type="button" class="fit" title="Only the time that has entries (z)" onClick={onFit}>Zoom to data <kbd>z</kbd></button>
+          <button type="button" class="fit" title="Only the time that has entries (z)" onClick={onFit}>
+            Zoom to data <kbd>z</kbd>
+          </button>
         )}
       </div>
     </div>
@@ -183,45 +233,101 @@ function stretch(from: number, to: number): string {
 
 /** A round width of a bucket: "15 s". */
 function width(step: number): string {
-  const [unit, size] = ([['d', 86400e3], ['h', 3600e3], ['min', 60e3], ['s', 1e3], ['ms', 1]] as const)
-    .find(([, n]) => step >= n) as [string, number];
+  const [unit, size] = (
+    [
+      ['d', 86400e3],
+      ['h', 3600e3],
+      ['min', 60e3],
+      ['s', 1e3],
+      ['ms', 1],
+    ] as const
+  ).find(([, n]) => step >= n) as [string, number];
   return `${step / size} ${unit}`;
 }
 
-function Tip({ bucket, by, series, step, end, at }: {
-  bucket: Bucket; by: string; series: [string, number][]; step: number; end: number; at: Record<string, string>;
+function Tip({
+  bucket,
+  by,
+  series,
+  step,
+  end,
+  at,
+}: {
+  bucket: Bucket;
+  by: string;
+  series: [string, number][];
+  step: number;
+  end: number;
+  at: Record<string, string>;
 }) {
-  const from = Date.parse(bucket.time), here = [...series].reverse().filter(([s]) => of(bucket, s, series));
+  const from = Date.parse(bucket.time),
+    here = [...series].reverse().filter(([s]) => of(bucket, s, series));
   return (
     <div class="tip" style={at}>
-      <header><span>{moment(from)}{step < 1000 ? `.${String(from % 1000).padStart(3, '0')}` : ''}</span>
-        <span class="dim">{from + step > end ? 'so far' : `+${width(step)}`}</span></header>
+      <header>
+        <span>
+          {moment(from)}
+          {step < 1000 ? `.${String(from % 1000).padStart(3, '0')}` : ''}
+        </span>
+        <span class="dim">{from + step > end ? 'so far' : `+${width(step)}`}</span>
+      </header>
       {here.slice(0, 8).map(([s]) => (
-        <div key={s}><Dot by={by} name={s} /> <span class="what">{seriesName(s)}</span> <em>{count(of(bucket, s, series))}</em></div>
+        <div key={s}>
+          <Dot by={by} name={s} /> <span class="what">{seriesName(s)}</span> <em>{count(of(bucket, s, series))}</em>
+        </div>
       ))}
       {here.length > 8 && <div class="dim">and {here.length - 8} more</div>}
-      {here.length !== 1 && <div class="sum"><span class="what">entries</span> <em>{count(bucket.count)}</em></div>}
+      {here.length !== 1 && (
+        <div class="sum">
+          <span class="what">entries</span> <em>{count(bucket.count)}</em>
+        </div>
+      )}
     </div>
   );
 }
 
 /** What the colours mean; each entry filters, and what was taken out by it stays, struck through, to come back. */
-function Legend({ by, series, q, onTerm }: {
-  by: string; series: [string, number][]; q: string; onTerm: (term: string, negate: boolean) => void;
+function Legend({
+  by,
+  series,
+  q,
+  onTerm,
+}: {
+  by: string;
+  series: [string, number][];
+  q: string;
+  onTerm: (term: string, negate: boolean) => void;
 }) {
-  const out = chosen(q, by, '-').map((t) => t.slice(1)), here = chosen(q, by);
+  const out = chosen(q, by, '-').map((t) => t.slice(1)),
+    here = chosen(q, by);
   return (
     <>
       {series.map(([s, n]) => {
-        const name = seriesName(s), t = term(by, s === MISSING ? null : s);
-        const inside = <><Dot by={by} name={s} /> <span class="what">{name}</span> <span class="n">{short(n)}</span></>;
-        return s === OTHER ? <span key={s} class="key">{inside}</span> : (
+        const name = seriesName(s),
+          t = term(by, s === MISSING ? null : s);
+        const inside = (
+          <>
+            <Dot by={by} name={s} /> <span class="what">{name}</span> <span class="n">{short(n)}</span>
+          </>
+        );
+        return s === OTHER ? (
           <span key={s} class="key">
-            <button type="button" class="pick" aria-pressed={here.includes(t)}
-                    title={here.includes(t) ? `All values of ${visible(by)} again` : `Only ${name}. With Alt: without ${name}.`}
-                    onClick={(e) => onTerm(t, e.altKey)}>{inside}</button>
-            <button type="button" class="not" title={`Without ${name}`} aria-label={`Without ${name}`}
-                    onClick={() => onTerm(t, true)}>−</button>
+            {inside}
+          </span>
+        ) : (
+          <span key={s} class="key">
+            <button
+              type="button"
+              class="pick"
+              aria-pressed={here.includes(t)}
+              title={here.includes(t) ? `All values of ${visible(by)} again` : `Only ${name}. With Alt: without ${name}.`}
+              onClick={(e) => onTerm(t, e.altKey)}
+            >
+              {inside}
+            </button>
+            <button type="button" class="not" title={`Without ${name}`} aria-label={`Without ${name}`} onClick={() => onTerm(t, true)}>
+              −
+            </button>
           </span>
         );
       })}

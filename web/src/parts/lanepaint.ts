@@ -5,8 +5,14 @@ import { ticks } from '../time';
 import type { Board, Lane, Mark } from './board';
 import { hatch } from './waterfall';
 
-export const LOW = 36, HIGH = 60, PULSE = 46, AXIS = 18, HEAD = PULSE + AXIS;
-const TRACK = 12, EDGE = 13, ARCS = 400;
+export const LOW = 36,
+  HIGH = 60,
+  PULSE = 46,
+  AXIS = 18,
+  HEAD = PULSE + AXIS;
+const TRACK = 12,
+  EDGE = 13,
+  ARCS = 400;
 
 export interface Scene {
   board: Board;
@@ -34,15 +40,27 @@ export interface Hit {
 }
 
 export function paint(c: HTMLCanvasElement, s: Scene): Hit[] {
-  const g = c.getContext('2d'), dpr = devicePixelRatio || 1, style = getComputedStyle(c);
+  const g = c.getContext('2d'),
+    dpr = devicePixelRatio || 1,
+    style = getComputedStyle(c);
   if (!g) return [];
   if (c.width !== Math.round(s.width * dpr) || c.height !== Math.round(s.height * dpr)) {
     c.width = Math.round(s.width * dpr);
     c.height = Math.round(s.height * dpr);
   }
-  const [bg, edge, dim, faint, ink, select, bad, warn] = ['--bg', '--line', '--dim', '--faint', '--ink', '--select', '--level-error', '--level-warn']
-    .map((name) => style.getPropertyValue(name).trim()) as [string, string, string, string, string, string, string, string];
-  const LANE = s.lane, NAMES = s.names, tracks = Math.max(1, Math.floor((LANE - EDGE) / TRACK));
+  const [bg, edge, dim, faint, ink, select, bad, warn] = [
+    '--bg',
+    '--line',
+    '--dim',
+    '--faint',
+    '--ink',
+    '--select',
+    '--level-error',
+    '--level-warn',
+  ].map((name) => style.getPropertyValue(name).trim()) as [string, string, string, string, string, string, string, string];
+  const LANE = s.lane,
+    NAMES = s.names,
+    tracks = Math.max(1, Math.floor((LANE - EDGE) / TRACK));
   const x = (t: number) => NAMES + ((t - s.from) / (s.to - s.from)) * (s.width - NAMES);
   const light = style.getPropertyValue('--chart-light').trim() || '50%';
   const tone = (agent: string) => `hsl(${hue(agent)} 55% ${light})`;
@@ -77,7 +95,8 @@ export function paint(c: HTMLCanvasElement, s: Scene): Hit[] {
   /** The pulse: entries over time, by agent from the bottom up, failures in red across them; the axis below it. */
   function head(): void {
     if (!g) return;
-    const { step, beats } = s.board, room = PULSE - 8;
+    const { step, beats } = s.board,
+      room = PULSE - 8;
     g.fillStyle = bg;
     g.fillRect(NAMES, 0, s.width - NAMES, HEAD);
     let most = 4;
@@ -85,7 +104,8 @@ export function paint(c: HTMLCanvasElement, s: Scene): Hit[] {
     const wide = Math.max(1, x(s.from + step) - NAMES - 1);
     for (const [t, b] of beats) {
       if (t + step <= s.from || t >= s.to) continue;
-      const left = Math.max(NAMES, x(t)), w = Math.min(wide, x(t) + wide - left);
+      const left = Math.max(NAMES, x(t)),
+        w = Math.min(wide, x(t) + wide - left);
       if (w <= 0) continue;
       let y = PULSE;
       for (const [agent, n] of [...b.by].sort((p, q) => (p[0] < q[0] ? -1 : 1))) {
@@ -119,7 +139,8 @@ export function paint(c: HTMLCanvasElement, s: Scene): Hit[] {
   }
 
   function lanes(): Hit[] {
-    const seen: Hit[] = [], at = new Map(s.lanes.map((l, i) => [l, HEAD + i * LANE - s.top]));
+    const seen: Hit[] = [],
+      at = new Map(s.lanes.map((l, i) => [l, HEAD + i * LANE - s.top]));
     if (!g) return seen;
     g.strokeStyle = edge;
     for (const l of s.lanes) {
@@ -128,10 +149,13 @@ export function paint(c: HTMLCanvasElement, s: Scene): Hit[] {
       line(NAMES, y + LANE - 0.5, s.width, y + LANE - 0.5);
       const full = new Set<number>(); /* thousands of marks in a pixel are one */
       for (let i = l.marks.length - 1; i >= 0; i--) {
-        const m = l.marks[i] as Mark, end = isNaN(m.end) ? s.now : m.end;
+        const m = l.marks[i] as Mark,
+          end = isNaN(m.end) ? s.now : m.end;
         if (end < s.from || m.t > s.to) continue;
-        const a = Math.max(NAMES - 20, x(m.t)), b = Math.max(a + (m.kind === 'work' ? 2 : 3), Math.min(s.width + 20, x(end)));
-        const spot = (Math.round(a) * 8 + (m.track % tracks)) * 8 + (m.kind === 'entry' ? 4 : m.kind === 'said' ? 5 : 0) + (m.level >= 2 ? 1 : 0);
+        const a = Math.max(NAMES - 20, x(m.t)),
+          b = Math.max(a + (m.kind === 'work' ? 2 : 3), Math.min(s.width + 20, x(end)));
+        const spot =
+          (Math.round(a) * 8 + (m.track % tracks)) * 8 + (m.kind === 'entry' ? 4 : m.kind === 'said' ? 5 : 0) + (m.level >= 2 ? 1 : 0);
         if (b - a < 4 && full.has(spot)) continue;
         full.add(spot);
         if (m.kind === 'work') seen.push({ mark: m, lane: l, x: a, y: y + 3, w: b - a, h: LANE - 7 });
@@ -146,7 +170,8 @@ export function paint(c: HTMLCanvasElement, s: Scene): Hit[] {
     g.lineWidth = 1.5;
     g.globalAlpha = Math.max(0.15, Math.min(0.9, 24 / given.length));
     for (const o of given) {
-      const up = at.get(o.mark.from as Lane) as number, y = at.get(o.lane) as number;
+      const up = at.get(o.mark.from as Lane) as number,
+        y = at.get(o.lane) as number;
       g.strokeStyle = tone(o.lane.agent);
       arc(x(o.mark.t), up, y, false);
       if (!isNaN(o.mark.end) && x(o.mark.end) - x(o.mark.t) > 6) arc(x(o.mark.end), y, up, true);
@@ -180,7 +205,9 @@ export function paint(c: HTMLCanvasElement, s: Scene): Hit[] {
 
   function bar(o: Hit): void {
     if (!g) return;
-    const m = o.mark, runs = isNaN(m.end), fill = m.level >= 2 ? bad : m.level === 1 ? warn : tone(o.lane.agent);
+    const m = o.mark,
+      runs = isNaN(m.end),
+      fill = m.level >= 2 ? bad : m.level === 1 ? warn : tone(o.lane.agent);
     g.fillStyle = fill;
     if (m.kind === 'said') {
       g.beginPath();
@@ -201,7 +228,8 @@ export function paint(c: HTMLCanvasElement, s: Scene): Hit[] {
       g.fillRect(o.x, o.y, o.w, o.h);
       g.globalAlpha = 1;
     }
-    const left = Math.max(o.x, NAMES) + 3, room = o.x + o.w - left - 2;
+    const left = Math.max(o.x, NAMES) + 3,
+      room = o.x + o.w - left - 2;
     if (m.kind === 'work' || room < 30) return;
     g.fillStyle = runs || m.kind === 'model' ? ink : bg;
     g.fillText(m.text.slice(0, Math.floor(room / 5)), left, o.y + o.h / 2 + 0.5);

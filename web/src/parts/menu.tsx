@@ -11,12 +11,16 @@ export interface Menu<T> {
 
 export function useMenu<T extends HTMLElement>(): Menu<T> {
   const [open, setOpen] = useState(false);
-  const box = useRef<T>(null), list = useRef<HTMLElement>(null);
-  useLayoutEffect(() => { /* before another key is pressed */
+  const box = useRef<T>(null),
+    list = useRef<HTMLElement>(null);
+  useLayoutEffect(() => {
+    /* before another key is pressed */
     if (!open) return undefined;
     const back = box.current?.querySelector<HTMLElement>('[aria-haspopup]');
     (list.current?.querySelector<HTMLElement>('.on') ?? list.current?.querySelector<HTMLElement>('button, a'))?.focus();
-    const away = (e: Event) => { if (!box.current?.contains(e.target as Node)) setOpen(false); };
+    const away = (e: Event) => {
+      if (!box.current?.contains(e.target as Node)) setOpen(false);
+    };
     const esc = (e: KeyboardEvent) => {
       if (e.key === 'Escape') {
         setOpen(false);

@@ -25,8 +25,7 @@ const decoder = new TextDecoder();
 const toBytes = (text: string, units: number) => encoder.encode(text.slice(0, units)).length;
 const toUnits = (text: string, bytes: number) => decoder.decode(encoder.encode(text).slice(0, bytes)).length;
 
-export function QueryBar({ value, error, busy, onRun }:
-  { value: string; error?: ApiError; busy: boolean; onRun: (q: string) => void }) {
+export function QueryBar({ value, error, busy, onRun }: { value: string; error?: ApiError; busy: boolean; onRun: (q: string) => void }) {
   const [text, setText] = useState(value);
   const [list, setList] = useState<Completion | null>(null);
   const [at, setAt] = useState(0);
@@ -53,7 +52,7 @@ export function QueryBar({ value, error, busy, onRun }:
     }
   };
   const changed = (e: Event) => {
-    const t = (e.currentTarget as HTMLTextAreaElement);
+    const t = e.currentTarget as HTMLTextAreaElement;
     setText(t.value);
     back.current.steps = 0;
     void ask(t.value, t.selectionStart);
@@ -79,12 +78,14 @@ export function QueryBar({ value, error, busy, onRun }:
     onRun(text.trim());
   };
   const recall = (by: number): boolean => {
-    const all = earlier(), b = back.current;
+    const all = earlier(),
+      b = back.current;
     if (!b.steps) b.draft = text;
-    const wanted = all.filter((q) => q !== b.draft), to = b.steps + by;
+    const wanted = all.filter((q) => q !== b.draft),
+      to = b.steps + by;
     if (to < 0 || to > wanted.length) return false;
     b.steps = to;
-    setText(to ? wanted[to - 1] as string : b.draft);
+    setText(to ? (wanted[to - 1] as string) : b.draft);
     return true;
   };
   const key = (e: KeyboardEvent) => {
@@ -115,18 +116,43 @@ export function QueryBar({ value, error, busy, onRun }:
   return (
     <div class={`querybar ${error ? 'wrong' : ''}`}>
       <div class="query">
-        <pre aria-hidden="true">{coloured(text, bad)}{'\n'}</pre>
-        <textarea ref={box} id="q" rows={1} value={text} spellcheck={false} autocomplete="off" autocapitalize="off"
-                  aria-label="Query"
-                  placeholder='Search: words, "a phrase", level:error, agent:coder, duration_ms>2s … then | stats count() by agent'
-                  role="combobox" aria-autocomplete="list" aria-expanded={!!list} aria-controls="completions"
-                  aria-activedescendant={list ? `c${at}` : undefined}
-                  onInput={changed} onKeyDown={key} onBlur={() => setTimeout(() => setList(null), 150)} />
+        <pre aria-hidden="true">
+          {coloured(text, bad)}
+          {'\n'}
+        </pre>
+        <textarea
+          ref={box}
+          id="q"
+          rows={1}
+          value={text}
+          spellcheck={false}
+          autocomplete="off"
+          autocapitalize="off"
+          aria-label="Query"
+          placeholder='Search: words, "a phrase", level:error, agent:coder, duration_ms>2s … then | stats count() by agent'
+          role="combobox"
+          aria-autocomplete="list"
+          aria-expanded={!!list}
+          aria-controls="completions"
+          aria-activedescendant={list ? `c${at}` : undefined}
+          onInput={changed}
+          onKeyDown={key}
+          onBlur={() => setTimeout(() => setList(null), 150)}
+        />
         {list && (
           <ul class="completions" id="completions" role="listbox">
             {list.items.map((item, i) => (
-              <li key={item.kind + item.text} id={`c${i}`} role="option" aria-selected={i === at}
-                  class={i === at ? 'on' : ''} onMouseDown={(e) => { e.preventDefault(); accept(item); }}>
+              <li
+                key={item.kind + item.text}
+                id={`c${i}`}
+                role="option"
+                aria-selected={i === at}
+                class={i === at ? 'on' : ''}
+                onMouseDown={(e) => {
+                  e.preventDefault();
+                  accept(item);
+                }}
+              >
                 <span class={`kind ${item.kind}`}>{item.kind}</span>
                 <span class="what">{visible(item.text)}</span>
                 <span class="about">{visible(item.detail ?? '')}</span>
@@ -136,10 +162,13 @@ export function QueryBar({ value, error, busy, onRun }:
           </ul>
         )}
       </div>
-      <button type="button" class="run" onClick={run} aria-busy={busy}>{busy ? 'Running' : 'Run'}</button>
+      <button type="button" class="run" onClick={run} aria-busy={busy}>
+        {busy ? 'Running' : 'Run'}
+      </button>
       {error && (
         <p class="wrongness" role="alert">
-          <strong>{visible(error.message)}</strong>{error.hint && <> · {visible(error.hint)}</>}
+          <strong>{visible(error.message)}</strong>
+          {error.hint && <> · {visible(error.hint)}</>}
         </p>
       )}
     </div>
@@ -152,8 +181,17 @@ function coloured(text: string, bad: number) {
   const out = tokens(text).map((t, i) => {
     const here = bad >= at && bad < at + t.text.length;
     at += t.text.length;
-    return <span key={i} class={`t-${t.kind}${here ? ' bad' : ''}`}>{t.text}</span>;
+    return (
+      <span key={i} class={`t-${t.kind}${here ? ' bad' : ''}`}>
+        {t.text}
+      </span>
+    );
   });
-  if (bad >= at) out.push(<span key="end" class="bad">{'\u00a0\u00a0'}</span>); /* something is missing behind it */
+  if (bad >= at)
+    out.push(
+      <span key="end" class="bad">
+        {'\u00a0\u00a0'}
+      </span>,
+    ); /* something is missing behind it */
   return out;
 }

@@ -11,19 +11,39 @@ const LONGEST = 40000;
 /** A text with what was looked for in it marked. */
 export function Marked({ text, find }: { text: string; find: string }) {
   if (!find) return <>{visible(text)}</>;
-  const out: preact.ComponentChildren[] = [], low = text.toLowerCase();
+  const out: preact.ComponentChildren[] = [],
+    low = text.toLowerCase();
   let from = 0;
   for (let i = low.indexOf(find); i >= 0 && low.length === text.length; i = low.indexOf(find, from)) {
     out.push(visible(text.slice(from, i)), <mark key={i}>{visible(text.slice(i, i + find.length))}</mark>);
     from = i + find.length;
   }
-  return <>{out}{visible(text.slice(from))}</>;
+  return (
+    <>
+      {out}
+      {visible(text.slice(from))}
+    </>
+  );
 }
 
 function Inline({ text, find }: { text: string; find: string }) {
-  return <>{text.split(/(\*\*[^*\n]+\*\*|`[^`\n]+`)/).map((part, i) => (i % 2 === 0 ? <Marked key={i} text={part} find={find} />
-    : part[0] === '`' ? <code key={i}><Marked text={part.slice(1, -1)} find={find} /></code>
-      : <strong key={i}><Marked text={part.slice(2, -2)} find={find} /></strong>))}</>;
+  return (
+    <>
+      {text.split(/(\*\*[^*\n]+\*\*|`[^`\n]+`)/).map((part, i) =>
+        i % 2 === 0 ? (
+          <Marked key={i} text={part} find={find} />
+        ) : part[0] === '`' ? (
+          <code key={i}>
+            <Marked text={part.slice(1, -1)} find={find} />
+          </code>
+        ) : (
+          <strong key={i}>
+            <Marked text={part.slice(2, -2)} find={find} />
+          </strong>
+        ),
+      )}
+    </>
+  );
 }
 
 export function Text({ text, find = '' }: { text: string; find?: string }) {
@@ -32,38 +52,61 @@ export function Text({ text, find = '' }: { text: string; find?: string }) {
   const parts = (cut ? text.slice(0, LONG) : text).split(/^```[^\n]*\n?/m);
   return (
     <div class="text">
-      {parts.map((part, i) => (i % 2 ? <pre key={i} class="code"><Marked text={part} find={find} /></pre>
-        : <Inline key={i} text={part} find={find} />))}
-      {cut && <button type="button" class="more" onClick={() => setWhole(true)}>… {count(text.length - LONG)} more characters</button>}
+      {parts.map((part, i) =>
+        i % 2 ? (
+          <pre key={i} class="code">
+            <Marked text={part} find={find} />
+          </pre>
+        ) : (
+          <Inline key={i} text={part} find={find} />
+        ),
+      )}
+      {cut && (
+        <button type="button" class="more" onClick={() => setWhole(true)}>
+          … {count(text.length - LONG)} more characters
+        </button>
+      )}
     </div>
   );
 }
 
-const json = (value: Json | undefined): Json | undefined => (typeof value === 'string' ? parsed(value) ?? value : value);
+const json = (value: Json | undefined): Json | undefined => (typeof value === 'string' ? (parsed(value) ?? value) : value);
 
 const DIFF = /^(@@ |diff --git |--- |\+\+\+ )/m;
 
 export function Value({ value, find = '' }: { value: Json | undefined; find?: string }) {
-  const [raw, setRaw] = useState(false), [whole, setWhole] = useState(false);
+  const [raw, setRaw] = useState(false),
+    [whole, setWhole] = useState(false);
   if (value === undefined || value === null || value === '') return <span class="dim">nothing</span>;
   const v = json(value);
   if (v !== null && typeof v === 'object' && !raw && !find) {
     return (
       <>
         <JsonTree value={v} actions={{}} />
-        <button type="button" class="more" onClick={() => setRaw(true)}>as text</button>
+        <button type="button" class="more" onClick={() => setRaw(true)}>
+          as text
+        </button>
       </>
     );
   }
-  const all = typeof value === 'string' ? value : JSON.stringify(value, null, 2), text = whole ? all : all.slice(0, LONGEST);
+  const all = typeof value === 'string' ? value : JSON.stringify(value, null, 2),
+    text = whole ? all : all.slice(0, LONGEST);
   return (
     <pre class="json">
-      {DIFF.test(text) ? text.split('\n').map((line, i) => (
-        <span key={i} class={/^[+-]/.test(line) ? (line[0] === '+' ? 'plus' : 'minus') : line.startsWith('@@') ? 'dim' : ''}>
-          <Marked text={line + '\n'} find={find} /></span>
-      )) : <Marked text={text} find={find} />}
-      {all.length > text.length && <button type="button" class="more"
-        onClick={() => setWhole(true)}>… {count(all.length - text.length)} more characters</button>}
+      {DIFF.test(text) ? (
+        text.split('\n').map((line, i) => (
+          <span key={i} class={/^[+-]/.test(line) ? (line[0] === '+' ? 'plus' : 'minus') : line.startsWith('@@') ? 'dim' : ''}>
+            <Marked text={line + '\n'} find={find} />
+          </span>
+        ))
+      ) : (
+        <Marked text={text} find={find} />
+      )}
+      {all.length > text.length && (
+        <button type="button" class="more" onClick={() => setWhole(true)}>
+          … {count(all.length - text.length)} more characters
+        </button>
+      )}
     </pre>
   );
 }
@@ -78,5 +121,7 @@ export function essence(value: Json | undefined): string {
   if (Array.isArray(v)) return JSON.stringify(v);
   const name = ESSENTIAL.find((k) => typeof v[k] === 'string' && v[k] !== '');
   if (name) return v[name] as string;
-  return Object.entries(v).map(([k, x]) => (typeof x === 'string' ? x : `${k} ${JSON.stringify(x)}`)).join(' · ');
+  return Object.entries(v)
+    .map(([k, x]) => (typeof x === 'string' ? x : `${k} ${JSON.stringify(x)}`))
+    .join(' · ');
 }

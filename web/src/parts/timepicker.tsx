@@ -37,7 +37,16 @@ export function TimePicker() {
       <button type="button" id="time" aria-haspopup="dialog" aria-expanded={menu.open} onClick={menu.toggle}>
         {label(shownFrom, to.value)}
       </button>
-      <button type="button" title="Refresh (r)" aria-label="Refresh" onClick={() => { now.value = Date.now(); }}>↻</button>
+      <button
+        type="button"
+        title="Refresh (r)"
+        aria-label="Refresh"
+        onClick={() => {
+          now.value = Date.now();
+        }}
+      >
+        ↻
+      </button>
       {menu.open && (
         <div class="menu" role="dialog" aria-label="Time range" ref={menu.list}>
           <ul>
@@ -50,8 +59,12 @@ export function TimePicker() {
             ))}
           </ul>
           <form onSubmit={apply}>
-            <label>From <input type="datetime-local" name="from" step="1" defaultValue={local(shownFrom)} /></label>
-            <label>To <input type="datetime-local" name="to" step="1" defaultValue={local(to.value)} /></label>
+            <label>
+              From <input type="datetime-local" name="from" step="1" defaultValue={local(shownFrom)} />
+            </label>
+            <label>
+              To <input type="datetime-local" name="to" step="1" defaultValue={local(to.value)} />
+            </label>
             <button type="submit">Apply</button>
           </form>
         </div>
