@@ -6,9 +6,11 @@ import { LEVELS, clock, moment, plain, short } from '../format';
 import { useSize } from '../hooks';
 import { colours, now, range } from '../state';
 import { rounds, ticks } from '../time';
+import { seriesColour } from './histogram';
 
 interface Series {
   name: string;
+  split: boolean; /* one of the values of a column, not a column of figures */
   points: Map<number, number>;
 }
 
@@ -33,7 +35,7 @@ export function seriesOfRows(columns: string[], rows: Row[]): Series[] {
       const v = r[c];
       if (typeof v !== 'number') continue;
       const name = own && numeric.length > 1 ? `${own} ${c}` : own || c;
-      const s = out.get(name) ?? { name, points: new Map<number, number>() };
+      const s = out.get(name) ?? { name, split: own !== '' && numeric.length === 1, points: new Map<number, number>() };
       s.points.set(t, v);
       out.set(name, s);
       sums.set(name, (sums.get(name) ?? 0) + v);
@@ -48,7 +50,11 @@ export function seriesOfRows(columns: string[], rows: Row[]): Series[] {
 /* told apart by the colour-blind too, and on a light and a dark ground: the same in both themes */
 const COLOURS = ['#4a7fe0', '#d17f0a', '#1d9e8a', '#cf5c9d', '#3a9cc9', '#8d8b27', '#8a63d2', '#c2583a'];
 
-function colour(name: string, i: number, style: CSSStyleDeclaration): string {
+type Named = Pick<Series, 'name' | 'split'>;
+
+/* what a name has elsewhere it has here: an agent is known by its colour */
+function colour({ name, split }: Named, i: number, style: CSSStyleDeclaration): string {
+  if (split) return seriesColour((LEVELS as readonly string[]).includes(name) ? 'level' : '', name, style);
   if ((LEVELS as readonly string[]).includes(name)) return style.getPropertyValue(`--level-${name}`).trim();
   return name === 'errors' || name === 'failed' ? style.getPropertyValue('--level-error').trim() : (COLOURS[i % COLOURS.length] as string);
 }
@@ -166,7 +172,7 @@ export function Chart({
     if (bars) {
       const base = new Map<number, number>();
       for (const s of series) {
-        g.fillStyle = colour(s.name, s.i, style);
+        g.fillStyle = colour(s, s.i, style);
         for (const [t, v] of s.points) {
           const h = v > 0 ? Math.max(1, at(v) * room) : 0,
             below = base.get(t) ?? 0;
@@ -180,7 +186,7 @@ export function Chart({
       g.lineJoin = 'round';
       for (const s of series) {
         const points = [...s.points].sort((a, b) => a[0] - b[0]);
-        g.strokeStyle = g.fillStyle = colour(s.name, s.i, style);
+        g.strokeStyle = g.fillStyle = colour(s, s.i, style);
         g.beginPath();
         for (const [i, [t, v]] of points.entries())
           /* a step without a figure is a hole, not a slope */
@@ -272,7 +278,7 @@ export function Chart({
               <strong>{moment(t)}</strong>
               {values.slice(0, 10).map(({ s, v }) => (
                 <div key={s.name}>
-                  <Swatch name={s.name} i={s.i} /> {s.name} <em>{unit(v as number)}</em>
+                  <Swatch of={s} i={s.i} /> {s.name} <em>{unit(v as number)}</em>
                 </div>
               ))}
               {values.length > 10 && <div class="dim">and {values.length - 10} more</div>}
@@ -297,7 +303,7 @@ export function Chart({
                 })
               }
             >
-              <Swatch name={s.name} i={i} /> {s.name}
+              <Swatch of={s} i={i} /> {s.name}
             </button>
           ))}
         </div>
@@ -316,10 +322,10 @@ function stretch(from: number, to: number): string {
   return `${at(from)} – ${at(to)}`;
 }
 
-function Swatch({ name, i }: { name: string; i: number }) {
+function Swatch({ of, i = 0 }: { of: Named; i?: number }) {
   const ref = useRef<HTMLSpanElement>(null);
   useEffect(() => {
-    if (ref.current) ref.current.style.background = colour(name, i, getComputedStyle(ref.current));
+    if (ref.current) ref.current.style.background = colour(of, i, getComputedStyle(ref.current));
   });
   return <span class="dot" ref={ref} aria-hidden="true" />;
 }
@@ -368,14 +374,14 @@ export function Bars({
             </span>
             <span class="track">
               {split ? (
-                order.map((k, i) =>
+                order.map((k) =>
                   b.parts.get(k) ? (
                     <span
                       key={k}
                       title={`${k}: ${unit(b.parts.get(k) as number)}`}
                       style={{ width: `${((b.parts.get(k) as number) / most) * 100}%` }}
                     >
-                      <Swatch name={k} i={i} />
+                      <Swatch of={{ name: k, split: true }} />
                     </span>
                   ) : null,
                 )
@@ -389,9 +395,9 @@ export function Bars({
       </ul>
       {split && (
         <div class="legend">
-          {order.map((k, i) => (
+          {order.map((k) => (
             <span key={k} class="key">
-              <Swatch name={k} i={i} /> {k}
+              <Swatch of={{ name: k, split: true }} /> {k}
             </span>
           ))}
         </div>

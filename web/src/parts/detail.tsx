@@ -10,7 +10,8 @@ import { href } from '../url';
 import { Level, Problem, Tabs } from './common';
 import { Icon } from './icon';
 import { JsonTree, type TreeActions, parsed } from './jsontree';
-import { Marked, copyRow, summary } from './rows';
+import { Marked } from './marked';
+import { copyRow, summary } from './rows';
 
 type Tab = 'fields' | 'context' | 'json';
 

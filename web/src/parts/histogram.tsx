@@ -45,7 +45,7 @@ function of(b: Bucket, s: string, series: [string, number][]): number {
   return b.count - series.reduce((sum, [x]) => (x === OTHER ? sum : sum + of(b, x, series)), 0);
 }
 
-function seriesColour(by: string, s: string, style: CSSStyleDeclaration): string {
+export function seriesColour(by: string, s: string, style: CSSStyleDeclaration): string {
   if (by === 'level') return style.getPropertyValue(`--level-${s}`).trim() || '#888';
   if (s === OTHER || s === MISSING) return style.getPropertyValue('--faint').trim();
   return `hsl(${hue(s)} 55% ${style.getPropertyValue('--chart-light').trim() || '52%'})`;

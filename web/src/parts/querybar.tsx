@@ -1,6 +1,6 @@
 /** The line a query is written in: coloured while it is typed, completed by the server, and errors stand
  *  below the place they are about. Enter runs it, Shift+Enter begins a new line, the arrow up brings earlier ones. */
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { ApiError, get } from '../api';
 import { short, visible } from '../format';
 import { tokens } from '../query';
@@ -31,6 +31,7 @@ export function QueryBar({ value, error, busy, onRun }: { value: string; error?:
   const [at, setAt] = useState(0);
   const box = useRef<HTMLTextAreaElement>(null);
   const asked = useRef(0);
+  const caret = useRef(-1); /* where it goes with the text that comes */
   const back = useRef({ steps: 0, draft: '' }); /* into the earlier ones, from what was being written */
   useEffect(() => {
     setText(value);
@@ -48,7 +49,7 @@ export function QueryBar({ value, error, busy, onRun }: { value: string; error?:
       setList(shown.items.length && !same ? shown : null);
       setAt(0);
     } catch {
-      setList(null);
+      if (mine === asked.current) setList(null);
     }
   };
   const changed = (e: Event) => {
@@ -63,14 +64,18 @@ export function QueryBar({ value, error, busy, onRun }: { value: string; error?:
     const to = Math.max(list.from, list.to + text.length - list.of.length);
     const next = text.slice(0, list.from) + item.text + text.slice(to);
     const cursor = list.from + item.text.length;
+    caret.current = cursor;
     setText(next);
     setList(null);
     asked.current++;
-    requestAnimationFrame(() => {
-      box.current?.focus();
-      box.current?.setSelectionRange(cursor, cursor);
-    });
   };
+  useLayoutEffect(() => {
+    /* before another key is pressed */
+    if (caret.current < 0) return;
+    box.current?.focus();
+    box.current?.setSelectionRange(caret.current, caret.current);
+    caret.current = -1;
+  });
   const run = () => {
     setList(null);
     asked.current++;

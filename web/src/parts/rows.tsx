@@ -11,6 +11,7 @@ import { type Column, Header, columnsText, gridOf, leftOf } from './columns';
 import { Level } from './common';
 import { Heights } from './heights';
 import { Icon } from './icon';
+import { Marked } from './marked';
 import { essence } from './said';
 
 const PAGE = 200,
@@ -126,25 +127,6 @@ export function summary(row: Row, wrapped = false): string {
 }
 
 const CELLS: Record<string, string> = { message: 'c-message', timestamp: 'c-time' };
-
-/** A text with what was searched for marked in it. */
-export function Marked({ text, sought }: { text: string; sought: RegExp | undefined }) {
-  if (!sought) return <>{text}</>;
-  const out: preact.ComponentChildren[] = [];
-  let from = 0;
-  for (const m of text.matchAll(sought)) {
-    if (!m[0]) continue;
-    out.push(text.slice(from, m.index), <mark key={m.index}>{m[0]}</mark>);
-    from = m.index + m[0].length;
-    if (out.length > 400) break;
-  }
-  return (
-    <>
-      {out}
-      {text.slice(from)}
-    </>
-  );
-}
 
 export function Rows({
   pages,

@@ -4,41 +4,24 @@ import { useState } from 'preact/hooks';
 import type { Json } from '../api';
 import { count, visible } from '../format';
 import { JsonTree, parsed } from './jsontree';
+import { Marked } from './marked';
 
 const LONG = 3000;
 const LONGEST = 40000;
-
-/** A text with what was looked for in it marked. */
-export function Marked({ text, find }: { text: string; find: string }) {
-  if (!find) return <>{visible(text)}</>;
-  const out: preact.ComponentChildren[] = [],
-    low = text.toLowerCase();
-  let from = 0;
-  for (let i = low.indexOf(find); i >= 0 && low.length === text.length; i = low.indexOf(find, from)) {
-    out.push(visible(text.slice(from, i)), <mark key={i}>{visible(text.slice(i, i + find.length))}</mark>);
-    from = i + find.length;
-  }
-  return (
-    <>
-      {out}
-      {visible(text.slice(from))}
-    </>
-  );
-}
 
 function Inline({ text, find }: { text: string; find: string }) {
   return (
     <>
       {text.split(/(\*\*[^*\n]+\*\*|`[^`\n]+`)/).map((part, i) =>
         i % 2 === 0 ? (
-          <Marked key={i} text={part} find={find} />
+          <Marked key={i} text={visible(part)} sought={find} />
         ) : part[0] === '`' ? (
           <code key={i}>
-            <Marked text={part.slice(1, -1)} find={find} />
+            <Marked text={visible(part.slice(1, -1))} sought={find} />
           </code>
         ) : (
           <strong key={i}>
-            <Marked text={part.slice(2, -2)} find={find} />
+            <Marked text={visible(part.slice(2, -2))} sought={find} />
           </strong>
         ),
       )}
@@ -55,7 +38,7 @@ export function Text({ text, find = '' }: { text: string; find?: string }) {
       {parts.map((part, i) =>
         i % 2 ? (
           <pre key={i} class="code">
-            <Marked text={part} find={find} />
+            <Marked text={visible(part)} sought={find} />
           </pre>
         ) : (
           <Inline key={i} text={part} find={find} />
@@ -96,11 +79,11 @@ export function Value({ value, find = '' }: { value: Json | undefined; find?: st
       {DIFF.test(text) ? (
         text.split('\n').map((line, i) => (
           <span key={i} class={/^[+-]/.test(line) ? (line[0] === '+' ? 'plus' : 'minus') : line.startsWith('@@') ? 'dim' : ''}>
-            <Marked text={line + '\n'} find={find} />
+            <Marked text={visible(line + '\n')} sought={find} />
           </span>
         ))
       ) : (
-        <Marked text={text} find={find} />
+        <Marked text={visible(text)} sought={find} />
       )}
       {all.length > text.length && (
         <button type="button" class="more" onClick={() => setWhole(true)}>

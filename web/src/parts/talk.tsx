@@ -7,7 +7,8 @@ import { useKeys, useSize } from '../hooks';
 import { colours } from '../state';
 import { type Call, type Hand, type Note, type Said, type Turn, inputOf, outputOf, turns, wordsOf, wrong } from '../turns';
 import { href, route, setParams } from '../url';
-import { Marked, Text, Value, essence } from './said';
+import { Marked } from './marked';
+import { Text, Value, essence } from './said';
 
 const FIRST = 150;
 const GAP_MS = 10e3;
@@ -343,7 +344,7 @@ function Bubble({ t, find, turned, onTurn }: { t: Said; find: string; turned: bo
       </header>
       {t.asked && (
         <p class="asked">
-          {turned || find ? <Marked text={t.asked} find={find} /> : plain(t.asked.slice(0, 160))}
+          {turned || find ? <Marked text={visible(t.asked)} sought={find} /> : plain(t.asked.slice(0, 160))}
           {t.asked.length > 160 && (
             <button type="button" class="more" aria-expanded={turned} onClick={onTurn}>
               {turned ? 'less' : 'all of it'}
@@ -443,7 +444,7 @@ function Aside({ t, find }: { t: Note; find: string }) {
       <b>{plain(t.who)}</b> {t.text && t.event && <span class="chip">{plain(t.event)}</span>}{' '}
       {whole || find ? (
         <span class="text">
-          <Marked text={text} find={find} />
+          <Marked text={visible(text)} sought={find} />
         </span>
       ) : (
         plain(text.slice(0, 200))
