@@ -502,6 +502,11 @@ static int refuse_stranger(struct call *c, int status, str *ret_body, const char
     *ret_headers = browser ? PRIVATE_HEADERS
                        "WWW-Authenticate: Basic realm=\"fleetlog: the key is the password\"\r\n"
                            : PRIVATE_HEADERS "WWW-Authenticate: Bearer realm=\"fleetlog\"\r\n";
+    if (browser) /* what stays on the screen of who dismissed the prompt */
+        return refuse(c, 401,
+                      "a valid key is needed: reload this page and give the key as the password, "
+                      "with any user name; fleetlog keys create makes one",
+                      ret_body);
     return refuse(c, 401,
                   c->shape == SHAPE_MALS
                       ? "Not authenticated"

@@ -146,6 +146,7 @@ class TestCredentials(Closed):
         r = self.server.get("/", headers={"Authorization": "", "Accept": "text/html"})
         self.assertEqual(r.status, 401)
         self.assertTrue(r.headers["WWW-Authenticate"].startswith("Basic"))
+        self.assertIn("reload this page and give the key as the password", r.json()["error"]["message"])
         basic = base64.b64encode(("x:" + self.keys["read"]).encode()).decode()
         r = self.server.get("/", headers={"Authorization": "Basic " + basic, "Accept": "text/html"})
         self.assertEqual(r.status, 200)
