@@ -147,7 +147,7 @@ function defined(o: Params): Params {
 }
 
 /** The browser's offset as the server takes it. */
-export function zone(): string {
+function zone(): string {
   const minutes = -new Date().getTimezoneOffset();
   const two = (n: number) => String(Math.floor(n)).padStart(2, '0');
   return (minutes < 0 ? '-' : '+') + two(Math.abs(minutes) / 60) + ':' + two(Math.abs(minutes) % 60);

@@ -41,7 +41,7 @@ export interface Beat {
   by: Map<string, number>;
 }
 
-export const TRACKS = 4;
+const TRACKS = 4;
 const KEPT = 4000,
   LANES = 200,
   SPANS = 50000,

@@ -16,7 +16,7 @@ export interface Column {
   pinned?: boolean; /* stays when the rows are scrolled sideways */
 }
 
-export const DEFAULT_COLUMNS: Column[] = [
+const DEFAULT_COLUMNS: Column[] = [
   { name: 'timestamp', width: TIME },
   { name: 'level', width: 56 },
   { name: 'agent', width: 110 },

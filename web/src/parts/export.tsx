@@ -6,12 +6,12 @@ import { useMenu } from './menu';
 const quoted = (s: string) => `'${s.replace(/'/g, `'\\''`)}'`;
 
 /** The query with its range as it is asked for here, for a shell. */
-export function asCurl(q: string, start: string | undefined, end: string | undefined): string {
+function asCurl(q: string, start: string | undefined, end: string | undefined): string {
   const body = JSON.stringify({ q, start, end });
   return `curl -s ${location.origin}/api/v1/query -H 'content-type: application/json' -d ${quoted(body)}`;
 }
 
-export function asCommand(q: string, start: string | undefined, end: string | undefined): string {
+function asCommand(q: string, start: string | undefined, end: string | undefined): string {
   const range = [...(start ? ['--since', start] : []), ...(end ? ['--until', end] : [])];
   return ['fleetlog search', '--url', location.origin, ...range, '--', quoted(q)].join(' ');
 }

@@ -19,7 +19,7 @@ export function entriesOf(a: Answer | undefined): Row[] | undefined {
 const columnsOf = (a: Answer) => (a.columns.length ? a.columns : Object.keys(a.rows[0] ?? {}));
 
 /** Is there a chart of it, over time or of names, and is it what was asked for? */
-export function chartOf(q: string, a: Answer): { kind: 'time' | 'names'; usual: boolean } | undefined {
+function chartOf(q: string, a: Answer): { kind: 'time' | 'names'; usual: boolean } | undefined {
   const columns = columnsOf(a),
     pipes = pipesOf(q);
   const series = seriesOfRows(columns, a.rows);
@@ -28,7 +28,7 @@ export function chartOf(q: string, a: Answer): { kind: 'time' | 'names'; usual: 
   return a.rows.length > 1 && numbers.length > 0 && numbers.length < columns.length ? { kind: 'names', usual: false } : undefined;
 }
 
-export const chartShown = (usual: boolean) => (route.value.params.chart ? route.value.params.chart === 'yes' : usual);
+const chartShown = (usual: boolean) => (route.value.params.chart ? route.value.params.chart === 'yes' : usual);
 
 export function Result({ q, data }: { q: string; data: Answer }) {
   if (!data.rows.length)
