@@ -25,7 +25,9 @@ try {
   });
   await check('the command it shows works as it stands, and the page fills by itself', async () => {
     const { execFileSync } = await import('node:child_process');
-    execFileSync('sh', ['-c', await empty.locator('.code').first().innerText()], { stdio: 'pipe' });
+    const commands = await empty.locator('.code').allInnerTexts();
+    assert.ok(commands.some((c) => c.includes(`--server-url ${base}/events`)) && commands.some((c) => c.includes(`fleetlog demo --url ${base}`)));
+    execFileSync('sh', ['-c', commands[0]], { stdio: 'pipe' });
     await empty.locator('.row', { hasText: 'hello' }).waitFor();
     assert.equal(await empty.locator('.empty').count(), 0);
   });

@@ -407,6 +407,10 @@ export function Welcome() {
       />
       <p>What a program prints, or a file that grows:</p>
       <Code text={`my-agent 2>&1 | fleetlog ingest --agent my-agent --format text\nfleetlog ingest --follow /var/log/agents/*.log`} />
+      <p>Hooks of coding agents, with the sender you have:</p>
+      <Code text={`send_event.py --source-app my-project --event-type PreToolUse --server-url ${origin}/events`} />
+      <p>Nothing at hand? A small fleet to look at:</p>
+      <Code text={`fleetlog demo --url ${origin} --duration 2m`} />
       <p class="pulse">Listening …</p>
     </Empty>
   );
