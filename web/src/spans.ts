@@ -1,6 +1,7 @@
 /** The rows of a trace against time: where bars begin and end, which stretches are idle, round places on the axis. */
 import type { Json, Row } from './api';
 import { duration, money, short } from './format';
+import { STEPS } from './time';
 import { type Turn, wrong } from './turns';
 
 export type Measure = 'duration' | 'tokens' | 'cost';
@@ -117,39 +118,7 @@ export function scaleOf(spans: Span[], from: number, to: number, pressed: boolea
   return { place, time, gaps };
 }
 
-const STEPS = [
-  0.1,
-  0.2,
-  0.5,
-  1,
-  2,
-  5,
-  10,
-  20,
-  50,
-  100,
-  200,
-  500,
-  1e3,
-  2e3,
-  5e3,
-  10e3,
-  15e3,
-  30e3,
-  60e3,
-  120e3,
-  300e3,
-  600e3,
-  900e3,
-  1800e3,
-  3600e3,
-  2 * 3600e3,
-  6 * 3600e3,
-  12 * 3600e3,
-  86400e3,
-  7 * 86400e3,
-  30 * 86400e3,
-];
+const FINE = [0.1, 0.2, 0.5, ...STEPS]; /* ms */
 
 /** Round times since the start between two places, not closer than `least`: [place, text]. */
 export function marksOf(scale: Scale, start: number, zoom: [number, number], least: number): [number, string][] {
@@ -157,7 +126,7 @@ export function marksOf(scale: Scale, start: number, zoom: [number, number], lea
     b = scale.time(zoom[1]),
     cuts = scale.gaps.filter(([x, y]) => y > a && x < b);
   const busy = b - a - cuts.reduce((sum, [x, y]) => sum + Math.min(y, b) - Math.max(x, a), 0);
-  const step = STEPS.find((s) => busy / s <= (zoom[1] - zoom[0]) / least) ?? 365 * 86400e3;
+  const step = FINE.find((s) => busy / s <= (zoom[1] - zoom[0]) / least) ?? 365 * 86400e3;
   const out: [number, string][] = [],
     pieces: [number, number][] = [];
   let from = a;
