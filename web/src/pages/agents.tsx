@@ -9,7 +9,7 @@ import { shows, shortId } from '../parts/listing';
 import { stepped } from '../parts/panel';
 import { summary } from '../parts/rows';
 import { Table } from '../parts/table';
-import { TimePicker, setRange } from '../parts/timepicker';
+import { AllTime, TimePicker, setRange } from '../parts/timepicker';
 import { term } from '../query';
 import { listed, now, q, range } from '../state';
 import { STEPS, iso } from '../time';
@@ -226,9 +226,7 @@ function None({ kind }: { kind: Kind }) {
       </p>
       <Send entry={example} />
       <p>
-        <button type="button" class="link" onClick={() => setRange('all', undefined)}>
-          Look at all time
-        </button>
+        <AllTime />
       </p>
     </Empty>
   );
@@ -289,9 +287,7 @@ function One({ kind, name }: { kind: Kind; name: string }) {
         </div>
         <Empty title={`Nothing of this ${kind} in this range`}>
           <p>
-            <button type="button" class="link" onClick={() => setRange('all', undefined)}>
-              Look at all time
-            </button>
+            <AllTime />
           </p>
         </Empty>
       </div>

@@ -6,7 +6,7 @@ import { useKeys, useLoad, usePeers } from '../hooks';
 import { Chart } from '../parts/chart';
 import { Empty, Level, Problem, Send, Spark, Tabs } from '../parts/common';
 import { summary } from '../parts/rows';
-import { TimePicker, setRange } from '../parts/timepicker';
+import { AllTime, TimePicker } from '../parts/timepicker';
 import { term } from '../query';
 import { copy, failed, listed, now, note, range } from '../state';
 import { iso } from '../time';
@@ -221,9 +221,7 @@ function List() {
             )}
             {range.value.start && (
               <p>
-                <button type="button" class="link" onClick={() => setRange('all', undefined)}>
-                  Look at all time
-                </button>
+                <AllTime />
               </p>
             )}
           </Empty>

@@ -15,6 +15,15 @@ export function setRange(start: string | undefined, end: string | undefined): vo
   setParams({ from: start || 'all', to: end });
 }
 
+/** The way out of a range in which there is nothing. */
+export function AllTime() {
+  return (
+    <button type="button" class="link" onClick={() => setRange('all', undefined)}>
+      Look at all time
+    </button>
+  );
+}
+
 export function TimePicker() {
   const menu = useMenu<HTMLDivElement>();
   const shownFrom = from.value === 'all' ? '' : from.value;
