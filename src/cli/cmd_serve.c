@@ -352,9 +352,10 @@ const struct command cmd_serve = {
     .synopsis = "[OPTIONS]",
     .about =
         "Takes entries over HTTP, keeps them in the data directory, answers searches and live "
-        "tails. On loopback it is open to everyone on this machine; bound to anything else it "
-        "asks for a key and writes a first one to admin.key in the data directory. SIGTERM and "
-        "Ctrl-C finish what is in progress; SIGHUP reads the certificate again.",
+        "tails, and is a dashboard to browsers. On loopback it is open to everyone on this "
+        "machine; bound to anything else it asks for a key and writes a first one to admin.key in "
+        "the data directory. SIGTERM and Ctrl-C finish what is in progress; SIGHUP reads the "
+        "certificate again.",
     .opts = opts,
     .examples = examples,
     .run = run,
