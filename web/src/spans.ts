@@ -1,7 +1,7 @@
 /** The rows of a trace against time: where bars begin and end, which stretches are idle, round places on the axis. */
 import type { Json, Row } from './api';
 import { duration, money, short } from './format';
-import { STEPS } from './time';
+import { STEPS, lasting } from './time';
 import { type Turn, wrong } from './turns';
 
 export type Measure = 'duration' | 'tokens' | 'cost';
@@ -24,7 +24,7 @@ export const pointed = (row: Row): boolean => row.state === 'log' || row.state =
 export function spansOf(rows: Row[], now: number): Span[] {
   const spans: Span[] = rows.map((row) => {
     const from = Date.parse(String(row.start));
-    const ms = typeof row.duration_ms === 'number' ? row.duration_ms : NaN;
+    const ms = lasting(row.duration_ms);
     return {
       row,
       depth: Number(row.depth ?? 0),
@@ -54,7 +54,8 @@ export function spansOf(rows: Row[], now: number): Span[] {
 /** A conversation as rows of a trace: calls from the call to the result, what was said as points. */
 export function rowsOf(turns: Turn[]): Row[] {
   return turns.map((t) => {
-    const ms = t.kind === 'call' && t.result ? (typeof t.result.duration_ms === 'number' ? t.result.duration_ms : t.end - t.at) : null;
+    const ms =
+      t.kind === 'call' && t.result ? (typeof t.result.duration_ms === 'number' ? lasting(t.result.duration_ms) : t.end - t.at) : null;
     return {
       span_id: t.key,
       depth: t.depth + (t.kind === 'call' ? 1 : 0),

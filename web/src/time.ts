@@ -1,5 +1,6 @@
 /** Time ranges: as they stand in the address (`now-1h`, an instant, or nothing) and as instants. */
 
+const LONGEST = 100 * 365 * 86400e3; /* ms */
 const UNITS: Record<string, number> = { s: 1e3, m: 60e3, h: 3600e3, d: 86400e3, w: 7 * 86400e3 };
 
 export const PRESETS: [string, string][] = [
@@ -37,6 +38,11 @@ export function label(from: string | undefined, to: string | undefined): string 
     return /^now/.test(t) || at === undefined ? t : new Date(at).toLocaleString('sv-SE');
   };
   return `${nice(from, 'beginning')} → ${nice(to, 'now')}`;
+}
+
+/** A duration as places on an axis can use it: senders say anything, and no axis goes on for ever. NaN: none. */
+export function lasting(ms: unknown): number {
+  return typeof ms === 'number' ? Math.max(0, Math.min(ms, LONGEST)) : NaN;
 }
 
 export function iso(ms: number): string {

@@ -2,6 +2,7 @@
  *  And two conversations beside each other. */
 import type { Json, Row } from './api';
 import { ANSWER, CALL, RESULT, SYSTEM, THINKING, USER, inputOf as given, outputOf as got } from './events';
+import { lasting } from './time';
 
 interface Any {
   key: string;
@@ -85,7 +86,7 @@ export function turns(rows: Row[], lineage: Row[] = []): Turn[] {
     const attributes = (row.attributes ?? {}) as Row,
       role = String(row.role ?? attributes.role ?? ''),
       at = Date.parse(String(row.timestamp));
-    const ms = typeof row.duration_ms === 'number' ? row.duration_ms : 0;
+    const ms = lasting(row.duration_ms) || 0;
     const base = {
       key: String(row.id ?? out.length),
       row,

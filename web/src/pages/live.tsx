@@ -21,6 +21,7 @@ const ROWS = 2000,
   MARKS = 5000,
   RECENT = 20000,
   FAST = 300;
+const AHEAD = 60e3; /* ms that senders' clocks may be fast; what claims to be later is not on the lanes */
 const OFTEN = 80,
   CALM = 700; /* ms between two drawings of the lines; without a word of skipped ones */
 const SPANS: [string, string][] = [
@@ -182,7 +183,7 @@ export function Live() {
     const timer = setTimeout(() => {
       const to = isNaN(view.at) ? Date.now() : view.at,
         only = `${text.trim() ? `(${text}\n) ` : ''}seq>${cleared.current} seq<=${until}`;
-      const range = { start: iso(to - view.span * 1.25), end: isNaN(view.at) ? undefined : iso(to) };
+      const range = { start: iso(to - view.span * 1.25), end: iso(to + (isNaN(view.at) ? AHEAD : 0)) };
       Promise.all([
         query(`${only} | eval short = substr(message, 1, 80) | fields ${WANTED}`, { limit: MARKS, ...range }, control.signal),
         timeline(only, 'agent', range, `${step}ms`, control.signal),

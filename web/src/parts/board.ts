@@ -3,6 +3,7 @@
 import type { Row } from '../api';
 import { CALL, RESULT } from '../events';
 import { plain } from '../format';
+import { lasting } from '../time';
 
 export type By = 'agent' | 'session';
 export type Kind = 'entry' | 'work' | 'model' | 'tool' | 'said';
@@ -132,7 +133,7 @@ export class Board {
     if (level >= 2) lane.errors++;
     if (row.model) lane.model = text(row.model);
     const session = text(row.session_id),
-      ms = typeof row.duration_ms === 'number' ? row.duration_ms : 0;
+      ms = lasting(row.duration_ms) || 0;
     const span = text(row.span_id),
       of = `${lane.key}\u0001`;
     const key =
