@@ -2,11 +2,11 @@
 // themes, small screens, accessibility by axe-core, and text of strangers that wants to be a script.
 // With FOLDER a picture of each page, dark and light, wide and narrow, is kept there.
 import { createRequire } from 'node:module';
-import { assert, at, base, becomes, call, check, done, open, params, quiet, shot, until, where } from './support.mjs';
+import { assert, at, base, becomes, call, check, done, open, params, put, quiet, shot, until, where } from './support.mjs';
 import { fleet } from './fleet.mjs';
 
 const axe = createRequire(import.meta.url)('axe-core');
-const { browser, page, wrong } = await open();
+const { browser, context, page, wrong } = await open();
 const MARK = 'globalThis.owned=1';
 const EVIL = [
   `<script>${MARK}</script>`, `<img src=x onerror="${MARK}">`, `"><svg onload=${MARK}>`, `'><iframe srcdoc="<script>parent.owned=1</script>">`,
@@ -381,8 +381,24 @@ try {
     await page.keyboard.press('Escape');
     assert.equal(await page.locator('.completions img, .completions script').count(), 0);
   });
+  await check('durations without end and centuries of entries: pages open, axes end, lanes go on', async () => {
+    await put({ agent: 'eon', trace_id: 't-eon', span_id: 'e1', kind: 'span', duration_ms: 1e300, session_id: 's-eon' },
+      { agent: 'eon', trace_id: 't-eon', span_id: 'e2', parent_id: 'e1', kind: 'span', duration_ms: -5, session_id: 's-eon' },
+      { agent: 'eon', message: 'long ago', timestamp: '1701-01-01T00:00:00Z' }, { agent: 'eon', message: 'yet to come', timestamp: '2199-01-01T00:00:00Z' });
+    const other = await context.newPage();
+    await at(other, 'traces/t-eon');
+    await other.locator('.span').nth(1).waitFor();
+    await other.getByRole('button', { name: 'Press gaps together' }).click();
+    await at(other, 'agents', { from: 'all' });
+    await other.locator('tbody tr', { hasText: 'eon' }).waitFor();
+    await at(other, 'explore', { from: 'all', q: 'agent:eon' });
+    await other.locator('.row', { hasText: 'yet to come' }).waitFor();
+    await at(other, 'live', { q: 'agent:eon' });
+    await other.locator('.lane[data-agent=eon]').waitFor();
+    await other.close();
+  });
   await check('no error of a script, nothing that the policy refused, no dialog', async () => assert.deepEqual(wrong, []));
 } finally {
   await browser.close();
 }
-done(14 + 2 * PAGES.length + 1 + PAGES.length + 1 + 26 + 4);
+done(14 + 2 * PAGES.length + 1 + PAGES.length + 1 + 27 + 4);

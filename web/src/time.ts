@@ -101,9 +101,15 @@ export const STEPS = [
   365 * 86400e3,
 ];
 
+/** The shortest round step, not below `least`, of which a span has no more than `most`; of centuries whole years. */
+export function stepOf(ms: number, most: number, least = 0): number {
+  const year = 365 * 86400e3;
+  return STEPS.find((s) => s >= least && ms / s <= most) ?? Math.ceil(ms / most / year) * year;
+}
+
 /** Round places for the marks of a time axis: [instant, text]. */
 export function ticks(from: number, to: number, most: number): [number, string][] {
-  const step = STEPS.find((s) => (to - from) / s <= most) ?? 3650 * 86400e3;
+  const step = stepOf(to - from, most);
   const shift = new Date(from).getTimezoneOffset() * 60e3;
   const out: [number, string][] = [];
   const two = (n: number) => String(n).padStart(2, '0');
@@ -112,13 +118,15 @@ export function ticks(from: number, to: number, most: number): [number, string][
     const hm = `${two(d.getHours())}:${two(d.getMinutes())}`;
     out.push([
       t,
-      step >= 86400e3
-        ? `${two(d.getMonth() + 1)}-${two(d.getDate())}`
-        : step >= 60e3
-          ? hm
-          : step >= 1e3
-            ? `${hm}:${two(d.getSeconds())}`
-            : `${two(d.getSeconds())}.${String(d.getMilliseconds()).padStart(3, '0')}`,
+      step >= 365 * 86400e3
+        ? String(d.getFullYear())
+        : step >= 86400e3
+          ? `${two(d.getMonth() + 1)}-${two(d.getDate())}`
+          : step >= 60e3
+            ? hm
+            : step >= 1e3
+              ? `${hm}:${two(d.getSeconds())}`
+              : `${two(d.getSeconds())}.${String(d.getMilliseconds()).padStart(3, '0')}`,
     ]);
   }
   return out;

@@ -12,7 +12,7 @@ import { Table } from '../parts/table';
 import { AllTime, TimePicker, setRange } from '../parts/timepicker';
 import { term } from '../query';
 import { listed, now, q, range } from '../state';
-import { STEPS, iso } from '../time';
+import { iso, stepOf } from '../time';
 import { go, href, route } from '../url';
 import { Figure } from './traces';
 
@@ -87,7 +87,7 @@ async function trends(kind: Kind, filter: string, rows: Row[], at: typeof range.
     last = Math.max(...times('last')),
     out = new Map<string, Trend>();
   if (!(first <= last)) return out;
-  const step = STEPS.find((s) => s >= 1e3 && (last - first) / s <= 28) ?? 86400e3,
+  const step = stepOf(last - first, 28, 1e3),
     from = Math.floor(first / step) * step;
   const n = Math.floor((last - from) / step) + 1;
   const { rows: found } = await query(

@@ -19,6 +19,7 @@ import { fineStep, iso } from '../time';
 import { route, setParams } from '../url';
 import { saveView } from './dashboards';
 
+const LATER = 2000; /* ms in which what came since is not taken for the future */
 type View = 'rows' | 'patterns';
 
 /** Counts over time; where a second is too wide a bucket, in narrower ones. */
@@ -177,6 +178,7 @@ export function Explore() {
             q={filter || '*'}
             rows={rowsOf}
             total={rowsOf?.length ?? hist.data?.total ?? 0}
+            ahead={hist.data && Date.parse(hist.data.end) > now.value + LATER ? hist.data.end : undefined}
             warned={rowsOf && answer}
             loading={hist.loading || table.loading}
             error={error}
@@ -210,6 +212,7 @@ function Entries({
   q: text,
   rows,
   total,
+  ahead,
   warned,
   loading,
   error,
@@ -223,6 +226,7 @@ function Entries({
   q: string;
   rows: Row[] | undefined;
   total: number;
+  ahead: string | undefined; /* where the entries end, when some claim to be of the future */
   warned: Answer | undefined;
   loading: boolean;
   error: ApiError | undefined;
@@ -235,9 +239,9 @@ function Entries({
 }) {
   const [, redraw] = useState(0);
   const pages = useMemo(() => {
-    const until = range.value.end ?? iso(now.value + 1); /* what comes later would move the rows */
+    const until = range.value.end ?? ahead ?? iso(now.value + 1); /* what comes later would move the rows */
     return new Pages(text, { ...range.value, end: until, order: oldest ? 'asc' : undefined }, () => redraw((x) => x + 1), rows);
-  }, [rows]);
+  }, [rows, ahead]);
   useEffect(() => () => pages.close(), [pages]);
   const marked = useMemo(() => sought(text), [text]);
   const opened = route.value.params.open,

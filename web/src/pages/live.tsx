@@ -385,7 +385,7 @@ export function Live() {
               alone={alone}
               rate={rate}
               whole={shown === 'lanes'}
-              last={Date.parse(String(rows[rows.length - 1]?.timestamp)) || 0}
+              last={newestOf(rows)}
               onView={look}
               onPick={pick}
               onFocus={(key) => setParams({ lane: key || undefined, alone: undefined }, true)}
@@ -439,6 +439,15 @@ export function Live() {
 function joined(old: Row[], more: Row[]): Row[] {
   if (!old.length || !more.length || Number(more[0]?.seq) > Number(old[old.length - 1]?.seq)) return [...old, ...more].slice(-ROWS);
   return [...new Map([...old, ...more].map((r) => [Number(r.seq), r])).values()].sort((a, b) => Number(a.seq) - Number(b.seq)).slice(-ROWS);
+}
+
+/** When the latest of them was, of those that are not of the future. */
+function newestOf(rows: Row[]): number {
+  for (let i = rows.length - 1, now = Date.now() + AHEAD; i >= 0; i--) {
+    const t = Date.parse(String(rows[i]?.timestamp));
+    if (t <= now) return t;
+  }
+  return 0;
 }
 
 function beat(board: Board, r: Row): void {

@@ -4,7 +4,7 @@ import { bytes, clock, count, duration, moment, money, plain, short } from '../f
 import { useLoad } from '../hooks';
 import { filterEnd, filterOf } from '../query';
 import { now, range } from '../state';
-import { STEPS, iso } from '../time';
+import { iso, stepOf } from '../time';
 import { href } from '../url';
 import { Bars, Chart, Heat, timeColumn } from './chart';
 import { Level, Problem } from './common';
@@ -46,7 +46,7 @@ export function stepped(q: string, ms: number): { q: string; step: string } {
   const size = Number(m[1]) * (SIZES[m[2] as string] as number),
     n = ms / size;
   if (n >= 20 && n <= 500) return { q, step: `${m[1]}${m[2]}` };
-  const fits = STEPS.find((s) => s >= 1e3 && ms / s <= 80) ?? 86400e3;
+  const fits = stepOf(ms, 80, 1e3);
   const unit = ['d', 'h', 'm', 's'].find((u) => fits % (SIZES[u] as number) === 0) as string;
   const step = `${fits / (SIZES[unit] as number)}${unit}`;
   return { q: q.slice(0, cut) + q.slice(cut).replace(STEP, `time(${step})`), step };
