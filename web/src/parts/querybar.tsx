@@ -1,6 +1,6 @@
 /** The line a query is written in: coloured while it is typed, completed by the server, and errors stand
  *  below the place they are about. Enter runs it, Shift+Enter begins a new line, the arrow up brings earlier ones. */
-import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { ApiError, get } from '../api';
 import { short, visible } from '../format';
 import { tokens } from '../query';
@@ -33,7 +33,8 @@ export function QueryBar({ value, error, busy, onRun }: { value: string; error?:
   const asked = useRef(0);
   const caret = useRef(-1); /* where it goes with the text that comes */
   const back = useRef({ steps: 0, draft: '' }); /* into the earlier ones, from what was being written */
-  useEffect(() => {
+  useLayoutEffect(() => {
+    /* at once: later it would undo what is typed by then */
     setText(value);
     setList(null);
     back.current.steps = 0;
